@@ -1,0 +1,77 @@
+// A service with PostgreSQL and memcached: all probes on a management port, readiness under an own path on the public one.
+import Router from '@koa/router';
+import { Container, inject, injectable } from 'inversify';
+import knex, { type Knex } from 'knex';
+import Koa from 'koa';
+import { discoverProbes, LivenessProbe, NotReady, probeServer, ReadinessProbe, StartupProbe, type ProbeContext } from 'koa-probes';
+import { checkKnex, DATABASE } from 'koa-probes/knex';
+import { MEMCACHED } from 'koa-probes/memjs';
+import { probeView } from 'koa-probes/router';
+import memjs from 'memjs';
+
+/** A probe can stand on a class of the domain: here the service that the routes use reports on itself. */
+@injectable()
+@ReadinessProbe({ name: 'visits' })
+export class VisitCounter {
+  constructor(@inject(MEMCACHED) private readonly cache: memjs.Client) {}
+
+  async count(): Promise<number> {
+    const { success, value } = await this.cache.increment('visits', 1, { initial: 1 });
+    if (!success) throw new Error('memcached does not count');
+    return value ?? 0;
+  }
+
+  async check() {
+    const { value } = await this.cache.get('visits');
+    return { visits: Number(value ?? 0) };
+  }
+}
+
+/** Runs until it has passed once; the pod gets no requests before. */
+@StartupProbe({ timeoutMs: 2_000 })
+export class SchemaProbe {
+  constructor(@inject(DATABASE) private readonly database: Knex) {}
+
+  async check(context: ProbeContext) {
+    await checkKnex(this.database, context);
+    if (!(await this.database.schema.hasTable('visits'))) throw new NotReady('the table of the visits is missing');
+  }
+}
+
+/** Liveness looks at the process alone: restarting it does not mend a database. */
+@LivenessProbe()
+export class MemoryProbe {
+  check() {
+    const residentMiB = Math.round(process.memoryUsage.rss() / 1_048_576);
+    if (residentMiB > 1_024) throw new Error(`${String(residentMiB)} MiB are resident`);
+    return { residentMiB };
+  }
+}
+
+const database = knex({ client: 'pg', connection: process.env['DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1/postgres' });
+const cache = memjs.Client.create(process.env['MEMCACHE_SERVERS'] ?? '127.0.0.1:11211');
+
+const container = new Container();
+container.bind(DATABASE).toConstantValue(database);
+container.bind(MEMCACHED).toConstantValue(cache);
+container.bind(VisitCounter).toSelf().inSingletonScope();
+const probes = await discoverProbes(container, {
+  disabled: process.env['DISABLED_PROBES']?.split(',') ?? [],
+  settings: { database: { timeoutMs: 500 }, memcached: { timeoutMs: 300 } },
+});
+const management = await probeServer(probes, { port: Number(process.env['MANAGEMENT_PORT'] ?? 9090), details: 'all' });
+
+const visits = container.get(VisitCounter);
+const router = new Router();
+router.get('/internal/ready', probeView(probes, 'readiness'));
+router.post('/migrate', async (ctx) => {
+  await database.schema.createTable('visits', (table) => table.increments());
+  ctx.status = 204;
+});
+router.get('/visits', async (ctx) => {
+  ctx.body = `${String(await visits.count())}\n`;
+});
+
+const server = new Koa().use(router.routes()).listen(Number(process.env['PORT'] ?? 3000), () => {
+  console.log('listening on', server.address(), 'and', management.address());
+});

@@ -1,0 +1,56 @@
+// What every script of the repository begins with. It runs before anything is installed, so it uses nothing but Node.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** The programs that the tests start, and the Debian package of each. */
+const services = { memcached: 'memcached', postgres: 'postgresql' };
+
+/** Runs a command with its output shown, and ends this process where it fails. */
+export function run(command, ...args) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: environment() });
+  if (error) console.error(`${command}: ${error.message}`);
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+/** With the project's own programs on the PATH. */
+export function environment() {
+  return { ...process.env, PATH: [join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter) };
+}
+
+/** Installs the packages of a folder where they are missing or older than its lock file. */
+export function installPackages(folder = root) {
+  const installed = join(folder, 'node_modules', '.package-lock.json');
+  const isCurrent = existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(folder, 'package-lock.json')).mtimeMs;
+  if (!isCurrent) run('npm', 'ci', '--prefix', folder, '--no-audit', '--no-fund');
+}
+
+/** Installs the servers that the tests need, on Debian as root; elsewhere says what is missing. */
+export function installServices() {
+  const missing = Object.keys(services).filter((program) => !findProgram(program));
+  if (missing.length === 0) return;
+  const packages = missing.map((program) => services[program]);
+  if (process.getuid?.() !== 0 || !findProgram('apt-get')) {
+    console.error(`Install ${missing.join(' and ')} first, for example with: sudo apt-get install ${packages.join(' ')}`);
+    process.exit(1);
+  }
+  process.env.DEBIAN_FRONTEND = 'noninteractive';
+  run('apt-get', 'update', '-qq');
+  run('apt-get', 'install', '-y', '-qq', '--no-install-recommends', ...packages);
+}
+
+/** From nothing: the output of a file that is gone would otherwise still be tested and packed. */
+export function buildAfresh() {
+  for (const folder of ['dist', 'build', 'coverage']) rmSync(join(root, folder), { recursive: true, force: true });
+  run('tsc', '--build');
+}
+
+/** Debian keeps PostgreSQL's server outside the PATH. */
+function findProgram(name) {
+  const versions = '/usr/lib/postgresql';
+  const folders = existsSync(versions) ? readdirSync(versions).map((version) => join(versions, version, 'bin')) : [];
+  return [...(process.env.PATH ?? '').split(delimiter), ...folders, '/usr/sbin'].some((folder) => existsSync(join(folder, name)));
+}

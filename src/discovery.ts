@@ -1,0 +1,178 @@
+import { pathToFileURL } from 'node:url';
+import { injectable, type Container } from 'inversify';
+import { listDecoratedClasses } from './decorators.js';
+import { ConfigurationError, describeError } from './errors.js';
+import { Lifecycle } from './lifecycle.js';
+import { readProbeMetadata, type ProbeClass, type ProbeMetadata } from './metadata.js';
+import { nameOfClass, overlayOptions, type Probe, type ProbeOptions } from './probe.js';
+import { ProbeRegistry, REGISTRY_OPTION_NAMES, type RegistryOptions } from './registry.js';
+import { checkArray, checkObject, listed, rejectUnknownOptions, show } from './validation.js';
+
+export interface DiscoveryOptions extends RegistryOptions {
+  /**
+   * Glob patterns of modules to import first, so that their decorators run; relative to the working directory, or absolute.
+   * A pattern that matches nothing fails the start. Declaration files are passed over.
+   * @example ['dist/probes/*.js']
+   */
+  modules?: readonly string[] | undefined;
+  /**
+   * Exactly these classes, instead of all that are decorated.
+   */
+  classes?: readonly ProbeClass[] | undefined;
+  /**
+   * Names of probes to leave out. They are neither bound nor constructed.
+   */
+  disabled?: readonly string[] | undefined;
+  /**
+   * Options by the probe's name. They win over those of the decorator.
+   * @example { database: { timeoutMs: 300 } }
+   */
+  settings?: Readonly<Record<string, Omit<ProbeOptions, 'name'>>> | undefined;
+}
+
+const OPTION_NAMES = ['modules', 'classes', 'disabled', 'settings', ...REGISTRY_OPTION_NAMES] as const;
+
+/** A binding that takes longer than this to resolve is named in the log: nothing else would say why the application does not start. */
+const SLOW_RESOLUTION_MS = 5_000;
+
+interface Candidate {
+  readonly name: string;
+  readonly probeClass: ProbeClass;
+  readonly metadata: ProbeMetadata;
+}
+
+/**
+ * Finds the decorated classes, has the container make one of each, and resolves to their registry.
+ * A class that the container binds already is used as bound; any other is bound to itself as a singleton.
+ * `ProbeRegistry` and `Lifecycle` are bound too, so that any class can inject them.
+ *
+ * @throws ConfigurationError where anything is amiss; what it had bound by then is unbound again.
+ */
+export async function discoverProbes(container: Container, options: DiscoveryOptions = {}): Promise<ProbeRegistry> {
+  rejectUnknownOptions('discoverProbes()', options, OPTION_NAMES);
+  const { modules = [], classes, disabled = [], settings = {}, ...registryOptions } = options;
+  for (const [option, value] of Object.entries({ modules, classes: classes ?? [], disabled }))
+    checkArray(`\`${option}\` of discoverProbes()`, value);
+  checkObject('`settings` of discoverProbes()', settings);
+  if (container.isCurrentBound(ProbeRegistry)) {
+    throw new ConfigurationError('The container has a ProbeRegistry already. Call discoverProbes() once for each container.');
+  }
+  await importModules(modules);
+  const candidates = (classes ?? listDecoratedClasses()).map(readCandidate);
+  rejectUnknownNames('disabled', disabled, candidates);
+  rejectUnknownNames('settings', Object.keys(settings), candidates);
+  const enabled = candidates.filter(({ name }) => !disabled.includes(name));
+  rejectTwins(enabled);
+
+  const registry = new ProbeRegistry(registryOptions);
+  const bound: (ProbeClass | typeof ProbeRegistry | typeof Lifecycle)[] = [ProbeRegistry, Lifecycle];
+  container.bind(ProbeRegistry).toConstantValue(registry);
+  container.bind(Lifecycle).toConstantValue(registry.lifecycle);
+  try {
+    for (const { name, probeClass, metadata } of enabled) {
+      if (!container.isBound(probeClass)) bound.push(probeClass);
+      const probe = await resolveProbe(container, probeClass, registry);
+      register(registry, probe, probeClass, { ...metadata, options: { ...overlayOptions(metadata.options, settings[name] ?? {}), name } });
+    }
+  } catch (error) {
+    registry.close();
+    for (const identifier of bound.toReversed()) await container.unbindAsync(identifier);
+    throw error;
+  }
+  return registry;
+}
+
+async function importModules(patterns: readonly string[]): Promise<void> {
+  if (patterns.length === 0) return;
+  const { glob } = await import('tinyglobby');
+  for (const pattern of patterns) {
+    const files = await glob(pattern, { absolute: true, ignore: ['**/*.d.{ts,mts,cts}'], expandDirectories: false });
+    if (files.length === 0) {
+      throw new ConfigurationError(
+        `The pattern ${show(pattern)} in \`modules\` matches no file in ${process.cwd()}. Name the compiled modules, as in 'dist/probes/*.js'.`,
+      );
+    }
+    for (const file of files.toSorted()) {
+      try {
+        await import(pathToFileURL(file).href);
+      } catch (error) {
+        throw new ConfigurationError(`The module ${file} in \`modules\` cannot be imported: ${describeError(error)}`, { cause: error });
+      }
+    }
+  }
+}
+
+function readCandidate(probeClass: ProbeClass): Candidate {
+  const metadata = typeof probeClass === 'function' ? readProbeMetadata(probeClass) : undefined;
+  if (metadata === undefined) {
+    const subject = typeof probeClass === 'function' ? probeClass.name : show(probeClass);
+    throw new ConfigurationError(
+      `${subject} in \`classes\` has no probe decorator of its own. Decorate the class with @LivenessProbe(), @ReadinessProbe() or @StartupProbe().`,
+    );
+  }
+  return { probeClass, metadata, name: metadata.options.name ?? nameOfClass(probeClass.name) };
+}
+
+function rejectTwins(candidates: readonly Candidate[]): void {
+  const seen = new Map<string, ProbeClass>();
+  for (const { name, probeClass } of candidates) {
+    const twin = seen.get(name);
+    if (twin !== undefined) {
+      throw new ConfigurationError(
+        `${twin.name} and ${probeClass.name} are both named ${show(name)}. Give one of them a name of its own: \`@ReadinessProbe({ name: '…' })\`, or list the classes to use in \`classes\`.`,
+      );
+    }
+    seen.set(name, probeClass);
+  }
+}
+
+function rejectUnknownNames(option: string, names: readonly string[], candidates: readonly Candidate[]): void {
+  const known = candidates.map(({ name }) => name);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw new ConfigurationError(
+    `\`${option}\` names the probe ${show(unknown)}, which was not found. Found are ${listed(known)}. Correct the name, or import the module of its class.`,
+  );
+}
+
+async function resolveProbe(container: Container, probeClass: ProbeClass, registry: ProbeRegistry): Promise<Probe> {
+  const warning = setTimeout(() => {
+    registry.logger.warn(
+      `still waiting for the container to resolve ${probeClass.name}: one of its bindings has not settled after ${String(SLOW_RESOLUTION_MS)} ms`,
+    );
+  }, SLOW_RESOLUTION_MS).unref();
+  try {
+    if (!container.isBound(probeClass)) bindToItself(container, probeClass);
+    return await container.getAsync<Probe>(probeClass);
+  } catch (error) {
+    throw new ConfigurationError(
+      `The container cannot make ${probeClass.name}: ${describeError(error)} Bind what it injects, or leave it out with \`disabled\`.`,
+      { cause: error },
+    );
+  } finally {
+    clearTimeout(warning);
+  }
+}
+
+function bindToItself(container: Container, probeClass: ProbeClass): void {
+  try {
+    injectable()(probeClass);
+  } catch {
+    // The class carries `@injectable()` itself.
+  }
+  container.bind(probeClass).toSelf().inSingletonScope();
+}
+
+function register(
+  registry: ProbeRegistry,
+  probe: Probe,
+  probeClass: ProbeClass,
+  { kinds, options }: ProbeMetadata & { options: { name: string } },
+): void {
+  try {
+    if (typeof probe?.check !== 'function') throw new ConfigurationError('what the container has bound to it has no method `check`.');
+    registry.register({ ...options, kinds, check: (context) => probe.check(context) });
+  } catch (error) {
+    throw new ConfigurationError(`${probeClass.name}: ${describeError(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,87 @@
+import { ConfigurationError, describeError } from '../errors.js';
+import type { ProbeLogger } from '../logger.js';
+import { renderJson } from '../render/json.js';
+import { renderText } from '../render/text.js';
+import type { ProbeRegistry } from '../registry.js';
+import { statusCodeOf, type ReasonAudience } from '../report.js';
+import { checkOneOf, show } from '../validation.js';
+import { chooseMediaType, PROBE_FORMATS, type MediaType, type ProbeFormat } from './format.js';
+import type { ProbeTarget } from './paths.js';
+
+export interface AnswerOptions<Request> {
+  /**
+   * Who sees why a check failed where it threw another error than `NotReady`. `public`: nobody, it says `reason withheld`; `all`: everybody;
+   * a function: those for whom it returns `true`. One that throws or returns a promise means `public`.
+   * @default 'public'
+   */
+  details?: 'public' | 'all' | ((request: Request) => boolean) | undefined;
+  /**
+   * `text` in the apiserver's dialect, `json` in the shape of the health+json draft, or `auto`: as `Accept` prefers, text where it does not say.
+   * @default 'auto'
+   */
+  format?: ProbeFormat | undefined;
+}
+
+export const ANSWER_OPTION_NAMES = ['details', 'format'] as const;
+
+/** What any server can write as it is. */
+export interface ProbeAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** Answers a probe, and never rejects: whatever the checks do is in the report. */
+export type Answerer<Request> = (target: ProbeTarget, accept: string | undefined, request: Request) => Promise<ProbeAnswer>;
+
+/** `caller` is what messages call the function of the public. */
+export function createAnswerer<Request>(caller: string, probes: ProbeRegistry, options: AnswerOptions<Request>): Answerer<Request> {
+  checkRegistry(caller, probes);
+  const { details = 'public', format = 'auto' } = options;
+  if (typeof details !== 'function') checkOneOf(caller, 'details', details, ['public', 'all']);
+  checkOneOf(caller, 'format', format, PROBE_FORMATS);
+
+  return async (target, accept, request) => {
+    const { kind, name, title } = target;
+    if (name !== undefined && !probes.has(kind, name)) return notFound(`no ${kind} probe is named ${show(name.slice(0, 100))}`);
+    const query = new URLSearchParams(target.query);
+    const report = await probes.run(kind, name === undefined ? { exclude: query.getAll('exclude') } : { only: name });
+    const audience = chooseAudience(details, request, probes.logger);
+    const type = chooseMediaType(format, accept);
+    const body =
+      type === 'text/plain' ? renderText(report, { title, audience, isVerbose: query.has('verbose') }) : renderJson(report, audience);
+    return { status: statusCodeOf(report), headers: headersOf(type, body), body };
+  };
+}
+
+function checkRegistry(caller: string, probes: unknown): void {
+  if (typeof probes === 'object' && probes !== null && 'run' in probes && 'lifecycle' in probes) return;
+  throw new ConfigurationError(
+    `Expected \`probes\` of ${caller} to be a ProbeRegistry, got ${show(probes)}. It comes from \`await discoverProbes(container)\`.`,
+  );
+}
+
+function chooseAudience<Request>(details: AnswerOptions<Request>['details'], request: Request, logger: ProbeLogger): ReasonAudience {
+  if (typeof details !== 'function') return details === 'all' ? 'operator' : 'public';
+  try {
+    return details(request) === true ? 'operator' : 'public';
+  } catch (error) {
+    logger.error(`\`details\` threw, the reasons are withheld: ${describeError(error)}`);
+    return 'public';
+  }
+}
+
+/** Plain text whatever `Accept` says: a probe that does not exist has no report. */
+function notFound(message: string): ProbeAnswer {
+  const body = `${message}\n`;
+  return { status: 404, headers: headersOf('text/plain', body), body };
+}
+
+function headersOf(type: MediaType, body: string): Record<string, string> {
+  return {
+    'Content-Type': type === 'text/plain' ? 'text/plain; charset=utf-8' : type,
+    'Content-Length': String(Buffer.byteLength(body)),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  };
+}

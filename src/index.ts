@@ -1,0 +1,28 @@
+// Decorate
+export { LivenessProbe, ReadinessProbe, StartupProbe, type ProbeDecorator } from './decorators.js';
+export { PROBE_KINDS, type Probe, type ProbeContext, type ProbeKind, type ProbeOptions } from './probe.js';
+export { ConfigurationError, NotReady, ProbeTimeoutError, type NotReadyOptions } from './errors.js';
+
+// Discover and register
+export { discoverProbes, type DiscoveryOptions } from './discovery.js';
+export type { ProbeClass } from './metadata.js';
+export {
+  ProbeRegistry,
+  type ProbeChange,
+  type ProbeDefinition,
+  type ProbeEvents,
+  type RegistryOptions,
+  type RunOptions,
+} from './registry.js';
+export { Lifecycle, type LifecycleState } from './lifecycle.js';
+export type { ProbeLogger } from './logger.js';
+
+// Report
+export type { ProbeData, ProbeReport, ProbeResult } from './report.js';
+
+// Answer
+export { probeMiddleware, type ProbeMiddlewareOptions } from './koa/probe-middleware.js';
+export { probeServer, type ProbeServerOptions } from './http/probe-server.js';
+export type { AnswerOptions } from './http/endpoint.js';
+export type { ProbeFormat } from './http/format.js';
+export type { PathOptions } from './http/paths.js';

@@ -1,0 +1,49 @@
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { toOneLine } from '../errors.js';
+import { ANSWER_OPTION_NAMES, createAnswerer, type AnswerOptions } from '../http/endpoint.js';
+import { resolvePaths } from '../http/paths.js';
+import { PROBE_KINDS, type ProbeKind } from '../probe.js';
+import type { ProbeRegistry } from '../registry.js';
+import { checkOneOf, rejectUnknownOptions } from '../validation.js';
+import { writeAnswer, type ProbeMiddlewareOptions } from './probe-middleware.js';
+
+/** What a view needs of the context: that of Koa, with the parameters of a router where there is one. */
+export type ProbeViewContext = Context & { params?: Readonly<Record<string, string | undefined>> };
+
+export type ProbeView = (ctx: ProbeViewContext) => Promise<void>;
+
+/**
+ * A router that answers the probes, for an application that mounts them under a prefix or behind other middleware.
+ *
+ * @throws ConfigurationError where an option is out of its range or a path is not fit.
+ */
+export function probeRouter(probes: ProbeRegistry, options: ProbeMiddlewareOptions = {}): Router {
+  rejectUnknownOptions('probeRouter()', options, ['paths', ...ANSWER_OPTION_NAMES]);
+  const { paths, ...answerOptions } = options;
+  const router = new Router();
+  for (const { kind, path } of resolvePaths(paths)) {
+    router.get(`${path}{/*name}`, probeView(probes, kind, answerOptions));
+  }
+  return router;
+}
+
+/**
+ * A view for a path of your own: `router.get('/internal/ready', probeView(probes, 'readiness'))`.
+ * A route parameter `name` asks for one probe alone.
+ *
+ * @throws ConfigurationError where the kind is unknown or an option is out of its range.
+ */
+export function probeView(probes: ProbeRegistry, kind: ProbeKind, options: AnswerOptions<Context> = {}): ProbeView {
+  checkOneOf('probeView()', 'kind', kind, PROBE_KINDS);
+  rejectUnknownOptions('probeView()', options, ANSWER_OPTION_NAMES);
+  const answer = createAnswerer('probeView()', probes, options);
+
+  return async function answerProbe(ctx) {
+    const title = toOneLine(ctx.path)
+      .replace(/^\/+|\/+$/g, '')
+      .slice(0, 200);
+    const name = ctx.params?.['name']?.replace(/\/$/, '') || undefined;
+    writeAnswer(ctx, await answer({ kind, title, name, query: ctx.querystring }, ctx.req.headers.accept, ctx));
+  };
+}

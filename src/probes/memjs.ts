@@ -1,0 +1,136 @@
+import { connect, type Socket } from 'node:net';
+import { multiInject, type ServiceIdentifier } from 'inversify';
+import { Utils, type Client, type Response, type Server } from 'memjs';
+import { ReadinessProbe } from '../decorators.js';
+import { ConfigurationError, describeError } from '../errors.js';
+import type { Probe, ProbeContext } from '../probe.js';
+import { show } from '../validation.js';
+
+/** Bind every memjs `Client` that `MemcachedProbe` is to check: `container.bind(MEMCACHED).toConstantValue(Client.create(…))`. */
+export const MEMCACHED: ServiceIdentifier<Client> = Symbol.for('koa-probes.MEMCACHED');
+
+export interface CheckMemjsOptions {
+  /**
+   * How many servers of the client must answer: `all`, `any` or a number.
+   * @default 'all'
+   */
+  require?: 'all' | 'any' | number | undefined;
+}
+
+/** Readiness: `stats` from every server of every client that is bound to `MEMCACHED`. */
+@ReadinessProbe({ name: 'memcached' })
+export class MemcachedProbe implements Probe {
+  readonly #clients: readonly Client[];
+
+  constructor(@multiInject(MEMCACHED, { chained: true }) clients: readonly Client[]) {
+    if (clients.length === 0) {
+      throw new ConfigurationError(
+        'MemcachedProbe has no client to check: nothing is bound to MEMCACHED. Call container.bind(MEMCACHED).toConstantValue(client).',
+      );
+    }
+    this.#clients = clients;
+  }
+
+  async check(context: ProbeContext): Promise<void> {
+    await Promise.all(this.#clients.map((client) => checkMemjs(client, context)));
+  }
+}
+
+/**
+ * Resolves as soon as enough servers of the client have answered `stats`; rejects when too many have failed, or when the signal is aborted.
+ *
+ * Each server is asked on a connection of the check's own, with the client's host, port, user and password. On the client's own connection a `stats`
+ * that times out would end every request that the application has under way there, and one whose peer hangs up would never be answered.
+ *
+ * @throws ConfigurationError where `require` is more than the servers of the client, or none.
+ */
+export async function checkMemjs(
+  client: Pick<Client, 'servers'>,
+  { signal }: Pick<ProbeContext, 'signal'>,
+  options: CheckMemjsOptions = {},
+): Promise<void> {
+  const { servers } = client;
+  const needed = countNeeded(options.require ?? 'all', servers.length);
+  signal.throwIfAborted();
+  const sockets: Socket[] = [];
+  let onAbort = () => {};
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const failures: string[] = [];
+      let answered = 0;
+      onAbort = () => reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      const onFailure = (server: Server, error: unknown) => {
+        failures.push(`${server.host}:${String(server.port)}: ${describeError(error)}`);
+        if (servers.length - failures.length >= needed) return;
+        reject(
+          new Error(
+            `${String(failures.length)} of ${String(servers.length)} memcached servers failed, ${String(needed)} must answer: ${failures.join('; ')}`,
+          ),
+        );
+      };
+      const onAnswer = () => {
+        answered += 1;
+        if (answered === needed) resolve();
+      };
+      for (const server of servers) {
+        const socket = connect({ host: server.host, port: server.port });
+        sockets.push(socket);
+        askStats(socket, server).then(onAnswer, (error: unknown) => onFailure(server, error));
+      }
+    });
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    for (const socket of sockets) socket.destroy();
+  }
+}
+
+function countNeeded(required: unknown, servers: number): number {
+  if (required === 'all') return servers;
+  if (required === 'any') return 1;
+  if (typeof required === 'number' && Number.isInteger(required) && required >= 1 && required <= servers) return required;
+  throw new ConfigurationError(
+    `Expected \`require\` of checkMemjs() to be "all", "any" or a whole number from 1 to ${String(servers)}, the servers of the client, got ${show(required)}.`,
+  );
+}
+
+const OPCODE_STAT = 0x10;
+const OPCODE_SASL_AUTH = 0x21;
+const RESPONSE_MAGIC = 0x81;
+
+/** Resolves when the server has sent all of its statistics. */
+function askStats(socket: Socket, { username, password }: Server): Promise<void> {
+  const hasCredentials = username !== undefined && username !== '' && password !== undefined && password !== '';
+  return new Promise((resolve, reject) => {
+    let unread = Buffer.alloc(0);
+    socket.once('error', reject);
+    socket.once('close', () => reject(new Error('the server hung up before it had answered')));
+    socket.once('connect', () => {
+      socket.write(
+        hasCredentials ? Utils.makeRequestBuffer(OPCODE_SASL_AUTH, 'PLAIN', '', `\0${username}\0${password}`, 0) : statRequest(),
+      );
+    });
+    socket.on('data', (chunk) => {
+      unread = Buffer.concat([unread, chunk]);
+      if (unread[0] !== RESPONSE_MAGIC) return reject(new Error('the server does not speak the binary protocol of memcached'));
+      for (let response = readResponse(unread); response !== undefined; response = readResponse(unread)) {
+        unread = unread.subarray(HEADER_BYTES + response.header.totalBodyLength);
+        if (response.header.status !== 0)
+          return reject(new Error(`the server refused with status ${String(response.header.status)}: ${response.val.toString()}`));
+        if (response.header.opcode === OPCODE_SASL_AUTH) socket.write(statRequest());
+        else if (response.header.totalBodyLength === 0) return resolve();
+      }
+    });
+  });
+}
+
+const HEADER_BYTES = 24;
+
+function statRequest(): Buffer {
+  return Utils.makeRequestBuffer(OPCODE_STAT, '', '', '', 0);
+}
+
+/** A whole response, or nothing as long as a part of it is missing. */
+function readResponse(unread: Buffer): Response | undefined {
+  return Utils.parseMessage(unread) || undefined;
+}

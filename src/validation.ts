@@ -1,0 +1,55 @@
+import { ConfigurationError } from './errors.js';
+
+/** An hour. A probe that takes longer is none, and the timers of Node overflow at 24.8 days. */
+const LONGEST_MS = 3_600_000;
+
+/** Milliseconds, not whole ones alone. `subject` is what the message calls the owner of the option. */
+export function checkMilliseconds(subject: string, option: string, value: unknown): void {
+  if (typeof value === 'number' && value >= 1 && value <= LONGEST_MS) return;
+  throw new ConfigurationError(
+    `Expected \`${option}\` of ${subject} to be milliseconds from 1 to ${String(LONGEST_MS)}, got ${show(value)}.`,
+  );
+}
+
+/** What is safe in a URL, in a line of the log and in a line of the answer. */
+export function checkName(subject: string, name: unknown): asserts name is string {
+  if (typeof name === 'string' && /^[\w.-]{1,100}$/.test(name)) return;
+  throw new ConfigurationError(
+    `Expected \`name\` of ${subject} to be 1 to 100 letters, digits, ".", "_" or "-", got ${show(name)}. Give it one: \`{ name: 'search' }\`.`,
+  );
+}
+
+export function checkOneOf(subject: string, option: string, value: unknown, allowed: readonly unknown[]): void {
+  if (allowed.includes(value)) return;
+  throw new ConfigurationError(`Expected \`${option}\` of ${subject} to be one of ${allowed.map(show).join(', ')}, got ${show(value)}.`);
+}
+
+export function checkObject(subject: string, value: unknown): asserts value is object {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
+  throw new ConfigurationError(`Expected ${subject} to be an object, got ${show(value)}.`);
+}
+
+export function checkArray(subject: string, value: unknown): void {
+  if (!Array.isArray(value)) throw new ConfigurationError(`Expected ${subject} to be an array, got ${show(value)}.`);
+}
+
+/** A misspelt option would otherwise be a default that nobody sees. */
+export function rejectUnknownOptions(subject: string, options: unknown, known: readonly string[]): void {
+  checkObject(`the options of ${subject}`, options);
+  for (const option of Object.keys(options)) {
+    if (known.includes(option)) continue;
+    throw new ConfigurationError(`Unknown option \`${option}\` of ${subject}. Known are ${listed(known)}.`);
+  }
+}
+
+/** `value` as a message shows it: what it is where that is short, else its type. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (Array.isArray(value)) return `an array of ${String(value.length)}`;
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return `\`${String(value)}\` (${typeof value})`;
+}
+
+export function listed(names: readonly string[]): string {
+  return names.length === 0 ? 'none' : names.map((name) => `\`${name}\``).join(', ');
+}

@@ -1,0 +1,195 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { expect } from 'chai';
+import { Container } from 'inversify';
+import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
+import { checkMemjs, MEMCACHED, MemcachedProbe } from 'koa-probes/memjs';
+import memjs from 'memjs';
+import { freePort, until } from './support/processes.js';
+import { startMemcached, type Service } from './support/services.js';
+
+const context = () => ({ signal: AbortSignal.timeout(10_000) });
+
+describe('koa-probes/memjs', () => {
+  let servers: Service[];
+  before(async () => (servers = [await startMemcached(), await startMemcached()]));
+  after(() => Promise.all(servers.map((server) => server.stop())));
+
+  const clients: memjs.Client[] = [];
+  const fakes: Server[] = [];
+  afterEach(() => {
+    for (const client of clients.splice(0)) client.close();
+    for (const fake of fakes.splice(0)) fake.close();
+  });
+
+  const clientOf = (...ports: number[]) => {
+    const client = memjs.Client.create(ports.map((port) => `127.0.0.1:${String(port)}`).join(','), { logger: { log() {} } });
+    clients.push(client);
+    return client;
+  };
+  const portsOf = () => servers.map(({ port }) => port);
+  const discover = (bound: memjs.Client[], options: object = {}) => {
+    const container = new Container();
+    for (const client of bound) container.bind(MEMCACHED).toConstantValue(client);
+    return discoverProbes(container, { classes: [MemcachedProbe], logger: false, ...options });
+  };
+  const memcachedOf = async (registry: ProbeRegistry) => {
+    const { results } = await registry.run('readiness');
+    return results.find(({ name }) => name === 'memcached');
+  };
+  /** A server with a fault: memcached itself has none to order. */
+  const startFaulty = async (onSocket: (socket: Socket) => void) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      onSocket(socket);
+    }).listen(0, '127.0.0.1');
+    fakes.push(server);
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const problemOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => undefined).catch((error: unknown) => error);
+
+  describe('MemcachedProbe', () => {
+    it('passes while every server answers, fails while one is stopped, and passes again when it is back', async () => {
+      const registry = await discover([clientOf(...portsOf())]);
+      expect((await memcachedOf(registry))?.status).to.equal('pass');
+      await servers[1]?.halt();
+      const result = await memcachedOf(registry);
+      expect(result?.status).to.equal('fail');
+      expect(String(result?.error)).to.match(/1 of 2 memcached servers failed, 2 must answer: 127\.0\.0\.1:\d+: .*ECONNREFUSED/);
+      await servers[1]?.start();
+      expect((await memcachedOf(registry))?.status).to.equal('pass');
+      registry.close();
+    });
+
+    it('fails at its timeout while a server is frozen, and passes again when it goes on', async () => {
+      const registry = await discover([clientOf(...portsOf())], { settings: { memcached: { timeoutMs: 150 } } });
+      servers[0]?.freeze();
+      try {
+        expect(String((await memcachedOf(registry))?.error)).to.include('timed out after 150 ms');
+      } finally {
+        servers[0]?.thaw();
+      }
+      await until(async () => (await memcachedOf(registry))?.status === 'pass');
+      registry.close();
+    });
+
+    it('checks every client that is bound', async () => {
+      const closed = await freePort();
+      const registry = await discover([clientOf(...portsOf()), clientOf(closed)]);
+      expect(String((await memcachedOf(registry))?.error)).to.include(`127.0.0.1:${String(closed)}`);
+    });
+
+    it('fails the start where nothing is bound to MEMCACHED, and says what to bind', async () => {
+      const problem = await problemOf(discover([]));
+      expect(problem).to.satisfy(ConfigurationError.is);
+      expect(String(problem)).to.match(/cannot make MemcachedProbe: .*nothing is bound to MEMCACHED\. Call container\.bind\(MEMCACHED\)/);
+    });
+  });
+
+  describe('checkMemjs(client, context, options)', () => {
+    it('leaves the requests of the application alone, and no connection behind', async () => {
+      const client = clientOf(...portsOf());
+      await client.set('key', 'value', {});
+      const connections = async () => {
+        const { curr_connections: current } = await new Promise<Record<string, string>>((resolve, reject) => {
+          clientOf(portsOf()[0] ?? 0).stats((error, _server, stats) => (stats ? resolve(stats) : reject(error ?? new Error('no stats'))));
+        });
+        return Number(current);
+      };
+      const before = await connections();
+      for (let round = 0; round < 20; round += 1) await checkMemjs(client, context());
+      // Each count opens one connection of its own, which stays.
+      await until(async () => (await connections()) <= before + clients.length);
+      expect(String((await client.get('key')).value)).to.equal('value');
+    });
+
+    it('passes with `any` or a number as soon as so many have answered, though another one is silent', async () => {
+      const silent = await startFaulty(() => {});
+      const client = clientOf(...portsOf(), silent);
+      await checkMemjs(client, context(), { require: 'any' });
+      await checkMemjs(client, context(), { require: 2 });
+    });
+
+    it('fails as soon as too many have failed, though another one is silent', async () => {
+      const client = clientOf(await startFaulty(() => {}), await freePort());
+      expect(String(await problemOf(checkMemjs(client, context())))).to.include('1 of 2 memcached servers failed, 2 must answer');
+    });
+
+    const faults: [string, (socket: Socket) => void, RegExp][] = [
+      ['hangs up with a request under way', (socket) => socket.once('data', () => socket.end()), /hung up before it had answered/],
+      ['resets the connection', (socket) => socket.once('data', () => socket.resetAndDestroy()), /ECONNRESET/],
+      [
+        'sends a part of an answer and hangs up',
+        (socket) => socket.once('data', () => socket.end(Buffer.from([0x81, 0x10, 0, 4]))),
+        /hung up before/,
+      ],
+      [
+        'speaks another protocol',
+        (socket) => socket.once('data', () => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')),
+        /does not speak the binary protocol/,
+      ],
+      [
+        'refuses the request',
+        (socket) => socket.once('data', () => socket.write(responseOf(0x10, 0x20, 'Auth failure'))),
+        /refused with status 32: Auth failure/,
+      ],
+    ];
+    for (const [name, onSocket, message] of faults) {
+      it(`fails for a server that ${name}`, async () => {
+        expect(String(await problemOf(checkMemjs(clientOf(await startFaulty(onSocket)), context())))).to.match(message);
+      });
+    }
+
+    it('reads an answer that comes byte by byte', async () => {
+      const answer = Buffer.concat([responseOf(0x10, 0, 'pid'), responseOf(0x10, 0, '')]);
+      const port = await startFaulty((socket) => {
+        const sendFrom = (index: number) => {
+          if (index < answer.length) socket.write(answer.subarray(index, index + 1), () => setImmediate(sendFrom, index + 1));
+        };
+        socket.setNoDelay(true).once('data', () => sendFrom(0));
+      });
+      await checkMemjs(clientOf(port), context());
+    });
+
+    it('sends the user and the password of the client before it asks', async () => {
+      const received: string[] = [];
+      const port = await startFaulty((socket) => {
+        socket.on('data', (request) => {
+          received.push(`${String(request[1])} ${request.subarray(24).toString()}`);
+          socket.write(responseOf(request[1] ?? 0, 0, ''));
+        });
+      });
+      const client = memjs.Client.create(`user:pass@127.0.0.1:${String(port)}`);
+      clients.push(client);
+      await checkMemjs(client, context());
+      expect(received).to.deep.equal(['33 PLAIN\0user\0pass', '16 ']);
+    });
+
+    it('rejects with the reason of the signal, and hangs up', async () => {
+      let hungUp: Promise<unknown> | undefined;
+      const controller = new AbortController();
+      const port = await startFaulty((socket) => {
+        hungUp = once(socket.resume(), 'close');
+        controller.abort(new Error('enough'));
+      });
+      expect(String(await problemOf(checkMemjs(clientOf(port), controller)))).to.include('enough');
+      await hungUp;
+      expect(String(await problemOf(checkMemjs(clientOf(port), controller)))).to.include('enough');
+    });
+
+    for (const required of [0, 3, 1.5, 'most']) {
+      it(`refuses \`require: ${String(required)}\` for two servers`, async () => {
+        const problem = await problemOf(checkMemjs(clientOf(...portsOf()), context(), { require: required as 1 }));
+        expect(problem).to.satisfy(ConfigurationError.is);
+        expect(String(problem)).to.match(/`require` of checkMemjs\(\) to be "all", "any" or a whole number from 1 to 2/);
+      });
+    }
+  });
+});
+
+/** A response of the binary protocol, whose body stands for a value. */
+function responseOf(opcode: number, status: number, value: string): Buffer {
+  const header = memjs.Header.toBuffer({ magic: 0x81, opcode, keyLength: 0, extrasLength: 0, status, totalBodyLength: value.length });
+  return Buffer.concat([header, Buffer.from(value)]);
+}
