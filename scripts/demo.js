@@ -1,7 +1,6 @@
 // Starts the quickstart on its embedded database, shows what it answers, and stays until Ctrl-C.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { environment, installPackages, root, run } from './setup.js';
 
 const port = Number(process.env.PORT ?? 3000);
@@ -21,27 +20,33 @@ run('tsc', '--build');
 const server = spawn(process.execPath, [join(root, 'build/examples/quickstart/server.js')], {
   cwd: root,
   env: { ...environment(), PORT: String(port) },
-  stdio: 'inherit',
+  stdio: ['inherit', 'pipe', 'pipe'],
 });
-server.once('exit', (code) => process.exit(code ?? 0));
-process.on('SIGINT', () => server.kill('SIGINT'));
-process.on('SIGTERM', () => server.kill('SIGTERM'));
+let output = '';
+server.stderr.on('data', (chunk) => {
+  output += chunk;
+  if (isListening) process.stderr.write(chunk);
+});
+let isListening = false;
+server.once('exit', (code) => {
+  if (!isListening)
+    console.error(output.includes('EADDRINUSE') ? `Port ${port} is taken. Take another one: PORT=3001 npm run demo` : output);
+  process.exit(isListening ? 0 : (code ?? 1));
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => server.kill(signal));
 
-await untilItAnswers();
+// Its own word, and not an answer on the port: that could be another application.
+await new Promise((resolve) => {
+  server.stdout.on('data', (chunk) => String(chunk).includes('listening on') && resolve());
+});
+isListening = true;
+
 for (const { path, method = 'GET', accept } of requests) {
   const response = await fetch(base + path, { method, headers: accept ? { accept } : {} });
   const flags = `${method === 'GET' ? '' : ` -X ${method}`}${accept ? ` -H 'Accept: ${accept}'` : ''}`;
   console.log(`\n$ curl -i${flags} '${base}${path}'`);
-  console.log(`HTTP/1.1 ${response.status} ${response.statusText}\n${await response.text()}`);
+  console.log(`HTTP/1.1 ${response.status} ${response.statusText}`);
+  console.log([...response.headers].map(([name, value]) => `${name}: ${value}`).join('\n'));
+  console.log(`\n${await response.text()}`);
 }
 console.log(`\nIt stays on ${base} until Ctrl-C: try these yourself.`);
-
-async function untilItAnswers() {
-  for (;;) {
-    try {
-      return await fetch(`${base}/livez`);
-    } catch {
-      await pause(50);
-    }
-  }
-}

@@ -1,10 +1,11 @@
-import { pathToFileURL } from 'node:url';
 import { injectable, type Container } from 'inversify';
 import { listDecoratedClasses } from './decorators.js';
 import { ConfigurationError, describeError } from './errors.js';
 import { Lifecycle } from './lifecycle.js';
 import { readProbeMetadata, type ProbeClass, type ProbeMetadata } from './metadata.js';
-import { nameOfClass, overlayOptions, type Probe, type ProbeOptions } from './probe.js';
+import { readOutside } from './outside.js';
+import { importModules } from './modules.js';
+import { nameOfClass, overlayOptions, PROBE_OPTION_NAMES, type Probe, type ProbeOptions } from './probe.js';
 import { ProbeRegistry, REGISTRY_OPTION_NAMES, type RegistryOptions } from './registry.js';
 import { checkArray, checkObject, listed, rejectUnknownOptions, show } from './validation.js';
 
@@ -30,6 +31,9 @@ export interface DiscoveryOptions extends RegistryOptions {
   settings?: Readonly<Record<string, Omit<ProbeOptions, 'name'>>> | undefined;
 }
 
+/** A probe is set up by the name that its class has. */
+const SETTING_NAMES = PROBE_OPTION_NAMES.filter((option) => option !== 'name');
+
 const OPTION_NAMES = ['modules', 'classes', 'disabled', 'settings', ...REGISTRY_OPTION_NAMES] as const;
 
 /** A binding that takes longer than this to resolve is named in the log: nothing else would say why the application does not start. */
@@ -54,13 +58,17 @@ export async function discoverProbes(container: Container, options: DiscoveryOpt
   for (const [option, value] of Object.entries({ modules, classes: classes ?? [], disabled }))
     checkArray(`\`${option}\` of discoverProbes()`, value);
   checkObject('`settings` of discoverProbes()', settings);
+  if (typeof (container as Partial<Container> | undefined)?.isCurrentBound !== 'function') {
+    throw new ConfigurationError(`Expected \`container\` of discoverProbes() to be a Container of Inversify, got ${show(container)}.`);
+  }
+  await importModules(modules);
   if (container.isCurrentBound(ProbeRegistry)) {
     throw new ConfigurationError('The container has a ProbeRegistry already. Call discoverProbes() once for each container.');
   }
-  await importModules(modules);
-  const candidates = (classes ?? listDecoratedClasses()).map(readCandidate);
+  const candidates = [...new Set(classes ?? listDecoratedClasses())].map(readCandidate);
   rejectUnknownNames('disabled', disabled, candidates);
   rejectUnknownNames('settings', Object.keys(settings), candidates);
+  for (const [name, setting] of Object.entries(settings)) rejectUnknownOptions(`\`settings.${name}\``, setting, SETTING_NAMES);
   const enabled = candidates.filter(({ name }) => !disabled.includes(name));
   rejectTwins(enabled);
 
@@ -80,26 +88,6 @@ export async function discoverProbes(container: Container, options: DiscoveryOpt
     throw error;
   }
   return registry;
-}
-
-async function importModules(patterns: readonly string[]): Promise<void> {
-  if (patterns.length === 0) return;
-  const { glob } = await import('tinyglobby');
-  for (const pattern of patterns) {
-    const files = await glob(pattern, { absolute: true, ignore: ['**/*.d.{ts,mts,cts}'], expandDirectories: false });
-    if (files.length === 0) {
-      throw new ConfigurationError(
-        `The pattern ${show(pattern)} in \`modules\` matches no file in ${process.cwd()}. Name the compiled modules, as in 'dist/probes/*.js'.`,
-      );
-    }
-    for (const file of files.toSorted()) {
-      try {
-        await import(pathToFileURL(file).href);
-      } catch (error) {
-        throw new ConfigurationError(`The module ${file} in \`modules\` cannot be imported: ${describeError(error)}`, { cause: error });
-      }
-    }
-  }
 }
 
 function readCandidate(probeClass: ProbeClass): Candidate {
@@ -146,7 +134,7 @@ async function resolveProbe(container: Container, probeClass: ProbeClass, regist
     return await container.getAsync<Probe>(probeClass);
   } catch (error) {
     throw new ConfigurationError(
-      `The container cannot make ${probeClass.name}: ${describeError(error)} Bind what it injects, or leave it out with \`disabled\`.`,
+      `The container cannot make ${probeClass.name}. Bind what it injects, mend its constructor, or leave it out with \`disabled\`. It said: ${describeError(error)}`,
       { cause: error },
     );
   } finally {
@@ -172,6 +160,8 @@ function register(
   try {
     if (typeof probe?.check !== 'function') throw new ConfigurationError('what the container has bound to it has no method `check`.');
     registry.register({ ...options, kinds, check: (context) => probe.check(context) });
+    const outside = readOutside(probeClass);
+    if (outside !== undefined) registry.noteOutside(options.name, outside);
   } catch (error) {
     throw new ConfigurationError(`${probeClass.name}: ${describeError(error)}`, { cause: error });
   }

@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 const CONFIGURATION_ERROR = Symbol.for('koa-probes.ConfigurationError');
 const NOT_READY = Symbol.for('koa-probes.NotReady');
 const PROBE_TIMEOUT_ERROR = Symbol.for('koa-probes.ProbeTimeoutError');
@@ -27,8 +29,8 @@ export interface NotReadyOptions extends ErrorOptions {
 }
 
 /**
- * Thrown by a check to fail with a reason that the public may read. The message is shown as it is, in one line;
- * the message of any other error goes to the log alone.
+ * Thrown by a check to fail with a reason that the public may read. The message is shown in one line of at most 1,000 characters;
+ * its cause, and the message of any other error, go to the log alone.
  *
  * @throws RangeError where `status` is not a whole number from 400 to 599: the kubelet takes all below 400 for a success.
  */
@@ -41,7 +43,7 @@ export class NotReady extends Error {
     if (!Number.isInteger(status) || status < 400 || status > 599) {
       throw new RangeError(`Expected \`status\` of NotReady to be a whole number from 400 to 599, got \`${String(status)}\`.`);
     }
-    super(message, options);
+    super(message || 'not ready', options);
     this.status = status;
     tag(this, NOT_READY);
   }
@@ -59,6 +61,8 @@ export class ProbeTimeoutError extends Error {
 
   constructor(message: string) {
     super(message);
+    // Its frames would keep alive what they were called on: the immediates of all requests that ended in the same turn.
+    this.stack = `${this.name}: ${message}`;
     tag(this, PROBE_TIMEOUT_ERROR);
   }
 
@@ -68,16 +72,19 @@ export class ProbeTimeoutError extends Error {
   }
 }
 
-/** The longest text of an error that a line of the log or of an answer holds, in characters. */
+/** How much of an error a line of the log holds: characters in all, and errors told of. One that holds thousands, or itself, must not block the event loop. */
 const LONGEST_DESCRIPTION = 1_000;
+const MOST_PARTS = 5;
 
-/** `error` in one line for the operator: its message and those of its causes. Never throws, whatever was thrown. */
+/** `error` in one line for the operator: its message and those of its causes and parts. Never throws, whatever was thrown. */
 export function describeError(error: unknown): string {
+  const parts: string[] = [];
   try {
-    return toOneLine(describe(error, 0)).slice(0, LONGEST_DESCRIPTION);
+    collectParts(error, parts);
   } catch {
-    return 'an error that cannot be described';
+    parts.push('an error that cannot be described');
   }
+  return parts.join(': ').slice(0, LONGEST_DESCRIPTION);
 }
 
 /** `text` without line breaks and control characters, so that it cannot forge a line of a log or an answer. */
@@ -85,19 +92,30 @@ export function toOneLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\s]+/gu, ' ').trim();
 }
 
-const DEEPEST_CAUSE = 5;
-
-function describe(error: unknown, depth: number): string {
-  if (!(error instanceof Error)) return typeof error === 'string' ? error : `${String(error)} was thrown`;
-  const text = error.message || describeWithoutMessage(error, depth);
-  if (error.cause === undefined || depth === DEEPEST_CAUSE) return text;
-  return `${text}: ${describe(error.cause, depth + 1)}`;
+/** Errors of another realm too. */
+export function isError(value: unknown): value is Error {
+  return types.isNativeError(value) || value instanceof Error;
 }
 
-/** Node reports a refused connection to a name with several addresses as an `AggregateError` without a message. */
-function describeWithoutMessage(error: Error & { code?: unknown }, depth: number): string {
-  if (!(error instanceof AggregateError) || depth === DEEPEST_CAUSE) return typeof error.code === 'string' ? error.code : error.name;
-  return error.errors.map((one) => describe(one, depth + 1)).join(', ');
+function collectParts(error: unknown, parts: string[]): void {
+  if (parts.length === MOST_PARTS) return;
+  if (!isError(error)) {
+    parts.push(typeof error === 'string' ? cut(error) : cut(`${String(error)} was thrown`));
+    return;
+  }
+  // Node reports a refused connection to a name with several addresses as an AggregateError without a message.
+  const isList = error instanceof AggregateError && !error.message;
+  if (!isList) parts.push(cut(error.message || codeOf(error) || error.name));
+  const inner: unknown[] = isList ? error.errors : error.cause === undefined ? [] : [error.cause];
+  for (const one of inner.slice(0, MOST_PARTS)) collectParts(one, parts);
+}
+
+function codeOf(error: Error & { code?: unknown }): string {
+  return typeof error.code === 'string' ? error.code : '';
+}
+
+function cut(text: string): string {
+  return toOneLine(text.slice(0, LONGEST_DESCRIPTION));
 }
 
 function tag(error: Error, symbol: symbol): void {
@@ -105,5 +123,9 @@ function tag(error: Error, symbol: symbol): void {
 }
 
 function isTagged(value: unknown, symbol: symbol): boolean {
-  return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[symbol] === true;
+  try {
+    return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[symbol] === true;
+  } catch {
+    return false;
+  }
 }

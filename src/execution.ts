@@ -1,122 +1,177 @@
-import { ProbeTimeoutError } from './errors.js';
+import type { Batch } from './batch.js';
+import { isError, ProbeTimeoutError } from './errors.js';
+import { OUTSIDE, type OutsideListener } from './outside.js';
 import type { Probe, ProbeContext, ProbeKind } from './probe.js';
-import type { ProbeData, ProbeResult } from './report.js';
+import { failed, passed, type ProbeData, type ProbeResult } from './report.js';
 
 /** Told what becomes of the runs of one probe. */
 export interface ExecutionObserver {
-  /** The run has its result; those who wait for it hear of it next. */
-  onResult(execution: Execution, result: ProbeResult): void;
+  /** A run has settled, or its time is over. What this returns is given to those who wait for it. */
+  onResult(execution: Execution, result: ProbeResult): ProbeResult;
   /** A run that was abandoned has settled after all. */
   onLateSettlement(execution: Execution): void;
+  /** The check reaches outside the process. */
+  onOutside(what: string): void;
 }
 
-/** Told once that a run has its result. */
+/** Waits for a result at a place of its own. */
 export interface ExecutionWaiter {
-  onExecutionEnd(): void;
+  onResult(place: number, result: ProbeResult): void;
 }
 
-/** One run of one check. Whatever the check does, it becomes one `ProbeResult`, here and nowhere else. */
+/**
+ * The run in flight of one check. Whatever the check does, it becomes one `ProbeResult`, here and nowhere else.
+ * It is used again for the next run, unless it was abandoned: then its check may still settle.
+ */
 export class Execution {
-  /** Undefined while the run is in flight. */
+  /** What the run in flight began with; undefined while there is none. */
+  batch: Batch | undefined;
+  /** Of the run before, while none is in flight. */
   result: ProbeResult | undefined;
-  /** When its time is over, on the clock of `performance.now()`; set once all checks of the request have begun. */
-  dueAt = Infinity;
-  /** Its time was over, or the registry was closed, before it settled. */
+  startedAt = 0;
   isAbandoned = false;
-  readonly #context: ExecutionContext;
-  #waiters: ExecutionWaiter[] = [];
+  #context: ExecutionContext | undefined;
+  /** Set while the run in flight is over its time: however it settles then, it has failed. */
+  #expiry: ProbeTimeoutError | undefined;
+  // The first one apart: most runs have no other, and an array for it would cost more than the run.
+  #waiter: ExecutionWaiter | undefined;
+  #place = 0;
+  #others: { readonly waiter: ExecutionWaiter; readonly place: number }[] | undefined;
 
   constructor(
     readonly name: string,
     readonly timeoutMs: number,
-    readonly startedAt: number,
-    kind: ProbeKind,
+    private readonly probe: Probe,
     private readonly observer: ExecutionObserver,
-  ) {
-    this.#context = new ExecutionContext(kind);
-  }
+  ) {}
 
-  start(probe: Probe): void {
+  begin(batch: Batch): void {
+    this.batch = batch;
+    this.startedAt = batch.startedAt;
+    if (this.timeoutMs < batch.shortestTimeoutMs) batch.shortestTimeoutMs = this.timeoutMs;
+    this.#context = new ExecutionContext(batch.kind, this.observer);
     try {
-      const returned = probe.check(this.#context);
-      if (!isThenable(returned)) return this.#accept(returned);
-      Promise.resolve(returned).then(
-        (value) => this.#accept(value),
-        (error: unknown) => this.#end('fail', error, undefined),
-      );
+      const returned = this.probe.check(this.#context);
+      if (isThenable(returned)) Promise.resolve(returned).then(this.#accept, this.#fail);
+      else this.#accept(returned);
     } catch (error) {
-      this.#end('fail', error, undefined);
+      this.#fail(error);
     }
   }
 
-  wait(waiter: ExecutionWaiter): void {
-    this.#waiters.push(waiter);
+  wait(waiter: ExecutionWaiter, place: number): void {
+    if (this.#waiter === undefined) {
+      this.#waiter = waiter;
+      this.#place = place;
+    } else {
+      (this.#others ??= []).push({ waiter, place });
+    }
   }
 
-  /** Ends the run as failed whatever the check still does, and aborts its signal. */
-  abandon(reason: Error): void {
-    if (this.result !== undefined) return;
-    this.isAbandoned = true;
-    this.#end('fail', reason, undefined);
-    this.#context.abort(reason);
+  stopWaiting(waiter: ExecutionWaiter): void {
+    if (this.#waiter === waiter) this.#waiter = undefined;
+    this.#others = this.#others?.filter((other) => other.waiter !== waiter);
   }
 
+  /** When the time of the run in flight is over, on the clock of `performance.now()`; never once it is. */
+  get dueAt(): number {
+    return this.batch === undefined || this.#expiry !== undefined ? Infinity : this.batch.armedAt + this.timeoutMs;
+  }
+
+  /**
+   * The time of the run in flight is over. A check that heeds its signal has a turn of the event loop to say what it was waiting for: that is the cause
+   * in the log, and the check has settled. One that says nothing is abandoned.
+   */
   expire(): void {
-    this.abandon(new ProbeTimeoutError(`timed out after ${String(this.timeoutMs)} ms`));
+    if (this.batch === undefined || this.#expiry !== undefined) return;
+    const expiry = new ProbeTimeoutError(`timed out after ${String(this.timeoutMs)} ms`);
+    this.#expiry = expiry;
+    this.#context?.abort(expiry);
+    setImmediate(() =>
+      setImmediate(() => {
+        if (this.#expiry === expiry) this.abandon(expiry);
+      }),
+    );
   }
 
-  #accept(value: unknown): void {
-    if (value === undefined) return this.#end('pass', undefined, undefined);
-    if (value === false) return this.#end('fail', new Error('the check returned false'), undefined);
-    if (value instanceof Error) return this.#end('fail', value, undefined);
+  /** Ends the run in flight as failed whatever the check still does, and aborts its signal. */
+  abandon(reason: Error): void {
+    if (this.batch === undefined) return;
+    this.isAbandoned = true;
+    this.#fail(reason);
+    this.#context?.abort(reason);
+  }
+
+  readonly #accept = (value: unknown): void => {
+    if (value === undefined) return this.#pass(undefined);
+    if (value === false) return this.#fail(new Error('the check returned false'));
+    let data: ProbeData | undefined;
     try {
-      this.#end('pass', undefined, readData(value));
+      if (isError(value)) return this.#fail(value);
+      data = readData(value);
     } catch (error) {
-      this.#end('fail', error, undefined);
+      return this.#fail(error);
     }
+    this.#pass(data);
+  };
+
+  #pass(data: ProbeData | undefined): void {
+    if (this.batch === undefined) return this.observer.onLateSettlement(this);
+    if (this.#expiry !== undefined) return this.#fail(this.#expiry);
+    this.#end(passed(this.name, this.startedAt, this.batch.readSettledAt(), data));
   }
 
-  #end(status: 'pass' | 'fail', error: unknown, data: ProbeData | undefined): void {
-    if (this.result !== undefined) return this.observer.onLateSettlement(this);
-    const endedAt = performance.now();
-    this.result = {
-      name: this.name,
-      status,
-      durationMs: endedAt - this.startedAt,
-      time: performance.timeOrigin + endedAt,
-      error,
-      data,
-    };
-    this.observer.onResult(this, this.result);
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) waiter.onExecutionEnd();
+  readonly #fail = (error: unknown): void => {
+    if (this.batch === undefined) return this.observer.onLateSettlement(this);
+    if (this.#expiry !== undefined && error !== this.#expiry) this.#expiry.cause = error;
+    this.#end(failed(this.name, this.startedAt, this.batch.readSettledAt(), this.#expiry ?? error));
+  };
+
+  #end(outcome: ProbeResult): void {
+    const waiter = this.#waiter;
+    const place = this.#place;
+    const others = this.#others;
+    this.batch = undefined;
+    this.#expiry = undefined;
+    if (!this.isAbandoned) this.#context = undefined;
+    this.#waiter = undefined;
+    this.#others = undefined;
+    const result = this.observer.onResult(this, outcome);
+    this.result = result;
+    waiter?.onResult(place, result);
+    if (others !== undefined) for (const other of others) other.waiter.onResult(other.place, result);
   }
 }
 
-class ExecutionContext implements ProbeContext {
+class ExecutionContext implements ProbeContext, OutsideListener {
   #controller: AbortController | undefined;
-  #abortReason: Error | undefined;
+  readonly #observer: ExecutionObserver;
 
-  constructor(readonly kind: ProbeKind) {}
+  constructor(
+    readonly kind: ProbeKind,
+    observer: ExecutionObserver,
+  ) {
+    this.#observer = observer;
+  }
 
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
-    }
-    return this.#controller.signal;
+    return (this.#controller ??= new AbortController()).signal;
   }
 
-  /** @internal */
+  [OUTSIDE](what: string): void {
+    this.#observer.onOutside(what);
+  }
+
+  /** Also where nobody has asked for the signal: who asks later finds it aborted. */
   abort(reason: Error): void {
-    this.#abortReason = reason;
-    this.#controller?.abort(reason);
+    (this.#controller ??= new AbortController()).abort(reason);
   }
 }
 
+/** As `await` sees it: a function counts too, for clients are often callable. */
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';
+  const canHaveThen = (typeof value === 'object' && value !== null) || typeof value === 'function';
+  return canHaveThen && typeof (value as PromiseLike<unknown>).then === 'function';
 }
 
 /** The strings, numbers and booleans of a plain object; nothing of anything else. */

@@ -6,23 +6,18 @@ export { ConfigurationError, NotReady, ProbeTimeoutError, type NotReadyOptions }
 // Discover and register
 export { discoverProbes, type DiscoveryOptions } from './discovery.js';
 export type { ProbeClass } from './metadata.js';
-export {
-  ProbeRegistry,
-  type ProbeChange,
-  type ProbeDefinition,
-  type ProbeEvents,
-  type RegistryOptions,
-  type RunOptions,
-} from './registry.js';
+export type { ProbeDefinition } from './definition.js';
+export { ProbeRegistry, type ProbeChange, type ProbeEvents, type RegistryOptions, type RunOptions } from './registry.js';
 export { Lifecycle, type LifecycleState } from './lifecycle.js';
 export type { ProbeLogger } from './logger.js';
 
 // Report
+export type { ProbeFailure } from './failure.js';
 export type { ProbeData, ProbeReport, ProbeResult } from './report.js';
 
 // Answer
 export { probeMiddleware, type ProbeMiddlewareOptions } from './koa/probe-middleware.js';
 export { probeServer, type ProbeServerOptions } from './http/probe-server.js';
-export type { AnswerOptions } from './http/endpoint.js';
+export type { AnswerOptions, EndpointOptions } from './http/endpoint.js';
 export type { ProbeFormat } from './http/format.js';
 export type { PathOptions } from './http/paths.js';

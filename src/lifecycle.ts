@@ -36,6 +36,7 @@ export class Lifecycle implements Probe {
   /** Turns readiness off or on by hand. The reason is shown to the public. While draining, turning it on is ignored, with a warning. */
   setReady(isReady: boolean, reason = 'readiness is switched off'): void {
     checkBoolean('isReady', isReady);
+    checkReason(reason);
     if (isReady && this.#draining !== undefined) {
       this.#host.logger.warn('setReady(true) is ignored: the application is draining');
     }
@@ -43,9 +44,10 @@ export class Lifecycle implements Probe {
     this.#host.onToggle();
   }
 
-  /** Turns liveness off or on by hand: off, Kubernetes restarts the container. The reason is shown to the public. */
+  /** Turns liveness off or on by hand: off, Kubernetes restarts the container. The reason is shown to the public. While draining liveness passes all the same. */
   setLive(isLive: boolean, reason = 'liveness is switched off'): void {
     checkBoolean('isLive', isLive);
+    checkReason(reason);
     this.#notLive = isLive ? undefined : reason;
     this.#host.onToggle();
   }
@@ -55,6 +57,7 @@ export class Lifecycle implements Probe {
    * Several parts can hold at once, and none can let go for another. The reason is shown to the public.
    */
   hold(reason: string): () => void {
+    checkReason(reason);
     const hold = { reason };
     this.#holds.add(hold);
     this.#host.onToggle();
@@ -63,8 +66,9 @@ export class Lifecycle implements Probe {
     };
   }
 
-  /** Begins to drain: readiness fails from now on for good, liveness stays as it is. A second call changes nothing. */
+  /** Begins to drain: readiness fails from now on for good, liveness passes. A second call changes nothing. */
   drain(reason = 'draining'): void {
+    checkReason(reason);
     if (this.#draining !== undefined) return;
     this.#draining = reason;
     this.#host.onToggle();
@@ -72,23 +76,32 @@ export class Lifecycle implements Probe {
 
   /** @throws NotReady with all reasons, where the kind fails. */
   check({ kind }: ProbeContext): void {
-    const reasons = kind === 'liveness' ? [this.#notLive] : this.#reasonsNotReady();
-    const given = reasons.filter((reason) => reason !== undefined);
-    if (given.length > 0) throw new NotReady(given.join('; '));
+    const reasons = kind === 'liveness' ? this.#reasonsNotLive() : this.#reasonsNotReady();
+    if (reasons.length > 0) throw new NotReady(reasons.join('; '));
   }
 
-  #reasonsNotReady(): (string | undefined)[] {
+  /** While draining there are none: a restart would cut what is under way. */
+  #reasonsNotLive(): string[] {
+    return this.#notLive === undefined || this.#draining !== undefined ? [] : [this.#notLive];
+  }
+
+  #reasonsNotReady(): string[] {
+    const reasons: string[] = [];
+    if (this.#draining !== undefined) reasons.push(this.#draining);
     const pending = this.#host.pendingStartups();
-    return [
-      this.#draining,
-      pending.length > 0 ? `starting: waiting for ${pending.join(', ')}` : undefined,
-      this.#notReady,
-      ...[...this.#holds].map(({ reason }) => reason),
-    ];
+    if (pending.length > 0) reasons.push(`starting: waiting for ${pending.join(', ')}`);
+    if (this.#notReady !== undefined) reasons.push(this.#notReady);
+    for (const { reason } of this.#holds) reasons.push(reason);
+    return reasons;
   }
 }
 
 /** A string from a form or the environment would be taken for true. */
 function checkBoolean(name: string, value: unknown): void {
   if (typeof value !== 'boolean') throw new TypeError(`Expected \`${name}\` to be true or false, got ${show(value)}.`);
+}
+
+/** Without a reason the public would read nothing. */
+function checkReason(reason: unknown): void {
+  if (typeof reason !== 'string' || reason === '') throw new TypeError(`Expected \`reason\` to be a text, got ${show(reason)}.`);
 }

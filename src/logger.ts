@@ -9,13 +9,13 @@ export interface ProbeLogger {
 }
 
 /** Writes to the console's standard error, so that the standard output of a command stays its own. */
-const consoleLogger: ProbeLogger = {
-  info: (message) => console.error(message),
-  warn: (message) => console.error(message),
-  error: (message) => console.error(message),
-};
+const say = (message: string): void => console.error(message);
 
-const silentLogger: ProbeLogger = { info() {}, warn() {}, error() {} };
+const consoleLogger: ProbeLogger = { info: say, warn: say, error: say };
+
+const ignore = (): void => {};
+
+const silentLogger: ProbeLogger = { info: ignore, warn: ignore, error: ignore };
 
 const LEVELS = ['info', 'warn', 'error'] as const;
 

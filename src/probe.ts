@@ -1,4 +1,4 @@
-import { checkMilliseconds, rejectUnknownOptions } from './validation.js';
+import { checkCount, checkMilliseconds, checkOneOf, rejectUnknownOptions } from './validation.js';
 
 /** The three questions that Kubernetes asks of a container. */
 export const PROBE_KINDS = ['liveness', 'readiness', 'startup'] as const;
@@ -36,25 +36,76 @@ export interface ProbeOptions {
    * @default 800
    */
   timeoutMs?: number | undefined;
+  /**
+   * Time in milliseconds for which a result is given to later requests without a new run: 0 to 3,600,000.
+   * A failure is kept as long as a pass, so recovery is seen that much later.
+   * @default 0
+   */
+  cacheMs?: number | undefined;
+  /**
+   * Time in milliseconds between the begins of two runs in the background: 1 to 3,600,000, or 0 for none. Requests get the latest result at once.
+   * One that is older than `intervalMs` and `timeoutMs` together is never given: the request waits for a new run instead.
+   * @default 0
+   */
+  intervalMs?: number | undefined;
+  /**
+   * How many runs in a row must fail before a probe that has passed counts as failed, 1 to 1,000. Fewer degrade it: the answer stays 200, with the status `warn`.
+   * Before its first pass every failure counts.
+   * @default 1
+   */
+  failureThreshold?: number | undefined;
+  /**
+   * How many runs in a row must pass before a probe that has failed counts as passed, 1 to 1,000.
+   * @default 1
+   */
+  successThreshold?: number | undefined;
+  /**
+   * `false`: a failure degrades and does not fail. The answer stays 200, with the status `warn`.
+   * @default true
+   */
+  critical?: boolean | undefined;
+  /**
+   * `true`: says that you want it so where a liveness probe checks something outside the process, whose outage then restarts every pod. Without it, a warning at start.
+   * @default false
+   */
+  restartOnOutage?: boolean | undefined;
 }
 
 /** `ProbeOptions` without the name, every default filled in. */
-export interface ResolvedProbeOptions {
-  readonly timeoutMs: number;
-}
+export type ResolvedProbeOptions = { readonly [Name in keyof Omit<ProbeOptions, 'name'>]-?: NonNullable<ProbeOptions[Name]> };
 
 const DEFAULTS: Readonly<ResolvedProbeOptions> = Object.freeze({
   timeoutMs: 800,
+  cacheMs: 0,
+  intervalMs: 0,
+  failureThreshold: 1,
+  successThreshold: 1,
+  critical: true,
+  restartOnOutage: false,
 });
 
-const OPTION_NAMES: readonly string[] = ['name', ...Object.keys(DEFAULTS)];
+export const PROBE_OPTION_NAMES: readonly string[] = ['name', ...Object.keys(DEFAULTS)];
 
 /** Fills the defaults in. `subject` is what a message calls the options: a class or a probe. */
 export function resolveProbeOptions(subject: string, options: ProbeOptions): ResolvedProbeOptions {
-  rejectUnknownOptions(subject, options, OPTION_NAMES);
-  const timeoutMs = options.timeoutMs ?? DEFAULTS.timeoutMs;
-  checkMilliseconds(subject, 'timeoutMs', timeoutMs);
-  return { timeoutMs };
+  rejectUnknownOptions(subject, options, PROBE_OPTION_NAMES);
+  const resolved: ResolvedProbeOptions = {
+    timeoutMs: options.timeoutMs ?? DEFAULTS.timeoutMs,
+    cacheMs: options.cacheMs ?? DEFAULTS.cacheMs,
+    intervalMs: options.intervalMs ?? DEFAULTS.intervalMs,
+    failureThreshold: options.failureThreshold ?? DEFAULTS.failureThreshold,
+    successThreshold: options.successThreshold ?? DEFAULTS.successThreshold,
+    critical: options.critical ?? DEFAULTS.critical,
+    restartOnOutage: options.restartOnOutage ?? DEFAULTS.restartOnOutage,
+  };
+  checkMilliseconds(subject, 'timeoutMs', resolved.timeoutMs);
+  if (resolved.cacheMs !== 0) checkMilliseconds(subject, 'cacheMs', resolved.cacheMs);
+  if (resolved.intervalMs !== 0) checkMilliseconds(subject, 'intervalMs', resolved.intervalMs);
+  checkCount(subject, 'failureThreshold', resolved.failureThreshold);
+  checkCount(subject, 'successThreshold', resolved.successThreshold);
+  checkOneOf(subject, 'critical', resolved.critical, [true, false]);
+  checkOneOf(subject, 'restartOnOutage', resolved.restartOnOutage, [true, false]);
+  return resolved;
 }
 
 /** `base` with the options of `over` that are given: one that is `undefined` (an unset environment variable, say) changes nothing. */

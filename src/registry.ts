@@ -1,13 +1,17 @@
 import { EventEmitter } from 'node:events';
-import { ConfigurationError, describeError } from './errors.js';
-import { Execution } from './execution.js';
+import { performance } from 'node:perf_hooks';
+import { Batch } from './batch.js';
+import { LIFECYCLE, resolveDefinition, type ProbeDefinition } from './definition.js';
+import { ConfigurationError, describeError, NotReady } from './errors.js';
+import type { ExecutionWaiter } from './execution.js';
 import { Lifecycle } from './lifecycle.js';
 import { resolveLogger, type ProbeLogger } from './logger.js';
-import { Monitor } from './monitor.js';
-import { PROBE_KINDS, resolveProbeOptions, type Probe, type ProbeKind, type ProbeOptions } from './probe.js';
-import { makeReport, type ProbeReport, type ProbeResult } from './report.js';
+import { Monitor, type MonitorListener } from './monitor.js';
+import { PROBE_KINDS, resolveProbeOptions, type ProbeKind } from './probe.js';
+import { excluded, makeReport, type ProbeReport, type ProbeResult } from './report.js';
 import { runTogether } from './run.js';
-import { checkArray, checkMilliseconds, checkName, checkOneOf, rejectUnknownOptions, show } from './validation.js';
+import { startSchedule, type Schedule } from './schedule.js';
+import { checkArray, checkMilliseconds, checkOneOf, rejectUnknownOptions, show } from './validation.js';
 
 export interface RegistryOptions {
   /**
@@ -22,28 +26,21 @@ export interface RegistryOptions {
   logger?: ProbeLogger | false | undefined;
 }
 
-/** A probe without a class. */
-export interface ProbeDefinition extends ProbeOptions {
-  name: string;
-  /** One or more of `liveness`, `readiness` and `startup`. */
-  kinds: readonly ProbeKind[];
-  check: Probe['check'];
-}
-
 export interface RunOptions {
   /** Names of probes that are left out. */
-  exclude?: Iterable<string> | undefined;
+  exclude?: readonly string[] | undefined;
   /** Name of the only probe to run. */
   only?: string | undefined;
 }
 
-/** A probe went over from one status to another, or has its first. */
+/** A probe went over from one status to another, or has its first; `lifecycle` also where its reason is another. */
 export interface ProbeChange {
   readonly name: string;
   /** The kinds that it counts for. `lifecycle` has a status a kind. */
   readonly kinds: readonly ProbeKind[];
   readonly result: ProbeResult;
-  readonly previous: ProbeResult | undefined;
+  /** The status before; undefined where this is the first. */
+  readonly previous: ProbeResult['status'] | undefined;
 }
 
 export interface ProbeEvents {
@@ -53,14 +50,15 @@ export interface ProbeEvents {
 
 export const REGISTRY_OPTION_NAMES = ['deadlineMs', 'logger'] as const;
 
-const LIFECYCLE = 'lifecycle';
+const NOBODY: ExecutionWaiter = { onResult() {} };
+const NONE: readonly string[] = [];
 
 /** How far the default deadline lies above the longest timeout of a kind. */
 const DEADLINE_MARGIN_MS = 100;
 
 /**
  * The probes of one application. `discoverProbes` makes one from a container; made with `new` it has the probes that are registered.
- * It emits `change` for each change of a probe's status, and `close`.
+ * It emits `change` for each change of a probe's status, and `close`. A listener that throws or rejects is logged and harms nothing.
  */
 export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   /** The state of the application and its manual toggles. */
@@ -72,6 +70,11 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   readonly #byKind: Readonly<Record<ProbeKind, Monitor[]>> = { liveness: [], readiness: [], startup: [] };
   readonly #longestTimeoutMs: Record<ProbeKind, number> = { liveness: 0, readiness: 0, startup: 0 };
   readonly #lifecycleByKind: Readonly<Partial<Record<ProbeKind, Monitor>>>;
+  readonly #schedules: Schedule[] = [];
+  readonly #listener: MonitorListener = {
+    onStatus: (...change) => this.#onStatus(...change),
+    onOutside: (monitor, what) => this.#onOutside(monitor, what),
+  };
   #isClosed = false;
 
   constructor(options: RegistryOptions = {}) {
@@ -88,35 +91,39 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     this.#lifecycleByKind = { liveness: this.#monitorLifecycle('liveness'), readiness: this.#monitorLifecycle('readiness') };
   }
 
+  /** Whether `close()` was called. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /**
    * Adds a probe, at any time.
    * @throws ConfigurationError where the name is taken or not fit for a URL, a kind is unknown, or an option is out of its range.
    */
-  register({ name, kinds, check, ...options }: ProbeDefinition): void {
-    checkName('a probe', name);
+  register(definition: ProbeDefinition): void {
+    const { name, kinds, probe, options } = resolveDefinition(definition);
     const subject = `probe ${show(name)}`;
     if (this.#isClosed) throw new ConfigurationError(`The ${subject} cannot be registered: the registry is closed.`);
-    if (name === LIFECYCLE)
-      throw new ConfigurationError(`The name "${LIFECYCLE}" is taken by the library's own check. Name the probe otherwise.`);
-    if (this.#monitors.has(name))
+    if (this.#monitors.has(name)) {
       throw new ConfigurationError(`Two probes are named ${show(name)}. Give one of them another name: \`{ name: '${name}-2' }\`.`);
-    checkArray(`\`kinds\` of ${subject}`, kinds);
-    if (kinds.length === 0)
-      throw new ConfigurationError(`Expected \`kinds\` of ${subject} to have one or more of ${PROBE_KINDS.map(show).join(', ')}.`);
-    for (const kind of kinds) checkOneOf(subject, 'kinds', kind, PROBE_KINDS);
-    if (typeof check !== 'function') throw new ConfigurationError(`Expected \`check\` of ${subject} to be a function, got ${show(check)}.`);
-    const resolved = resolveProbeOptions(subject, options);
-    if (this.#deadlineMs !== undefined && resolved.timeoutMs > this.#deadlineMs) {
+    }
+    if (this.#deadlineMs !== undefined && options.timeoutMs > this.#deadlineMs) {
       throw new ConfigurationError(
-        `\`timeoutMs\` of ${subject} is ${String(resolved.timeoutMs)}, longer than \`deadlineMs\`, ${String(this.#deadlineMs)}. Shorten the one or lengthen the other.`,
+        `\`timeoutMs\` of ${subject} is ${String(options.timeoutMs)}, longer than \`deadlineMs\`, ${String(this.#deadlineMs)}. Shorten the one or lengthen the other.`,
       );
     }
-    const monitor = new Monitor(name, [...new Set(kinds)], resolved, { check }, this.#onStatus);
+    const monitor = new Monitor(name, kinds, options, probe, this.#listener);
     this.#monitors.set(name, monitor);
-    for (const kind of monitor.kinds) {
+    for (const kind of kinds) {
       this.#byKind[kind].push(monitor);
-      this.#longestTimeoutMs[kind] = Math.max(this.#longestTimeoutMs[kind], resolved.timeoutMs);
+      this.#longestTimeoutMs[kind] = Math.max(this.#longestTimeoutMs[kind], options.timeoutMs);
     }
+    if (options.intervalMs > 0) this.#schedules.push(startSchedule(monitor));
+  }
+
+  /** @internal The probe of that name checks something outside the process. */
+  noteOutside(name: string, what: string): void {
+    this.#monitors.get(name)?.onOutside(what);
   }
 
   /** Whether a probe of that kind has that name. */
@@ -130,44 +137,55 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
    * A check that is in flight already is joined and not run a second time.
    * A startup probe that has passed is not run again. While starting, readiness runs the startup probes that have not.
    */
-  async run(kind: ProbeKind, options: RunOptions = {}): Promise<ProbeReport> {
-    checkOneOf('run()', 'kind', kind, PROBE_KINDS);
-    if (options.only !== undefined) return this.#runOne(kind, options.only);
-    return this.#runAll(kind, new Set(options.exclude));
+  run(kind: ProbeKind, { exclude = NONE, only }: RunOptions = {}): Promise<ProbeReport> {
+    // Not async: that would cost as much as ten trivial checks.
+    try {
+      checkOneOf('run()', 'kind', kind, PROBE_KINDS);
+      checkArray('`exclude` of run()', exclude);
+      return only === undefined ? this.#runAll(kind, exclude) : this.#runOne(kind, only);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
-  /** Aborts what runs and lets nothing begin any more: every probe fails from now on. Nothing of the registry keeps the process alive then. */
+  /** Aborts what runs and lets nothing begin any more: every probe, and readiness as a whole, fails from now on. Nothing of the registry keeps the process alive then. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const reason = new Error('the registry is closed');
+    const reason = new NotReady('the registry is closed');
+    for (const schedule of this.#schedules) schedule.stop();
     for (const monitor of this.#monitors.values()) monitor.close(reason);
-    this.emit('close');
+    this.#lifecycleByKind.readiness?.close(reason);
+    this.#announce('close');
   }
 
   #runOne(kind: ProbeKind, name: string): Promise<ProbeReport> {
     if (!this.has(kind, name)) throw new ConfigurationError(`No ${kind} probe is named ${show(name)}.`);
     const lifecycle = name === LIFECYCLE ? this.#lifecycleByKind[kind] : undefined;
     const entries = lifecycle === undefined ? this.#entriesOf(kind).filter((entry) => entry.name === name) : [];
-    return runTogether(entries, kind, this.#deadlineOf(kind), (results) => {
-      return makeReport(kind, lifecycle === undefined ? results : [runLifecycle(lifecycle, kind)], []);
+    return runTogether(entries, new Batch(kind), this.#deadlineOf(kind), (results) => {
+      return makeReport(kind, lifecycle === undefined ? results : [runLifecycle(lifecycle, kind, performance.now())], []);
     });
   }
 
-  #runAll(kind: ProbeKind, exclude: ReadonlySet<string>): Promise<ProbeReport> {
+  #runAll(kind: ProbeKind, exclude: readonly string[]): Promise<ProbeReport> {
     const lifecycle = this.#lifecycleByKind[kind];
-    const own = this.#entriesOf(kind).map((entry) => (exclude.has(entry.name) ? leaveOut(entry.name) : entry));
-    const awaited =
-      kind === 'readiness' && !exclude.has(LIFECYCLE) ? this.#pendingStartups().filter((monitor) => !monitor.kinds.includes(kind)) : [];
-    return runTogether([...own, ...awaited], kind, this.#deadlineOf(kind), (results) => {
-      const shown = results.slice(0, own.length);
+    // What the kubelet asks for excludes nothing: it copies no list.
+    const all = this.#entriesOf(kind);
+    const shown = exclude.length === 0 ? all : all.map((entry) => (exclude.includes(entry.name) ? excluded(entry.name) : entry));
+    const startups =
+      kind === 'readiness' && !exclude.includes(LIFECYCLE)
+        ? this.#pendingStartups().filter((monitor) => !monitor.kinds.includes(kind))
+        : [];
+    const entries = startups.length === 0 ? shown : [...shown, ...startups];
+    const batch = new Batch(kind);
+    return runTogether(entries, batch, this.#deadlineOf(kind), (results) => {
+      results.length -= startups.length;
       // Last of all, so that a toggle that is turned while the checks run counts for this answer too.
-      if (lifecycle !== undefined) shown.unshift(exclude.has(LIFECYCLE) ? leaveOut(LIFECYCLE) : runLifecycle(lifecycle, kind));
-      return makeReport(
-        kind,
-        shown,
-        [...exclude].filter((name) => !this.has(kind, name)),
-      );
+      if (lifecycle !== undefined)
+        results.unshift(exclude.includes(LIFECYCLE) ? excluded(LIFECYCLE) : runLifecycle(lifecycle, kind, batch.readSettledAt()));
+      const unknownExcludes = exclude.length === 0 ? NONE : [...new Set(exclude)].filter((name) => !this.has(kind, name));
+      return makeReport(kind, results, unknownExcludes);
     });
   }
 
@@ -177,42 +195,62 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   }
 
   #pendingStartups(): Monitor[] {
-    return this.#byKind.startup.filter((monitor) => monitor.firstPass === undefined);
+    return this.#byKind.startup.filter(({ firstPass, options }) => firstPass === undefined && options.critical);
   }
 
   #deadlineOf(kind: ProbeKind): number {
     return this.#deadlineMs ?? this.#longestTimeoutMs[kind] + DEADLINE_MARGIN_MS;
   }
 
+  /** Another reason is news here: draining says more than maintenance. */
   #monitorLifecycle(kind: ProbeKind): Monitor {
-    return new Monitor(LIFECYCLE, [kind], resolveProbeOptions(LIFECYCLE, {}), this.lifecycle, this.#onStatus);
+    return new Monitor(LIFECYCLE, [kind], resolveProbeOptions(LIFECYCLE, {}), this.lifecycle, this.#listener, true);
   }
 
   /** Says the change now and not at the next request. */
   #onToggle(): void {
-    for (const kind of PROBE_KINDS) this.#lifecycleByKind[kind]?.join(kind, performance.now());
+    for (const kind of PROBE_KINDS) {
+      const lifecycle = this.#lifecycleByKind[kind];
+      if (lifecycle !== undefined) runLifecycle(lifecycle, kind, performance.now());
+    }
   }
 
-  readonly #onStatus = (monitor: Monitor, result: ProbeResult, previous: ProbeResult | undefined): void => {
-    const subject = `${monitor.kinds.join(' and ')} probe ${monitor.name}`;
-    if (result.status === 'fail') this.logger.warn(`${subject} failed: ${describeError(result.error)}`);
+  #onStatus(monitor: Monitor, result: ProbeResult, previous: ProbeChange['previous']): void {
+    const subject = describeMonitor(monitor);
+    if (result.status === 'fail') this.logger.warn(`${subject} failed: ${result.failure?.detail ?? ''}`);
+    else if (result.status === 'warn') this.logger.warn(`${subject} is degraded: ${result.failure?.detail ?? ''}`);
     else if (previous !== undefined) this.logger.info(`${subject} passes again`);
-    try {
-      this.emit('change', { name: monitor.name, kinds: monitor.kinds, result, previous });
-    } catch (error) {
-      this.logger.error(`a listener for "change" threw: ${describeError(error)}`);
+    this.#announce('change', { name: monitor.name, kinds: monitor.kinds, result, previous });
+  }
+
+  #onOutside(monitor: Monitor, what: string): void {
+    if (!monitor.kinds.includes('liveness') || monitor.options.restartOnOutage) return;
+    this.logger.warn(
+      `${describeMonitor(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and no restart mends it. ` +
+        'Make it a readiness probe, or say that you want it so with `restartOnOutage: true`.',
+    );
+  }
+
+  /** Each listener for itself: one that throws or rejects keeps no other from hearing of it. */
+  #announce<Name extends keyof ProbeEvents>(name: Name, ...payload: ProbeEvents[Name]): void {
+    const complain = (error: unknown) => this.logger.error(`a listener for "${name}" failed: ${describeError(error)}`);
+    for (const listener of this.rawListeners(name) as ((...event: ProbeEvents[Name]) => unknown)[]) {
+      try {
+        Promise.resolve(listener.apply(this, payload)).catch(complain);
+      } catch (error) {
+        complain(error);
+      }
     }
-  };
+  }
 }
 
-/** The lifecycle answers synchronously: its run has its result when it has begun. */
-function runLifecycle(lifecycle: Monitor, kind: ProbeKind): ProbeResult {
-  const slot = lifecycle.join(kind, performance.now());
-  const result = slot instanceof Execution ? slot.result : slot;
+function describeMonitor({ kinds, name }: Monitor): string {
+  return `${kinds.join(' and ')} probe ${name}`;
+}
+
+/** The lifecycle answers synchronously: nobody has to wait for it. */
+function runLifecycle(lifecycle: Monitor, kind: ProbeKind, now: number): ProbeResult {
+  const result = lifecycle.join(new Batch(kind, true, now), NOBODY, 0);
   if (result === undefined) throw new Error('The lifecycle check did not answer at once.');
   return result;
-}
-
-function leaveOut(name: string): ProbeResult {
-  return { name, status: 'excluded', durationMs: 0, time: Date.now(), error: undefined, data: undefined };
 }

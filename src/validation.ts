@@ -11,6 +11,12 @@ export function checkMilliseconds(subject: string, option: string, value: unknow
   );
 }
 
+/** How many times in a row. */
+export function checkCount(subject: string, option: string, value: unknown): void {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 1_000) return;
+  throw new ConfigurationError(`Expected \`${option}\` of ${subject} to be a whole number from 1 to 1000, got ${show(value)}.`);
+}
+
 /** What is safe in a URL, in a line of the log and in a line of the answer. */
 export function checkName(subject: string, name: unknown): asserts name is string {
   if (typeof name === 'string' && /^[\w.-]{1,100}$/.test(name)) return;
@@ -46,8 +52,9 @@ export function rejectUnknownOptions(subject: string, options: unknown, known: r
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (Array.isArray(value)) return `an array of ${String(value.length)}`;
-  if (typeof value === 'object' && value !== null) return 'an object';
-  return `\`${String(value)}\` (${typeof value})`;
+  if (value === null || value === undefined) return `\`${String(value)}\``;
+  if (typeof value === 'number' || typeof value === 'boolean') return `\`${String(value)}\` (${typeof value})`;
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
 export function listed(names: readonly string[]): string {

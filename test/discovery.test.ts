@@ -247,6 +247,13 @@ describe('discoverProbes(container, options)', () => {
       expect(String((await probes.run('readiness')).results.at(-1)?.error)).to.include('timed out after 10 ms');
     });
 
+    it('fails for options that are none, and for a name in them', async () => {
+      for (const options of [300, null, [], { name: 'other' }]) {
+        const { message } = await problemOf(discover(container, [PassingProbe], { settings: { passing: options as object } }));
+        expect(message).to.match(/(options of `settings\.passing` to be an object|Unknown option `name` of `settings\.passing`)/);
+      }
+    });
+
     it('fails for a name that was not found, an option that does not exist, and a value out of its range', async () => {
       const messages = await Promise.all(
         [{ pasing: {} }, { passing: { timeout: 5 } }, { passing: { timeoutMs: -5 } }].map(
@@ -254,7 +261,7 @@ describe('discoverProbes(container, options)', () => {
         ),
       );
       expect(messages[0]).to.match(/`settings` names the probe "pasing"/);
-      expect(messages[1]).to.match(/^PassingProbe: Unknown option `timeout` of probe "passing"/);
+      expect(messages[1]).to.match(/Unknown option `timeout` of `settings\.passing`/);
       expect(messages[2]).to.match(/^PassingProbe: Expected `timeoutMs` of probe "passing".*got `-5`/);
     });
   });
@@ -268,7 +275,7 @@ describe('discoverProbes(container, options)', () => {
       }
       const { message, cause } = await problemOf(discover(container, [SearchProbe]));
       expect(message).to.match(
-        /^The container cannot make SearchProbe: .*SearchClient.*Bind what it injects, or leave it out with `disabled`/,
+        /^The container cannot make SearchProbe\. Bind what it injects, mend its constructor, or leave it out with `disabled`\..*SearchClient/,
       );
       expect(cause).to.be.instanceOf(Error);
     });
@@ -281,7 +288,7 @@ describe('discoverProbes(container, options)', () => {
         }
         check() {}
       }
-      expect((await problemOf(discover(container, [BrokenProbe]))).message).to.match(/cannot make BrokenProbe: .*no configuration/);
+      expect((await problemOf(discover(container, [BrokenProbe]))).message).to.match(/cannot make BrokenProbe\. .*no configuration/);
     });
 
     it('names a constructor parameter that nothing injects', async () => {
@@ -290,7 +297,7 @@ describe('discoverProbes(container, options)', () => {
         constructor(readonly client: string) {}
         check() {}
       }
-      expect((await problemOf(discover(container, [ForgetfulProbe]))).message).to.match(/cannot make ForgetfulProbe: .*@inject/);
+      expect((await problemOf(discover(container, [ForgetfulProbe]))).message).to.match(/cannot make ForgetfulProbe\. .*@inject/);
     });
 
     it('names both classes of a name that is used twice', async () => {
@@ -334,9 +341,20 @@ describe('discoverProbes(container, options)', () => {
       );
     });
 
-    it('says that the container has a registry already', async () => {
-      await discover(container, []);
+    it('says that the container has a registry already, where both calls run at once too', async () => {
+      const both = await Promise.allSettled([discover(container, []), discover(container, [])]);
+      expect(both.map(({ status }) => status)).to.deep.equal(['fulfilled', 'rejected']);
       expect((await problemOf(discover(container, []))).message).to.match(/has a ProbeRegistry already/);
+    });
+
+    it('takes a class that is listed twice once', async () => {
+      expect((await (await discover(container, [PassingProbe, PassingProbe])).run('readiness')).results).to.have.length(2);
+    });
+
+    it('says what it needs where it is given no container', async () => {
+      expect((await problemOf(discoverProbes(undefined as never))).message).to.match(
+        /`container` of discoverProbes\(\) to be a Container of Inversify, got `undefined`/,
+      );
     });
 
     it('unbinds what it had bound, and can be called again', async () => {

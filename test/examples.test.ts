@@ -47,6 +47,19 @@ describe('examples/quickstart', () => {
     expect((await ask(`${example.url}/readyz`)).status).to.equal(200);
   });
 
+  it('answers what the README shows', async () => {
+    const [, console] = /```console\n(.*?)```/s.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
+    const [, head = '', body] = /verbose'\n(HTTP.*?)\n\n(.*?)\$ curl -X POST/s.exec(console ?? '') ?? [];
+    const answer = await ask(`${example.url}/readyz?verbose`, { headers: { connection: 'keep-alive' } });
+    expect(answer.body).to.equal(body);
+    const shown = head
+      .split('\n')
+      .slice(1)
+      .map((line) => line.toLowerCase().split(': '));
+    const { date: _, ...headers } = answer.headers;
+    expect(Object.fromEntries(shown.filter(([name]) => name !== 'date'))).to.deep.equal(headers);
+  });
+
   it('is the first program of the README, to the letter', () => {
     const [, program] = /```ts\n(.*?)```/s.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
     expect(program).to.equal(readFileSync(join(root, 'examples/quickstart/server.ts'), 'utf8'));

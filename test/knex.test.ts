@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { Container } from 'inversify';
 import knex, { type Knex } from 'knex';
 import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
-import { checkKnex, DATABASE, DatabaseProbe } from 'koa-probes/knex';
+import { DATABASE, DatabaseProbe } from 'koa-probes/knex';
 import { until } from './support/processes.js';
 import { MemoryLogger } from './support/probes.js';
 import { postgresUrl, startPostgres, type Service } from './support/services.js';
@@ -79,20 +79,24 @@ describe('koa-probes/knex', () => {
     it('fails the start where nothing is bound to DATABASE, and says what to bind', async () => {
       const problem: unknown = await discover([]).catch((error: unknown) => error);
       expect(problem).to.satisfy(ConfigurationError.is);
-      expect(String(problem)).to.match(/cannot make DatabaseProbe: .*nothing is bound to DATABASE\. Call container\.bind\(DATABASE\)/);
+      expect(String(problem)).to.match(/cannot make DatabaseProbe\. .*nothing is bound to DATABASE\. Call container\.bind\(DATABASE\)/);
     });
   });
 
   describe('checkKnex(knex, context)', () => {
-    it('rejects with the reason of the signal when that is aborted, before or under way', async () => {
+    it('does not pile up on the pool of the application while PostgreSQL is frozen', async () => {
       const database = connectTo(postgresUrl(postgres.port));
-      const reason = new Error('enough');
-      const before = await checkKnex(database, { signal: AbortSignal.abort(reason) }).catch((error: unknown) => error);
-      expect(before).to.equal(reason);
-      const controller = new AbortController();
-      const checking = checkKnex(database, controller).catch((error: unknown) => error);
-      controller.abort(reason);
-      expect(await checking).to.equal(reason);
+      const registry = await discover([database], { settings: { database: { timeoutMs: 50 } } });
+      expect((await databaseOf(registry))?.status).to.equal('pass');
+      postgres.freeze();
+      try {
+        for (let round = 0; round < 10; round += 1) await databaseOf(registry);
+        const { pool } = database.client as { pool: { numUsed(): number; numPendingAcquires(): number } };
+        expect(pool.numUsed() + pool.numPendingAcquires()).to.be.at.most(2);
+      } finally {
+        postgres.thaw();
+      }
+      await until(async () => (await databaseOf(registry))?.status === 'pass');
     });
   });
 });

@@ -119,6 +119,11 @@ describe('lifecycle', () => {
       expect(await answerOf(registry, 'readiness')).to.equal('pass');
     });
 
+    it('refuses to hold without a reason', () => {
+      expect(() => registry.lifecycle.hold(undefined as never)).to.throw(TypeError, /`reason` to be a text, got `undefined`/);
+      expect(() => registry.lifecycle.setReady(false, '')).to.throw(TypeError, /`reason`/);
+    });
+
     it('stands beside the manual toggle', async () => {
       const release = registry.lifecycle.hold('the cache is filled');
       registry.lifecycle.setReady(false, 'maintenance');
@@ -151,6 +156,18 @@ describe('lifecycle', () => {
       registry.lifecycle.drain();
       slow.resolve();
       expect(await answer).to.equal('fail: draining');
+    });
+
+    it('says so in the log and as an event, where readiness was off already too', () => {
+      registry.lifecycle.setReady(false, 'maintenance');
+      registry.lifecycle.drain();
+      expect(logger.lines.at(-1)).to.equal('warn koa-probes: readiness probe lifecycle failed: draining; maintenance');
+    });
+
+    it('keeps liveness at 200 whatever setLive says: a restart would cut what is under way', async () => {
+      registry.lifecycle.setLive(false, 'stuck');
+      registry.lifecycle.drain();
+      expect(await answerOf(registry, 'liveness')).to.equal('pass');
     });
 
     it('wins over starting', async () => {

@@ -83,7 +83,7 @@ describe('koa-probes/memjs', () => {
     it('fails the start where nothing is bound to MEMCACHED, and says what to bind', async () => {
       const problem = await problemOf(discover([]));
       expect(problem).to.satisfy(ConfigurationError.is);
-      expect(String(problem)).to.match(/cannot make MemcachedProbe: .*nothing is bound to MEMCACHED\. Call container\.bind\(MEMCACHED\)/);
+      expect(String(problem)).to.match(/cannot make MemcachedProbe\. .*nothing is bound to MEMCACHED\. Call container\.bind\(MEMCACHED\)/);
     });
   });
 
@@ -176,6 +176,10 @@ describe('koa-probes/memjs', () => {
       expect(String(await problemOf(checkMemjs(clientOf(port), controller)))).to.include('enough');
       await hungUp;
       expect(String(await problemOf(checkMemjs(clientOf(port), controller)))).to.include('enough');
+    });
+
+    it('refuses a client without servers', async () => {
+      expect(String(await problemOf(checkMemjs({ servers: [] }, context())))).to.match(/client of checkMemjs\(\) has no servers/);
     });
 
     for (const required of [0, 3, 1.5, 'most']) {

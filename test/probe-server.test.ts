@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { ConfigurationError, ProbeRegistry, probeServer, type ProbeServerOptions } from 'koa-probes';
-import { ask, urlOf } from './support/http.js';
+import { ask, sendRaw, urlOf } from './support/http.js';
 import { run } from './support/processes.js';
 import { ControlledCheck } from './support/probes.js';
 
@@ -48,6 +48,7 @@ describe('probeServer(probes, options)', () => {
     expect(await ask(`${url}/ready`, { method: 'HEAD' })).to.include({ status: 200, body: '' });
     const refused = await ask(`${url}/ready`, { method: 'POST' });
     expect([refused.status, refused.headers.allow]).to.deep.equal([405, 'GET, HEAD']);
+    expect(refused.headers).to.include({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     expect(await ask(`${url}/readyz`)).to.include({ status: 404, body: 'not found\n' });
   });
 
@@ -73,7 +74,27 @@ describe('probeServer(probes, options)', () => {
     await closed;
   });
 
-  it('lets the process end when it is closed by itself, and forgets the registry', async () => {
+  it('refuses a registry that is closed, also where it is closed meanwhile', async () => {
+    const starting = probeServer(probes, { port: 0 }).catch(String);
+    probes.close();
+    expect(await starting).to.include('for a registry that is closed');
+    expect(await probeServer(probes, { port: 0 }).catch(String)).to.include('for a registry that is closed');
+  });
+
+  it('hangs up after each answer, also where the client would keep the connection', async () => {
+    const url = urlOf(await probeServer(probes, { port: 0 }));
+    const received = await sendRaw(url, 'GET /livez HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n');
+    expect(received)
+      .to.match(/Connection: close/)
+      .and.to.match(/\r\n\r\nok$/);
+  });
+
+  it('hangs up on a client that does not finish its request', async () => {
+    const url = urlOf(await probeServer(probes, { port: 0 }));
+    expect(await sendRaw(url, 'GET /livez HTTP/1.1\r\nHost:')).to.match(/^HTTP\/1\.1 408 /);
+  });
+
+  it('forgets the registry when it is closed by itself', async () => {
     const server = await probeServer(probes, { port: 0 });
     expect(probes.listenerCount('close')).to.equal(1);
     server.close();

@@ -29,6 +29,7 @@ describe('koa-probes/router', () => {
       expect((await ask(`${url}/readyz?verbose&exclude=database`)).body).to.include('[+]database excluded: ok');
       expect((await ask(`${url}/readyz/databse`)).status).to.equal(404);
       expect((await ask(`${url}/readyz/a/b`)).status).to.equal(404);
+      expect((await ask(`${url}/READYZ`)).body).to.equal('the application');
       expect((await ask(`${url}/other`)).body).to.equal('the application');
     });
 

@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import { NotReady, ProbeRegistry, ProbeTimeoutError, type ProbeContext, type ProbeDefinition, type ProbeReport } from 'koa-probes';
 import { until } from './support/processes.js';
@@ -68,6 +71,36 @@ describe('run(kind)', () => {
         status: 'fail',
         error: /no then/,
       },
+      'returns a function with a `then` that rejects': {
+        check: () => Object.assign(() => {}, { then: (_: unknown, reject: (error: unknown) => void) => reject(new Error('callable')) }),
+        status: 'fail',
+        error: /callable/,
+      },
+      'returns an Error of another realm': { check: () => runInNewContext('new Error("elsewhere")'), status: 'fail', error: /elsewhere$/ },
+      'throws an Error of another realm': {
+        check: () => fail(runInNewContext('new Error("elsewhere")')),
+        status: 'fail',
+        error: /elsewhere$/,
+      },
+      'throws what cannot be looked at': {
+        check: () => {
+          const { proxy, revoke } = Proxy.revocable({}, {});
+          revoke();
+          fail(proxy);
+        },
+        status: 'fail',
+        error: /cannot be described/,
+      },
+      'throws an error whose message is none': { check: () => fail(Object.assign(new NotReady('x'), { message: 5 })), status: 'fail' },
+      'throws an error that holds itself many times': {
+        check: () => {
+          const error = new AggregateError([]);
+          for (let times = 0; times < 30; times += 1) error.errors.push(error);
+          fail(error);
+        },
+        status: 'fail',
+      },
+      'throws an error with a message of megabytes': { check: () => fail(new Error('x '.repeat(5_000_000))), status: 'fail' },
       'returns data that cannot be read': {
         check: () => Object.defineProperty({}, 'x', { enumerable: true, get: () => fail(new Error('no x')) }),
         status: 'fail',
@@ -84,6 +117,7 @@ describe('run(kind)', () => {
         expect(statusesOf(report)).to.deep.equal(['lifecycle pass', `odd ${status}`, 'bystander pass']);
         expect(report.status).to.equal(status);
         if (error) expect(lines.lines.join()).to.match(error);
+        expect(lines.lines.join().length).to.be.below(1_200);
       });
     }
 
@@ -99,15 +133,38 @@ describe('run(kind)', () => {
 
     it('ends each check at its own timeout', async () => {
       const registry = registryOf(
-        { name: 'patient', timeoutMs: 90, check: () => new Promise(() => {}) },
+        { name: 'patient', timeoutMs: 900, check: () => new Promise(() => {}) },
         { name: 'hasty', timeoutMs: 30, check: () => new Promise(() => {}) },
       );
+      const ended: string[] = [];
+      registry.on('change', ({ name }) => ended.push(name));
       const { results } = await registry.run('readiness');
+      expect(ended).to.deep.equal(['hasty', 'patient', 'lifecycle']);
       const [, patient, hasty] = results.map(({ durationMs }) => durationMs);
-      expect(patient).to.be.at.least(89);
-      expect(hasty)
-        .to.be.at.least(29)
-        .and.below(patient ?? 0);
+      expect(patient).to.be.at.least(899);
+      expect(hasty).to.be.at.least(29);
+    });
+
+    it('logs as the cause what a check that heeds its signal was waiting for, and does not abandon it', async () => {
+      const logger = new MemoryLogger();
+      const registry = new ProbeRegistry({ logger });
+      let runs = 0;
+      const check = ({ signal }: ProbeContext) => {
+        runs += 1;
+        return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('10 of 10 connections in use'))));
+      };
+      registry.register({ name: 'heedful', kinds: ['readiness'], timeoutMs: 20, check });
+      const { results } = await registry.run('readiness');
+      expect(results[1]?.failure?.reason).to.equal('timed out after 20 ms');
+      expect(logger.lines[0]).to.include('heedful failed: timed out after 20 ms: 10 of 10 connections in use');
+      await registry.run('readiness');
+      expect(runs).to.equal(2);
+    });
+
+    it('fails a check that passes when its time is over', async () => {
+      const check = ({ signal }: ProbeContext) => new Promise((resolve) => signal.addEventListener('abort', resolve));
+      const registry = registryOf({ timeoutMs: 20, check });
+      expect((await registry.run('readiness')).status).to.equal('fail');
     });
 
     it('gives a signal that is aborted already when it is first asked for after the timeout', async () => {
@@ -164,6 +221,42 @@ describe('run(kind)', () => {
     });
   });
 
+  it('takes no time from a check that is begun after one that blocks the event loop', async () => {
+    const block = () => {
+      const endsAt = performance.now() + 100;
+      while (performance.now() < endsAt);
+    };
+    const registry = registryOf({ name: 'blocker', check: block }, { name: 'quick', timeoutMs: 50, check: () => stat('/') });
+    expect(statusesOf(await registry.run('readiness'))).to.include('quick pass');
+  });
+
+  it('answers by the deadline where a startup probe takes longer, and ends that at its own timeout all the same', async () => {
+    const registry = new ProbeRegistry({ logger: false });
+    let signal: AbortSignal | undefined;
+    registry.register({
+      name: 'schema',
+      kinds: ['startup'],
+      timeoutMs: 3_000,
+      check: (context) => new Promise(() => (signal = context.signal)),
+    });
+    expect((await registry.run('readiness')).status).to.equal('fail');
+    expect(signal?.aborted).to.equal(false);
+    await until(() => signal?.aborted);
+    const { results } = await registry.run('startup');
+    expect(String(results[0]?.error)).to.include('still running');
+  });
+
+  it('answers by an explicit `deadlineMs`', async () => {
+    const registry = new ProbeRegistry({ deadlineMs: 400, logger: false });
+    registry.register({
+      name: 'schema',
+      kinds: ['startup'],
+      timeoutMs: 400,
+      check: () => new Promise((resolve) => setTimeout(resolve, 250)),
+    });
+    expect((await registry.run('readiness')).status).to.equal('pass');
+  });
+
   it('passes without any probe', async () => {
     const registry = new ProbeRegistry({ logger: false });
     for (const kind of ['liveness', 'readiness', 'startup'] as const) expect((await registry.run(kind)).status).to.equal('pass');
@@ -204,7 +297,7 @@ describe('run(kind)', () => {
   describe('when a run was abandoned', () => {
     it('answers at once that it is still running, and starts no other before it settles', async () => {
       const slow = new ControlledCheck();
-      const registry = registryOf({ timeoutMs: 200, check: slow.check });
+      const registry = registryOf({ timeoutMs: 2_000, check: slow.check });
       await registry.run('readiness');
       const { error } = resultOf(await registry.run('readiness'), 'odd');
       expect(error).to.satisfy(ProbeTimeoutError.is);
@@ -298,6 +391,10 @@ describe('register(definition)', () => {
     });
   }
 
+  it('refuses what is no object', () => {
+    expect(() => registryOf().register(undefined as never)).to.throw(/definition of a probe to be an object, got `undefined`/);
+  });
+
   it('refuses a name that is taken', () => {
     const registry = registryOf(valid);
     expect(() => registry.register(valid)).to.throw(/Two probes are named "queue"/);
@@ -326,6 +423,18 @@ describe('new ProbeRegistry(options)', () => {
 });
 
 describe('close()', () => {
+  it('fails readiness as a whole, with and without probes, and tells every listener though one throws', async () => {
+    const logger = new MemoryLogger();
+    const registry = new ProbeRegistry({ logger });
+    let isTold = false;
+    registry.on('close', () => fail(new Error('listener')));
+    registry.on('close', () => (isTold = true));
+    registry.close();
+    expect(isTold).to.equal(true);
+    expect(logger.lines.join()).to.include('a listener for "close" failed: listener');
+    expect((await registry.run('readiness')).results[0]?.failure?.reason).to.equal('the registry is closed');
+  });
+
   it('ends what runs as failed, aborts its signal, and fails every later run', async () => {
     let signal: AbortSignal | undefined;
     const registry = registryOf({ check: (context) => new Promise(() => (signal = context.signal)) });
@@ -366,7 +475,7 @@ describe('on a change of status', () => {
     const registry = registryOf({ check: () => false });
     const seen: string[] = [];
     registry.on('change', ({ name, kinds, result, previous }) =>
-      seen.push(`${name} ${kinds.join()} ${previous?.status ?? 'none'} ${result.status}`),
+      seen.push(`${name} ${kinds.join()} ${previous ?? 'none'} ${result.status}`),
     );
     await registry.run('readiness');
     expect(seen).to.deep.equal(['odd readiness none fail', 'lifecycle readiness none pass']);
@@ -377,7 +486,24 @@ describe('on a change of status', () => {
     const registry = new ProbeRegistry({ logger: { info: broken, warn: broken, error: broken } });
     registry.register({ name: 'odd', kinds: ['readiness'], check: () => false });
     registry.on('change', () => fail(new Error('listener')));
+    // oxlint-disable-next-line typescript/no-misused-promises -- what users write
+    registry.on('change', () => Promise.reject(new Error('async listener')));
     expect(statusesOf(await registry.run('readiness'))).to.deep.equal(['lifecycle pass', 'odd fail']);
+  });
+
+  it('tells the code of an error without a message, and its name where it has none', async () => {
+    const logger = new MemoryLogger();
+    const registry = new ProbeRegistry({ logger });
+    registry.register({ name: 'coded', kinds: ['readiness'], check: () => fail(Object.assign(new Error(''), { code: 'EPIPE' })) });
+    registry.register({ name: 'named', kinds: ['readiness'], check: () => fail(new RangeError('')) });
+    await registry.run('readiness');
+    expect(logger.lines.join()).to.include('coded failed: EPIPE').and.to.include('named failed: RangeError');
+  });
+
+  it('writes to standard error where it is given no logger', async () => {
+    const source = `import { ProbeRegistry } from 'koa-probes'; new ProbeRegistry().lifecycle.setReady(false, 'maintenance');`;
+    const { stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', source]);
+    expect(stderr).to.include('koa-probes: readiness probe lifecycle failed: maintenance');
   });
 
   it('tells the causes and the parts of an error', async () => {
@@ -386,13 +512,35 @@ describe('on a change of status', () => {
     const refused = new AggregateError([new Error('refused ::1'), new Error('refused 127.0.0.1')]);
     registry.register({ name: 'db', kinds: ['readiness'], check: () => fail(new Error('no database', { cause: refused })) });
     await registry.run('readiness');
-    expect(logger.lines.join()).to.include('no database: refused ::1, refused 127.0.0.1');
+    expect(logger.lines.join()).to.include('no database: refused ::1: refused 127.0.0.1');
   });
 });
 
 describe('new NotReady(message, options)', () => {
   it('refuses a status that Kubernetes takes for a success', () => {
     for (const status of [200, 302, 399, 600, 450.5, NaN]) expect(() => new NotReady('no', { status })).to.throw(RangeError, /400 to 599/);
+  });
+
+  it('tells the public its own message alone, and never a status that is a success', async () => {
+    const cause = new Error('password hunter2 rejected');
+    class Careless extends NotReady {
+      override status = 204;
+    }
+    for (const error of [
+      new NotReady('down', { cause }),
+      Object.assign(new NotReady('down', { cause }), { status: 200 }),
+      new Careless('down', { cause }),
+    ]) {
+      const { results } = await registryOf({ check: () => fail(error) }).run('readiness');
+      expect(results[1]?.failure).to.deep.equal({ reason: 'down', detail: 'down: password hunter2 rejected', statusCode: 503 });
+    }
+    expect(new NotReady('').message).to.equal('not ready');
+  });
+
+  it('knows itself in what cannot be looked at', () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    expect(NotReady.is(proxy)).to.equal(false);
   });
 
   it('keeps its cause, and is known by its tag', () => {

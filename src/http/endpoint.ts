@@ -6,7 +6,7 @@ import type { ProbeRegistry } from '../registry.js';
 import { statusCodeOf, type ReasonAudience } from '../report.js';
 import { checkOneOf, show } from '../validation.js';
 import { chooseMediaType, PROBE_FORMATS, type MediaType, type ProbeFormat } from './format.js';
-import type { ProbeTarget } from './paths.js';
+import type { PathOptions, ProbeTarget } from './paths.js';
 
 export interface AnswerOptions<Request> {
   /**
@@ -22,7 +22,16 @@ export interface AnswerOptions<Request> {
   format?: ProbeFormat | undefined;
 }
 
+export interface EndpointOptions<Request> extends AnswerOptions<Request> {
+  /**
+   * Paths by kind, each a string or a list. Those of a kind replace its defaults.
+   * @default { liveness: ['/livez', '/healthz'], readiness: '/readyz', startup: '/startupz' }
+   */
+  paths?: PathOptions | undefined;
+}
+
 export const ANSWER_OPTION_NAMES = ['details', 'format'] as const;
+export const ENDPOINT_OPTION_NAMES = ['paths', ...ANSWER_OPTION_NAMES] as const;
 
 /** What any server can write as it is. */
 export interface ProbeAnswer {
@@ -43,7 +52,7 @@ export function createAnswerer<Request>(caller: string, probes: ProbeRegistry, o
 
   return async (target, accept, request) => {
     const { kind, name, title } = target;
-    if (name !== undefined && !probes.has(kind, name)) return notFound(`no ${kind} probe is named ${show(name.slice(0, 100))}`);
+    if (name !== undefined && !probes.has(kind, name)) return plainAnswer(404, `no ${kind} probe is named ${show(name.slice(0, 100))}`);
     const query = new URLSearchParams(target.query);
     const report = await probes.run(kind, name === undefined ? { exclude: query.getAll('exclude') } : { only: name });
     const audience = chooseAudience(details, request, probes.logger);
@@ -71,10 +80,10 @@ function chooseAudience<Request>(details: AnswerOptions<Request>['details'], req
   }
 }
 
-/** Plain text whatever `Accept` says: a probe that does not exist has no report. */
-function notFound(message: string): ProbeAnswer {
+/** Plain text whatever `Accept` says: what does not exist has no report. */
+export function plainAnswer(status: number, message: string): ProbeAnswer {
   const body = `${message}\n`;
-  return { status: 404, headers: headersOf('text/plain', body), body };
+  return { status, headers: headersOf('text/plain', body), body };
 }
 
 function headersOf(type: MediaType, body: string): Record<string, string> {

@@ -2,10 +2,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { ConfigurationError, describeError } from '../errors.js';
 import type { ProbeRegistry } from '../registry.js';
 import { rejectUnknownOptions, show } from '../validation.js';
-import { ANSWER_OPTION_NAMES, createAnswerer, type AnswerOptions } from './endpoint.js';
-import { matchUrl, resolvePaths, type PathOptions } from './paths.js';
+import { createAnswerer, ENDPOINT_OPTION_NAMES, plainAnswer, type EndpointOptions, type ProbeAnswer } from './endpoint.js';
+import { createUrlMatcher } from './paths.js';
 
-export interface ProbeServerOptions extends AnswerOptions<IncomingMessage> {
+export interface ProbeServerOptions extends EndpointOptions<IncomingMessage> {
   /** TCP port, 0 to 65535; 0 takes a free one. Either this or `socket`. */
   port?: number | undefined;
   /**
@@ -15,15 +15,10 @@ export interface ProbeServerOptions extends AnswerOptions<IncomingMessage> {
   host?: string | undefined;
   /** Path of a UNIX socket. Either this or `port`. */
   socket?: string | undefined;
-  /**
-   * Paths by kind, each a string or a list. Those of a kind replace its defaults.
-   * @default { liveness: ['/livez', '/healthz'], readiness: '/readyz', startup: '/startupz' }
-   */
-  paths?: PathOptions | undefined;
 }
 
-/** A client that is slower than this to send its request is no prober. */
-const REQUEST_TIMEOUT_MS = 5_000;
+/** A client that takes longer to send its request is no prober. Node looks for them at intervals. */
+const SLOW_CLIENT_LIMITS = { requestTimeout: 5_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
 
 /** How long answers under way have to be sent after the registry was closed. */
 const CLOSE_GRACE_MS = 100;
@@ -35,21 +30,28 @@ const CLOSE_GRACE_MS = 100;
  * @throws ConfigurationError where it cannot listen, or an option is out of its range.
  */
 export async function probeServer(probes: ProbeRegistry, options: ProbeServerOptions): Promise<Server> {
-  rejectUnknownOptions('probeServer()', options, ['port', 'host', 'socket', 'paths', ...ANSWER_OPTION_NAMES]);
+  rejectUnknownOptions('probeServer()', options, ['port', 'host', 'socket', ...ENDPOINT_OPTION_NAMES]);
   checkAddress(options);
-  const routes = resolvePaths(options.paths);
+  const matchUrl = createUrlMatcher(options.paths);
   const answer = createAnswerer('probeServer()', probes, options);
 
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
-    const target = matchUrl(routes, request.url ?? '');
-    if (target === undefined) return refuse(response, 404, 'not found');
-    if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(response, 405, 'method not allowed', { Allow: 'GET, HEAD' });
-    void answer(target, request.headers.accept, request).then(({ status, headers, body }) => write(response, status, headers, body));
+  const server = createServer(SLOW_CLIENT_LIMITS, (request, response) => {
+    const target = matchUrl(request.url ?? '');
+    if (target === undefined) return write(response, plainAnswer(404, 'not found'));
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD');
+      return write(response, plainAnswer(405, 'method not allowed'));
+    }
+    void answer(target, request.headers.accept, request).then((answered) => write(response, answered));
   });
   await listen(server, options);
   const close = () => closeServer(server);
-  probes.once('close', close);
   server.once('close', () => probes.off('close', close));
+  if (probes.isClosed) {
+    close();
+    throw new ConfigurationError('probeServer() cannot answer for a registry that is closed. Call it before probes.close().');
+  }
+  probes.once('close', close);
   return server;
 }
 
@@ -94,13 +96,8 @@ function closeServer(server: Server): void {
   setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS).unref();
 }
 
-function refuse(response: ServerResponse, status: number, message: string, headers: Record<string, string> = {}): void {
-  const body = `${message}\n`;
-  write(response, status, { 'Content-Type': 'text/plain; charset=utf-8', 'Content-Length': String(body.length), ...headers }, body);
-}
-
 /** Every connection serves one request, as with the kubelet: none is left idle when the server closes. */
-function write(response: ServerResponse, status: number, headers: Readonly<Record<string, string>>, body: string): void {
+function write(response: ServerResponse, { status, headers, body }: ProbeAnswer): void {
   response.writeHead(status, { ...headers, Connection: 'close' });
   response.end(response.req.method === 'HEAD' ? undefined : body);
 }

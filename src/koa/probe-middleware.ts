@@ -1,16 +1,10 @@
 import type { Context, Middleware } from 'koa';
-import { ANSWER_OPTION_NAMES, createAnswerer, type AnswerOptions, type ProbeAnswer } from '../http/endpoint.js';
-import { matchUrl, resolvePaths, type PathOptions } from '../http/paths.js';
+import { createAnswerer, ENDPOINT_OPTION_NAMES, type EndpointOptions, type ProbeAnswer } from '../http/endpoint.js';
+import { createUrlMatcher } from '../http/paths.js';
 import type { ProbeRegistry } from '../registry.js';
 import { rejectUnknownOptions } from '../validation.js';
 
-export interface ProbeMiddlewareOptions extends AnswerOptions<Context> {
-  /**
-   * Paths by kind, each a string or a list. Those of a kind replace its defaults.
-   * @default { liveness: ['/livez', '/healthz'], readiness: '/readyz', startup: '/startupz' }
-   */
-  paths?: PathOptions | undefined;
-}
+export type ProbeMiddlewareOptions = EndpointOptions<Context>;
 
 /**
  * Answers the probes, and hands every other request on untouched. Make it the first middleware, so that no other can fail, delay or redirect a probe.
@@ -18,14 +12,14 @@ export interface ProbeMiddlewareOptions extends AnswerOptions<Context> {
  * @throws ConfigurationError where an option is out of its range or a path is not fit.
  */
 export function probeMiddleware(probes: ProbeRegistry, options: ProbeMiddlewareOptions = {}): Middleware {
-  rejectUnknownOptions('probeMiddleware()', options, ['paths', ...ANSWER_OPTION_NAMES]);
-  const routes = resolvePaths(options.paths);
+  rejectUnknownOptions('probeMiddleware()', options, ENDPOINT_OPTION_NAMES);
+  const matchUrl = createUrlMatcher(options.paths);
   const answer = createAnswerer('probeMiddleware()', probes, options);
   let isPlaceChecked = false;
 
   // Not async, and `ctx.req` and not `ctx`: each costs a request that is not a probe more than all else here.
   return function answerProbes(ctx, next) {
-    const target = matchUrl(routes, ctx.req.url ?? '');
+    const target = matchUrl(ctx.req.url ?? '');
     if (target === undefined || (ctx.req.method !== 'GET' && ctx.req.method !== 'HEAD')) {
       if (!isPlaceChecked) {
         isPlaceChecked = true;

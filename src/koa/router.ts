@@ -1,7 +1,7 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { toOneLine } from '../errors.js';
-import { ANSWER_OPTION_NAMES, createAnswerer, type AnswerOptions } from '../http/endpoint.js';
+import { ANSWER_OPTION_NAMES, createAnswerer, ENDPOINT_OPTION_NAMES, type AnswerOptions } from '../http/endpoint.js';
 import { resolvePaths } from '../http/paths.js';
 import { PROBE_KINDS, type ProbeKind } from '../probe.js';
 import type { ProbeRegistry } from '../registry.js';
@@ -19,9 +19,9 @@ export type ProbeView = (ctx: ProbeViewContext) => Promise<void>;
  * @throws ConfigurationError where an option is out of its range or a path is not fit.
  */
 export function probeRouter(probes: ProbeRegistry, options: ProbeMiddlewareOptions = {}): Router {
-  rejectUnknownOptions('probeRouter()', options, ['paths', ...ANSWER_OPTION_NAMES]);
+  rejectUnknownOptions('probeRouter()', options, ENDPOINT_OPTION_NAMES);
   const { paths, ...answerOptions } = options;
-  const router = new Router();
+  const router = new Router({ sensitive: true });
   for (const { kind, path } of resolvePaths(paths)) {
     router.get(`${path}{/*name}`, probeView(probes, kind, answerOptions));
   }

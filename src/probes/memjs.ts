@@ -86,6 +86,7 @@ export async function checkMemjs(
 }
 
 function countNeeded(required: unknown, servers: number): number {
+  if (servers === 0) throw new ConfigurationError('The client of checkMemjs() has no servers. Create it with one at least.');
   if (required === 'all') return servers;
   if (required === 'any') return 1;
   if (typeof required === 'number' && Number.isInteger(required) && required >= 1 && required <= servers) return required;

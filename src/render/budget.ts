@@ -7,10 +7,11 @@ const RESERVED_BYTES = 2_048;
 /** What one check adds to a body. */
 export interface Piece {
   readonly text: string;
-  readonly isFailure: boolean;
+  /** It has the first claim to the room: a list that is cut still tells what is wrong. */
+  readonly isFirst: boolean;
 }
 
-/** The pieces for which there is room, in their order. Failures have the first claim: a list that is cut still tells what is wrong. */
+/** The pieces for which there is room, in their order. */
 export function fitPieces(pieces: readonly Piece[]): readonly Piece[] {
   let room = MAX_BODY_BYTES - RESERVED_BYTES;
   const fits = ({ text }: Piece) => {
@@ -20,7 +21,7 @@ export function fitPieces(pieces: readonly Piece[]): readonly Piece[] {
     room -= size;
     return true;
   };
-  const kept = new Set([...pieces.filter(({ isFailure }) => isFailure), ...pieces.filter(({ isFailure }) => !isFailure)].filter(fits));
+  const kept = new Set([...pieces.filter(({ isFirst }) => isFirst), ...pieces.filter(({ isFirst }) => !isFirst)].filter(fits));
   return kept.size === pieces.length ? pieces : pieces.filter((piece) => kept.has(piece));
 }
 

@@ -1,4 +1,4 @@
-import { isFailure, reasonOf, type ProbeReport, type ProbeResult, type ReasonAudience } from '../report.js';
+import { reasonOf, type ProbeReport, type ProbeResult, type ReasonAudience } from '../report.js';
 import { cutNote, fitPieces, unknownExcludesNote } from './budget.js';
 
 /**
@@ -7,7 +7,7 @@ import { cutNote, fitPieces, unknownExcludesNote } from './budget.js';
  */
 export function renderJson(report: ProbeReport, audience: ReasonAudience): string {
   const run = report.results.filter(({ status }) => status !== 'excluded');
-  const pieces = run.map((result) => ({ text: renderCheck(result, audience), isFailure: isFailure(result) }));
+  const pieces = run.map((result) => ({ text: renderCheck(result, audience), isFirst: result.failure !== undefined }));
   const shown = fitPieces(pieces);
   const notes: string[] = [];
   if (shown.length < pieces.length) notes.push(cutNote(pieces.length - shown.length));
@@ -22,7 +22,7 @@ function renderCheck(result: ProbeResult, audience: ReasonAudience): string {
     observedValue: Math.round(result.durationMs * 1_000) / 1_000,
     observedUnit: 'ms',
     time: new Date(result.time).toISOString(),
-    output: isFailure(result) ? reasonOf(result, audience) : undefined,
+    output: reasonOf(result, audience),
     data: result.data,
   };
   return `${JSON.stringify(result.name)}:[${JSON.stringify(check)}]`;

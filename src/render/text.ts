@@ -1,4 +1,4 @@
-import { isFailure, reasonOf, type ProbeReport, type ProbeResult, type ReasonAudience } from '../report.js';
+import { reasonOf, type ProbeReport, type ProbeResult, type ReasonAudience } from '../report.js';
 import { cutNote, fitPieces, unknownExcludesNote } from './budget.js';
 
 export interface TextOptions {
@@ -10,17 +10,23 @@ export interface TextOptions {
 
 /** The apiserver's dialect: `ok`, or a line a check, in a failure always. */
 export function renderText(report: ProbeReport, { title, audience, isVerbose }: TextOptions): string {
-  if (report.status === 'pass' && !isVerbose) return 'ok';
-  const pieces = report.results.map((result) => ({ text: renderLine(result, audience), isFailure: isFailure(result) }));
+  if (report.status !== 'fail' && !isVerbose) return 'ok';
+  const pieces = report.results.map((result) => ({ text: renderLine(result, audience), isFirst: result.failure !== undefined }));
   const shown = fitPieces(pieces);
   const lines = shown.map(({ text }) => text);
   if (shown.length < pieces.length) lines.push(`... ${cutNote(pieces.length - shown.length)}`);
   if (report.unknownExcludes.length > 0) lines.push(`warn: ${unknownExcludesNote(report.unknownExcludes)}`);
-  lines.push(`${title} check ${report.status === 'pass' ? 'passed' : 'failed'}`);
+  lines.push(`${title} check ${report.status === 'fail' ? 'failed' : 'passed'}`);
   return `${lines.join('\n')}\n`;
 }
 
 function renderLine(result: ProbeResult, audience: ReasonAudience): string {
-  if (result.status === 'excluded') return `[+]${result.name} excluded: ok`;
-  return isFailure(result) ? `[-]${result.name} failed: ${reasonOf(result, audience)}` : `[+]${result.name} ok`;
+  const reason = reasonOf(result, audience) ?? '';
+  const lines: Record<ProbeResult['status'], string> = {
+    pass: `[+]${result.name} ok`,
+    warn: `[+]${result.name} degraded: ${reason}`,
+    fail: `[-]${result.name} failed: ${reason}`,
+    excluded: `[+]${result.name} excluded: ok`,
+  };
+  return lines[result.status];
 }

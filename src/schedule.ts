@@ -1,0 +1,33 @@
+import { performance } from 'node:perf_hooks';
+import { Batch } from './batch.js';
+import type { Monitor } from './monitor.js';
+import { runTogether } from './run.js';
+
+/** The runs of one probe in the background. */
+export interface Schedule {
+  /** No run begins any more. */
+  stop(): void;
+}
+
+/** Begins a run now and then every `intervalMs`, counted from begin to begin. Nothing of it keeps the process alive between two runs. */
+export function startSchedule(monitor: Monitor): Schedule {
+  const { intervalMs, timeoutMs } = monitor.options;
+  const [kind = 'readiness'] = monitor.kinds;
+  let timer: NodeJS.Timeout | undefined;
+  let isStopped = false;
+
+  const run = async (): Promise<void> => {
+    const batch = new Batch(kind, false);
+    await runTogether([monitor], batch, 2 * timeoutMs, () => {});
+    if (isStopped) return;
+    timer = setTimeout(() => void run(), Math.max(0, batch.startedAt + intervalMs - performance.now())).unref();
+  };
+  void run();
+
+  return {
+    stop() {
+      isStopped = true;
+      clearTimeout(timer);
+    },
+  };
+}

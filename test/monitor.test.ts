@@ -1,0 +1,228 @@
+import FakeTimers from '@sinonjs/fake-timers';
+import { expect } from 'chai';
+import { Container, injectFromBase } from 'inversify';
+import knex from 'knex';
+import { discoverProbes, LivenessProbe, ProbeRegistry, type ProbeDefinition } from 'koa-probes';
+import { checkKnex, DATABASE, DatabaseProbe } from 'koa-probes/knex';
+import { MemoryLogger } from './support/probes.js';
+
+describe('the options of a probe', () => {
+  let clock: ReturnType<typeof FakeTimers.install>;
+  let registry: ProbeRegistry;
+  let logger: MemoryLogger;
+  let runs: number;
+  let isUp: boolean;
+  beforeEach(() => {
+    clock = FakeTimers.install({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'performance', 'Date'] });
+    logger = new MemoryLogger();
+    registry = new ProbeRegistry({ logger });
+    runs = 0;
+    isUp = true;
+  });
+  afterEach(() => {
+    registry.close();
+    clock.uninstall();
+  });
+
+  const register = (options: Partial<ProbeDefinition>) =>
+    registry.register({
+      name: 'queue',
+      kinds: ['readiness'],
+      check: async () => {
+        runs += 1;
+        return isUp;
+      },
+      ...options,
+    });
+  const statusOf = async () => (await registry.run('readiness', { only: 'queue' })).status;
+  /** Statuses of a run for each outcome. */
+  const statusesOf = async (...outcomes: boolean[]) => {
+    const statuses: string[] = [];
+    for (const outcome of outcomes) {
+      isUp = outcome;
+      statuses.push(await statusOf());
+    }
+    return statuses.join(' ');
+  };
+
+  describe('cacheMs', () => {
+    it('gives a result to later requests without a run until it is that old', async () => {
+      register({ cacheMs: 1_000 });
+      await statusOf();
+      clock.tick(999);
+      isUp = false;
+      expect(await statusOf()).to.equal('pass');
+      expect(runs).to.equal(1);
+      clock.tick(1);
+      expect(await statusOf()).to.equal('fail');
+      isUp = true;
+      expect(await statusOf()).to.equal('fail');
+      clock.tick(1_000);
+      expect(await statusOf()).to.equal('pass');
+      expect(runs).to.equal(3);
+    });
+  });
+
+  describe('intervalMs', () => {
+    it('runs the check in the background, and gives the latest result at once', async () => {
+      register({ intervalMs: 10_000 });
+      expect(runs).to.equal(1);
+      await clock.tickAsync(9_999);
+      expect(await statusOf()).to.equal('pass');
+      expect(runs).to.equal(1);
+      isUp = false;
+      await clock.tickAsync(1);
+      expect(runs).to.equal(2);
+      expect(await statusOf()).to.equal('fail');
+      expect(logger.lines).to.deep.equal(['warn koa-probes: readiness probe queue failed: the check returned false']);
+    });
+
+    it('never gives a pass that is older than the interval and the timeout: the request waits for a new run', async () => {
+      clock.uninstall();
+      register({ intervalMs: 20, timeoutMs: 20 });
+      await statusOf();
+      const blockedUntil = performance.now() + 60;
+      while (performance.now() < blockedUntil);
+      isUp = false;
+      expect(await statusOf()).to.equal('fail');
+    });
+
+    it('is abandoned like any other run when it hangs, and tried again', async () => {
+      register({ intervalMs: 1_000, timeoutMs: 100, check: () => (runs++ === 1 ? new Promise(() => {}) : undefined) });
+      await clock.tickAsync(1_110);
+      expect(await statusOf()).to.equal('fail');
+      await clock.tickAsync(1_000);
+      expect(await statusOf()).to.equal('pass');
+    });
+
+    it('stops with close()', async () => {
+      register({ intervalMs: 1_000 });
+      registry.close();
+      await clock.tickAsync(5_000);
+      expect(runs).to.equal(1);
+      expect(clock.countTimers()).to.equal(0);
+    });
+  });
+
+  describe('failureThreshold', () => {
+    it('degrades until so many runs in a row have failed', async () => {
+      register({ failureThreshold: 3 });
+      expect(await statusesOf(true, false, false, true, false, false, false, true)).to.equal('pass warn warn pass warn warn fail pass');
+      expect(logger.lines[0]).to.equal('warn koa-probes: readiness probe queue is degraded: the check returned false');
+    });
+
+    it('counts every failure before the first pass', async () => {
+      register({ failureThreshold: 3 });
+      expect(await statusesOf(false, true, false)).to.equal('fail pass warn');
+    });
+
+    it('counts a run that hangs once, however many ask meanwhile', async () => {
+      register({ failureThreshold: 2, timeoutMs: 100, check: () => (runs++ === 0 ? undefined : new Promise(() => {})) });
+      expect(await statusOf()).to.equal('pass');
+      const hanging = statusOf();
+      await clock.tickAsync(110);
+      expect(await hanging).to.equal('warn');
+      expect([await statusOf(), await statusOf()]).to.deep.equal(['warn', 'warn']);
+      await clock.tickAsync(100);
+      const again = statusOf();
+      await clock.tickAsync(110);
+      expect(await again).to.equal('fail');
+    });
+  });
+
+  describe('successThreshold', () => {
+    it('keeps failing until so many runs in a row have passed, and says how many have', async () => {
+      register({ successThreshold: 3 });
+      expect(await statusesOf(true, false, true, true)).to.equal('pass fail fail fail');
+      const { results } = await registry.run('readiness', { only: 'queue' });
+      expect(results[0]?.status).to.equal('pass');
+      expect(await statusesOf(false, true)).to.equal('fail fail');
+      expect(String((await registry.run('readiness')).results[1]?.error)).to.include('passed 2 of 3 times since it failed');
+    });
+  });
+
+  describe('critical: false', () => {
+    it('degrades the report and does not fail it', async () => {
+      register({ critical: false });
+      expect(await statusesOf(false, true, false)).to.equal('warn pass warn');
+    });
+
+    it('does not hold the start up', async () => {
+      register({ kinds: ['startup'], critical: false });
+      isUp = false;
+      expect((await registry.run('startup')).status).to.equal('warn');
+      expect((await registry.run('readiness')).status).to.equal('pass');
+    });
+
+    it('fails with the registry all the same when that is closed', async () => {
+      register({ failureThreshold: 3 });
+      await statusOf();
+      registry.close();
+      expect(await statusOf()).to.equal('fail');
+    });
+  });
+
+  it('tries a probe that hangs again after a minute at the latest', async () => {
+    register({ timeoutMs: 1_000, check: () => (runs++, new Promise(() => {})) });
+    const tick = async () => {
+      void statusOf();
+      await clock.tickAsync(1_000);
+    };
+    for (let second = 0; second < 300; second += 1) await tick();
+    const before = runs;
+    for (let second = 0; second < 62; second += 1) await tick();
+    expect(runs).to.equal(before + 1);
+  });
+
+  it('refuses values that are out of their range, by name', () => {
+    expect(() => register({ cacheMs: -1 })).to.throw(/`cacheMs` of probe "queue"/);
+    expect(() => register({ intervalMs: Infinity })).to.throw(/`intervalMs`/);
+    expect(() => register({ failureThreshold: 0 })).to.throw(
+      /`failureThreshold` of probe "queue" to be a whole number from 1 to 1000, got `0`/,
+    );
+    expect(() => register({ successThreshold: 1.5 })).to.throw(/`successThreshold`/);
+    expect(() => register({ critical: 'no' as never })).to.throw(/`critical`.*got "no"/);
+    expect(() => register({ restartOnOutage: 1 as never })).to.throw(/`restartOnOutage`/);
+  });
+});
+
+describe('a liveness probe that checks something outside the process', () => {
+  const embedded = () => knex({ client: 'better-sqlite3', connection: ':memory:', useNullAsDefault: true });
+  const linesOf = async (classes: (typeof DatabaseProbe)[]) => {
+    const logger = new MemoryLogger();
+    const container = new Container();
+    container.bind(DATABASE).toConstantValue(embedded());
+    await discoverProbes(container, { classes, logger });
+    return logger.lines;
+  };
+
+  it('gives a warning at start that names the storm', async () => {
+    @LivenessProbe({ name: 'alive' })
+    @injectFromBase({ extendConstructorArguments: true })
+    class LiveDatabaseProbe extends DatabaseProbe {}
+    const lines = await linesOf([LiveDatabaseProbe]);
+    expect(lines).to.have.length(1);
+    expect(lines[0]).to.match(
+      /liveness probe alive checks a database, outside this process: an outage restarts every pod at once.*`restartOnOutage: true`/,
+    );
+  });
+
+  it('gives none where it is a readiness probe, or where it is wanted', async () => {
+    @LivenessProbe({ name: 'wanted', restartOnOutage: true })
+    @injectFromBase({ extendConstructorArguments: true })
+    class WantedProbe extends DatabaseProbe {}
+    expect(await linesOf([DatabaseProbe, WantedProbe])).to.deep.equal([]);
+  });
+
+  it('gives one at its first run where it is registered around a plain function', async () => {
+    const logger = new MemoryLogger();
+    const probes = new ProbeRegistry({ logger });
+    const database = embedded();
+    probes.register({ name: 'alive', kinds: ['liveness'], check: (context) => checkKnex(database, context) });
+    await probes.run('liveness');
+    await probes.run('liveness');
+    expect(logger.lines).to.have.length(1);
+    expect(logger.lines[0]).to.match(/liveness probe alive checks a database/);
+    await database.destroy();
+  });
+});
