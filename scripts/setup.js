@@ -7,7 +7,14 @@ import { fileURLToPath } from 'node:url';
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** The programs that the tests start, and the Debian package of each. */
-const services = { memcached: 'memcached', postgres: 'postgresql' };
+const services = {
+  mariadbd: 'mariadb-server',
+  memcached: 'memcached',
+  openssl: 'openssl',
+  postgres: 'postgresql',
+  'redis-server': 'redis-server',
+  saslpasswd2: 'sasl2-bin',
+};
 
 /** Runs a command with its output shown, and ends this process where it fails. */
 export function run(command, ...args) {
@@ -53,5 +60,5 @@ export function buildAfresh() {
 function findProgram(name) {
   const versions = '/usr/lib/postgresql';
   const folders = existsSync(versions) ? readdirSync(versions).map((version) => join(versions, version, 'bin')) : [];
-  return [...(process.env.PATH ?? '').split(delimiter), ...folders, '/usr/sbin'].some((folder) => existsSync(join(folder, name)));
+  return [...(process.env.PATH ?? '').split(delimiter), ...folders, '/usr/sbin', '/sbin'].some((folder) => existsSync(join(folder, name)));
 }

@@ -1,6 +1,8 @@
 // The whole gate. `npm test -- --grep sentence` hands its arguments on to mocha.
 import { buildAfresh, installPackages, installServices, run } from './setup.js';
 
+const mochaArguments = process.argv.slice(2);
+
 const steps = {
   'install packages': () => installPackages(),
   'install services': () => installServices(),
@@ -12,7 +14,9 @@ const steps = {
     run('publint', '--strict');
     run('attw', '--pack', '.', '--profile', 'esm-only', '--quiet');
   },
-  test: () => run('c8', 'mocha', ...process.argv.slice(2)),
+  test: () => run('c8', 'mocha', ...mochaArguments),
+  // A part of the tests stages a part of the faults.
+  'check the table of faults': () => mochaArguments.length > 0 || run('node', 'scripts/faults.js', '--check'),
 };
 
 const beganAt = performance.now();

@@ -80,7 +80,7 @@ const MOST_PARTS = 5;
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   try {
-    collectParts(error, parts);
+    collectParts(error, parts, new Set());
   } catch {
     parts.push('an error that cannot be described');
   }
@@ -97,8 +97,9 @@ export function isError(value: unknown): value is Error {
   return types.isNativeError(value) || value instanceof Error;
 }
 
-function collectParts(error: unknown, parts: string[]): void {
-  if (parts.length === MOST_PARTS) return;
+function collectParts(error: unknown, parts: string[], seen: Set<unknown>): void {
+  if (parts.length === MOST_PARTS || seen.has(error)) return;
+  seen.add(error);
   if (!isError(error)) {
     parts.push(typeof error === 'string' ? cut(error) : cut(`${String(error)} was thrown`));
     return;
@@ -107,7 +108,7 @@ function collectParts(error: unknown, parts: string[]): void {
   const isList = error instanceof AggregateError && !error.message;
   if (!isList) parts.push(cut(error.message || codeOf(error) || error.name));
   const inner: unknown[] = isList ? error.errors : error.cause === undefined ? [] : [error.cause];
-  for (const one of inner.slice(0, MOST_PARTS)) collectParts(one, parts);
+  for (const one of inner.slice(0, MOST_PARTS)) collectParts(one, parts, seen);
 }
 
 function codeOf(error: Error & { code?: unknown }): string {

@@ -1,77 +1,234 @@
+import type { EventEmitter } from 'node:events';
+import { createRequire } from 'node:module';
 import { expect } from 'chai';
 import { Container } from 'inversify';
 import knex, { type Knex } from 'knex';
 import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
-import { DATABASE, DatabaseProbe } from 'koa-probes/knex';
-import { until } from './support/processes.js';
+import { checkKnex, DATABASE, DatabaseProbe, type CheckKnexOptions } from 'koa-probes/knex';
+import { Databases, databaseServers, poolOf } from './support/databases.js';
+import { stageFault } from './support/faults.js';
+import { freePort, until } from './support/processes.js';
 import { MemoryLogger } from './support/probes.js';
-import { postgresUrl, startPostgres, type Service } from './support/services.js';
+import type { Service } from './support/services.js';
+
+/** For a fault that is answered at the timeout: short, so that it is staged quickly. */
+const SHORT_MS = 300;
+
+/** For whatever is answered at once, and on a busy machine a little later. */
+const PATIENT_MS = 10_000;
+const patiently = () => AbortSignal.timeout(PATIENT_MS);
+
+const databases = new Databases();
+const registries: ProbeRegistry[] = [];
+
+const discover = async (bound: Knex[], { timeoutMs = PATIENT_MS, ...options }: { timeoutMs?: number; logger?: MemoryLogger } = {}) => {
+  const container = new Container();
+  for (const database of bound) container.bind(DATABASE).toConstantValue(database);
+  const settings = { database: { timeoutMs } };
+  const registry = await discoverProbes(container, { classes: [DatabaseProbe], logger: false, settings, ...options });
+  registries.push(registry);
+  return registry;
+};
+const databaseOf = async (registry: ProbeRegistry) => {
+  const { results } = await registry.run('readiness');
+  return results.find(({ name }) => name === 'database');
+};
+/** The message of a check that fails, or nothing where it passes. */
+const problemOf = (database: Knex, options?: CheckKnexOptions, signal = patiently()) =>
+  checkKnex(database, { signal }, options).then(
+    () => undefined,
+    (error: unknown) => String(error),
+  );
+const isIdle = (database: Knex) => poolOf(database).numUsed() === 0 && poolOf(database).numPendingAcquires() === 0;
 
 describe('koa-probes/knex', () => {
-  let postgres: Service;
-  before(async () => (postgres = await startPostgres()));
-  after(() => postgres.stop());
-
-  const databases: Knex[] = [];
-  const registries: ProbeRegistry[] = [];
   afterEach(async () => {
     for (const registry of registries.splice(0)) registry.close();
-    await Promise.all(databases.splice(0).map((database) => database.destroy()));
+    await databases.close();
   });
 
-  const connectTo = (url: string, client = 'pg') => {
-    const database = knex({ client, connection: url, pool: { min: 0, max: 2 }, useNullAsDefault: true });
-    databases.push(database);
-    return database;
-  };
-  const discover = async (bound: Knex[], options: object = {}) => {
-    const container = new Container();
-    for (const database of bound) container.bind(DATABASE).toConstantValue(database);
-    const registry = await discoverProbes(container, { classes: [DatabaseProbe], logger: false, ...options });
-    registries.push(registry);
-    return registry;
-  };
-  const databaseOf = async (registry: ProbeRegistry) => {
-    const { results } = await registry.run('readiness');
-    return results.find(({ name }) => name === 'database');
-  };
+  for (const { name, client, sleep, ...server } of databaseServers) {
+    describe(`on ${name}`, () => {
+      let service: Service;
+      const connect = (settings: Partial<Knex.Config> = {}) => databases.connect(client, server.appUrl(service.port), settings);
+      const administer = () => databases.connect(client, server.adminUrl(service.port));
+
+      before(async () => {
+        service = await server.start();
+        await server.createUser(administer());
+        await databases.close();
+      });
+      after(() => service.stop());
+
+      describe('DatabaseProbe', () => {
+        const stage = async (
+          database: Knex,
+          fault: string,
+          { timeoutMs = PATIENT_MS, ...steps }: { begin(): unknown; end(): unknown; reason: RegExp; timeoutMs?: number },
+        ) => {
+          const registry = await discover([database], { timeoutMs });
+          await stageFault({ registry, probe: 'database', fault: `${name}: ${fault}`, ...steps }, timeoutMs);
+        };
+
+        it('fails while the server is stopped, says that it refuses, and passes again when it is back', async () => {
+          const database = connect();
+          const begin = async () => {
+            await service.halt();
+            await until(async () => (await problemOf(database))?.includes('refused'));
+          };
+          const reason = /(postgresql|mysql) 127\.0\.0\.1:\d+\/\w+: refused: connect ECONNREFUSED 127\.0\.0\.1:\d+$/;
+          await stage(database, 'the server is stopped', { begin, end: () => service.start(), reason });
+        });
+
+        it('passes again by itself after a restart', async () => {
+          const registry = await discover([connect()]);
+          expect((await databaseOf(registry))?.status).to.equal('pass');
+          await service.halt();
+          await service.start();
+          await until(async () => (await databaseOf(registry))?.status === 'pass');
+        });
+
+        it('fails at its timeout while the server is frozen, and passes again when it goes on', async () => {
+          const database = connect();
+          const reason = /timed out after 300 ms/;
+          const steps = { begin: () => service.freeze(), end: () => service.thaw(), reason, timeoutMs: SHORT_MS };
+          await stage(database, 'the server is frozen', steps);
+          await until(() => isIdle(database));
+        });
+
+        it('fails while the password is wrong, and says that it was rejected', async () => {
+          const database = connect({ pool: { min: 0, max: 2, idleTimeoutMillis: 10, reapIntervalMillis: 10 } });
+          const admin = administer();
+          const begin = async () => {
+            await server.setPassword(admin, 'other');
+            await until(async () => (await problemOf(database))?.includes('rejected'));
+          };
+          const reason =
+            /rejected: (password authentication failed for user "app" \(28P01\)|Access denied for user .* \(ER_ACCESS_DENIED_ERROR\))/;
+          await stage(database, 'the password is wrong', { begin, end: () => server.setPassword(admin, 'right'), reason });
+        });
+
+        it('fails at its timeout while the application has the whole pool, and passes again when that lets go', async () => {
+          const database = connect();
+          const held: Knex.Transaction[] = [];
+          const begin = async () => {
+            held.push(await database.transaction(), await database.transaction());
+          };
+          const end = () => Promise.all(held.map((transaction) => transaction.rollback()));
+          await stage(database, 'the pool is exhausted', { begin, end, reason: /timed out after 300 ms/, timeoutMs: SHORT_MS });
+          await until(() => isIdle(database));
+        });
+      });
+
+      describe('checkKnex(knex, context, options)', () => {
+        it('says how much of the pool is in use where none is left, and leaves no acquire and no connection behind', async () => {
+          const database = connect();
+          const held = [await database.transaction(), await database.transaction()];
+          for (let round = 0; round < 5; round += 1) {
+            expect(await problemOf(database, {}, AbortSignal.timeout(20))).to.match(/: pool exhausted: 2 of 2 connections in use$/);
+          }
+          await until(() => poolOf(database).numPendingAcquires() === 0);
+          expect(await server.listRunning(administer())).to.have.length(2);
+          await Promise.all(held.map((transaction) => transaction.rollback()));
+          await checkKnex(database, { signal: patiently() });
+        });
+
+        it('waits for a connection that comes in time', async () => {
+          const database = connect({ pool: { min: 0, max: 1 } });
+          const held = await database.transaction();
+          const checking = problemOf(database);
+          await held.rollback();
+          expect(await checking).to.equal(undefined);
+        });
+
+        it('cancels a query that outlives the signal where the pool has room for that', async () => {
+          const database = connect();
+          const admin = administer();
+          expect(await problemOf(database, { query: sleep }, AbortSignal.timeout(SHORT_MS))).to.match(
+            /: silent: connected, but the query has not been answered$/,
+          );
+          await until(async () => !(await server.listRunning(admin)).includes(sleep));
+          await until(() => isIdle(database));
+          expect((await server.listRunning(admin)).length).to.be.at.most(2);
+          await database.raw('SELECT 1');
+        });
+
+        it('closes the connection of a query that outlives the signal where the pool has no room, and opens none', async () => {
+          const database = connect({ pool: { min: 0, max: 1 } });
+          let opened = 0;
+          database.client.pool.on('createRequest', () => (opened += 1));
+          expect(await problemOf(database, { query: sleep }, AbortSignal.timeout(SHORT_MS))).to.include('silent');
+          expect(poolOf(database).numPendingAcquires()).to.equal(0);
+          await until(() => isIdle(database));
+          expect(opened).to.equal(1);
+          await database.raw('SELECT 1');
+          expect(opened).to.equal(2);
+        });
+
+        it('opens no connection beyond the pool while the server is frozen, and leaves none in use', async () => {
+          const database = connect();
+          await checkKnex(database, { signal: patiently() });
+          const briefly = () => problemOf(database, {}, AbortSignal.timeout(SHORT_MS));
+          service.freeze();
+          try {
+            // A process of many threads does not stop at once.
+            await until(async () => (await briefly())?.includes(': silent: '));
+            await until(() => isIdle(database));
+            for (let round = 0; round < 3; round += 1) {
+              expect(await briefly()).to.match(/: silent: the server has not completed a new connection \(0 of 2 connections in use\)$/);
+            }
+          } finally {
+            service.thaw();
+          }
+          await until(async () => (await problemOf(database)) === undefined);
+          const admin = administer();
+          // The server learns only now of the connections that were closed.
+          await until(async () => (await server.listRunning(admin)).filter((query) => query !== sleep).length <= 2);
+        });
+
+        it('says in the words of the server why it rejects the query', async () => {
+          expect(await problemOf(connect(), { query: 'SELECT nothing' })).to.match(/: rejected: SELECT nothing - .*nothing.* \(\w+\)$/);
+        });
+
+        it('gives every connection back, whenever the signal is aborted', async () => {
+          const database = connect();
+          const abortAfter = async (turns: number) => {
+            const controller = new AbortController();
+            const checking = checkKnex(database, controller).catch(() => {});
+            for (let turn = 0; turn < turns; turn += 1) await (turn % 8 === 7 ? new Promise(setImmediate) : Promise.resolve());
+            controller.abort();
+            await checking;
+          };
+          for (let turns = 0; turns < 120; turns += 3) await Promise.all([abortAfter(turns), abortAfter(turns + 1), abortAfter(turns + 2)]);
+          await until(() => isIdle(database));
+          await Promise.all([database.raw('SELECT 1'), database.raw('SELECT 1'), database.raw('SELECT 1')]);
+        });
+      });
+    });
+  }
 
   describe('DatabaseProbe', () => {
-    it('passes while PostgreSQL answers, fails while it is stopped, and passes again when it is back', async () => {
-      const logger = new MemoryLogger();
-      const registry = await discover([connectTo(postgresUrl(postgres.port))], { logger });
-      expect((await databaseOf(registry))?.status).to.equal('pass');
-      await postgres.halt();
-      expect((await databaseOf(registry))?.status).to.equal('fail');
-      expect(logger.lines.join()).to.match(/readiness probe database failed: /);
-      await postgres.start();
-      await until(async () => (await databaseOf(registry))?.status === 'pass');
-    });
-
-    it('fails at its timeout while PostgreSQL is frozen, and passes again when it goes on', async () => {
-      const registry = await discover([connectTo(postgresUrl(postgres.port))], { settings: { database: { timeoutMs: 200 } } });
-      expect((await databaseOf(registry))?.status).to.equal('pass');
-      postgres.freeze();
-      try {
-        expect(String((await databaseOf(registry))?.error)).to.include('timed out after 200 ms');
-      } finally {
-        postgres.thaw();
-      }
-      await until(async () => (await databaseOf(registry))?.status === 'pass');
-    });
-
-    it('checks every database that is bound', async () => {
-      const embedded = connectTo(':memory:', 'better-sqlite3');
-      expect((await databaseOf(await discover([embedded, connectTo(postgresUrl(postgres.port))])))?.status).to.equal('pass');
-      const refused = connectTo('postgres://postgres@127.0.0.1:1/postgres');
-      const result = await databaseOf(await discover([embedded, refused]));
+    it('names the databases that fail, and only those', async () => {
+      const ports = [await freePort(), await freePort()];
+      const [refused, other] = ports.map((port) => databases.connect('mysql2', `mysql://root@127.0.0.1:${String(port)}/shop`));
+      expect((await databaseOf(await discover([databases.embed()])))?.status).to.equal('pass');
+      const result = await databaseOf(await discover([refused!, databases.embed(), other!]));
       expect(result?.status).to.equal('fail');
-      expect(String(result?.error)).to.include('ECONNREFUSED');
+      const names = ports.map((port) => `mysql 127\\.0\\.0\\.1:${String(port)}/shop: refused: [^;]+`).join('; ');
+      expect(String(result?.error)).to.match(new RegExp(`^Error: 2 of 3 databases failed: ${names}$`));
+    });
+
+    it('writes the reason to the log', async () => {
+      const logger = new MemoryLogger();
+      await databaseOf(await discover([databases.connect('pg', 'postgres://me:secret@127.0.0.1:1/shop')], { logger }));
+      const [line] = logger.lines;
+      expect(line).to.include('readiness probe database failed: postgresql 127.0.0.1:1/shop: refused: connect ECONNREFUSED 127.0.0.1:1');
+      expect(line).not.to.include('secret');
     });
 
     it('finds what a parent container binds', async () => {
       const parent = new Container();
-      parent.bind(DATABASE).toConstantValue(connectTo(':memory:', 'better-sqlite3'));
+      parent.bind(DATABASE).toConstantValue(databases.embed());
       const registry = await discoverProbes(new Container({ parent }), { classes: [DatabaseProbe], logger: false });
       expect((await databaseOf(registry))?.status).to.equal('pass');
     });
@@ -83,20 +240,109 @@ describe('koa-probes/knex', () => {
     });
   });
 
-  describe('checkKnex(knex, context)', () => {
-    it('does not pile up on the pool of the application while PostgreSQL is frozen', async () => {
-      const database = connectTo(postgresUrl(postgres.port));
-      const registry = await discover([database], { settings: { database: { timeoutMs: 50 } } });
-      expect((await databaseOf(registry))?.status).to.equal('pass');
-      postgres.freeze();
-      try {
-        for (let round = 0; round < 10; round += 1) await databaseOf(registry);
-        const { pool } = database.client as { pool: { numUsed(): number; numPendingAcquires(): number } };
-        expect(pool.numUsed() + pool.numPendingAcquires()).to.be.at.most(2);
-      } finally {
-        postgres.thaw();
+  describe('checkKnex(knex, context, options)', () => {
+    it('rejects with the reason of a signal that is aborted already, and asks for no connection', async () => {
+      const database = databases.embed();
+      const reason = new Error('enough');
+      const problem: unknown = await checkKnex(database, { signal: AbortSignal.abort(reason) }).catch((error: unknown) => error);
+      expect(problem).to.equal(reason);
+      expect(isIdle(database)).to.equal(true);
+    });
+
+    it('leaves a database in memory, its one connection and those who wait for that unharmed, whenever the signal is aborted', async () => {
+      const database = databases.embed();
+      await database.schema.createTable('kept', (table) => table.increments());
+      for (let turns = 0; turns < 50; turns += 1) {
+        const controller = new AbortController();
+        const checking = checkKnex(database, controller).catch(() => {});
+        const waiting = database.raw('SELECT 1').then(() => true);
+        for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+        controller.abort();
+        await checking;
+        expect(await waiting).to.equal(true);
+        await until(() => isIdle(database));
       }
-      await until(async () => (await databaseOf(registry))?.status === 'pass');
+      expect(await database.schema.hasTable('kept')).to.equal(true);
+    });
+
+    it('says that a file of SQLite cannot be opened', async () => {
+      const database = databases.connect('better-sqlite3', '/nowhere/shop.db');
+      expect(await problemOf(database)).to.match(/^Error: sqlite3 \/nowhere\/shop\.db: .*unable to open/i);
+    });
+
+    it('says that the Knex has been destroyed', async () => {
+      const database = databases.embed();
+      await database.destroy();
+      expect(await problemOf(database)).to.match(/: closed: knex\.destroy\(\) has been called/);
+    });
+
+    it('says the latest failure of a pool that keeps trying', async () => {
+      const pool = { min: 0, max: 2, propagateCreateError: false };
+      const database = databases.connect('pg', 'postgres://me@127.0.0.1:1/shop', { pool });
+      expect(await problemOf(database, {}, AbortSignal.timeout(SHORT_MS))).to.match(/: refused: connect ECONNREFUSED/);
+    });
+
+    it("says the pool's state where the timeout of the pool is the shorter one", async () => {
+      const pool = { min: 0, max: 1, acquireTimeoutMillis: 20 };
+      const database = databases.embed({ pool });
+      const held = await database.transaction();
+      expect(await problemOf(database)).to.match(/: pool exhausted: 1 of 1 connections in use$/);
+      await held.rollback();
+    });
+
+    it('writes nothing to the log of the Knex', async () => {
+      const lines: string[] = [];
+      const log = { warn: (line: string) => lines.push(line), error: (line: string) => lines.push(line) };
+      const database = databases.connect('pg', 'postgres://me@127.0.0.1:1/shop', { log });
+      for (let round = 0; round < 3; round += 1) expect(await problemOf(database)).to.include('refused');
+      expect(lines).to.deep.equal([]);
+    });
+
+    for (const query of ['', 1, null]) {
+      it(`refuses \`query: ${JSON.stringify(query)}\``, async () => {
+        const problem = checkKnex(databases.embed(), { signal: AbortSignal.timeout(1_000) }, { query: query as string });
+        expect(String(await problem.catch((error: unknown) => error))).to.match(/`query` of checkKnex\(\) to be the text of an SQL query/);
+      });
+    }
+
+    for (const { connection, place } of [
+      { connection: { connectionString: 'postgres://me:secret@db.test:1/shop' }, place: 'postgresql db.test:1/shop' },
+      { connection: { host: '::1', port: 1, database: 'shop', user: 'me', password: 'secret' }, place: 'postgresql [::1]:1/shop' },
+      { connection: { host: '/nowhere', database: 'shop' }, place: 'postgresql /nowhere/shop' },
+    ]) {
+      it(`calls a database of ${JSON.stringify(Object.keys(connection))} ${place}`, async () => {
+        const database = databases.add(knex({ client: 'pg', connection, pool: { min: 0 } }));
+        expect(await problemOf(database, {}, AbortSignal.timeout(SHORT_MS))).to.satisfy((message: string) =>
+          message.startsWith(`Error: ${place}: `),
+        );
+      });
+    }
+  });
+
+  describe("on the driver's own pool", () => {
+    let service: Service;
+    const [postgres] = databaseServers;
+    before(async () => (service = await postgres!.start()));
+    after(() => service.stop());
+
+    it('lets one acquire wait at most, since none can be withdrawn, and gives back what it gets', async () => {
+      const { Pool } = createRequire(import.meta.url)('pg') as { Pool: new (settings: object) => Knex.PgPoolLike & EventEmitter };
+      const own = new Pool({ connectionString: postgres!.adminUrl(service.port), max: 1 });
+      // Its connections may be told of the server's end before they have closed.
+      own.on('error', () => {});
+      const database = databases.add(knex({ client: 'pg', connectionPool: own }));
+      await checkKnex(database, { signal: patiently() });
+      const held = await database.transaction();
+      for (let round = 0; round < 3; round += 1) expect(await problemOf(database, {}, AbortSignal.timeout(20))).to.include('no connection');
+      expect(own.waitingCount).to.equal(1);
+      const checking = checkKnex(database, { signal: patiently() });
+      expect(await problemOf(database, {}, AbortSignal.timeout(20))).to.include('no connection');
+      await held.rollback();
+      await checking;
+      await until(() => own.waitingCount === 0 && own.idleCount === own.totalCount);
+      expect(await problemOf(database, { query: postgres!.sleep }, AbortSignal.timeout(SHORT_MS))).to.include('silent');
+      await checkKnex(database, { signal: patiently() });
+      await own.end();
     });
   });
 });

@@ -5,6 +5,8 @@ import { Container } from 'inversify';
 import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
 import { checkMemjs, MEMCACHED, MemcachedProbe } from 'koa-probes/memjs';
 import memjs from 'memjs';
+import { stageFault, type Fault } from './support/faults.js';
+import { FaultyMemcached, SASL_USER, startMemcachedOnIpv6, startSaslMemcached, type MemcachedFault } from './support/memcached.js';
 import { freePort, until } from './support/processes.js';
 import { startMemcached, type Service } from './support/services.js';
 
@@ -87,6 +89,161 @@ describe('koa-probes/memjs', () => {
     });
   });
 
+  describe('MemcachedProbe before a server with a fault', () => {
+    let server: FaultyMemcached;
+    let client: memjs.Client;
+    let registry: ProbeRegistry;
+    beforeEach(async () => {
+      server = await new FaultyMemcached(portsOf()[0] ?? 0).start();
+      client = memjs.Client.create(`127.0.0.1:${String(server.port)}`, { timeout: 10, logger: { log() {} } });
+      clients.push(client);
+      registry = await discover([client]);
+    });
+    afterEach(() => {
+      registry.close();
+      server.stop();
+    });
+
+    const stage = (fault: Pick<Fault, 'fault' | 'begin' | 'end' | 'reason'>) =>
+      stageFault({ registry, probe: 'memcached', recoversWithinMs: 5_000, ...fault });
+
+    const faults: [string, MemcachedFault, RegExp][] = [
+      ['is silent', () => {}, /timed out after 800 ms|is silent/],
+      ['sends bytes for ever', (socket) => trickle(socket, Buffer.from([0x81, 0x10, 0, 0])), /timed out after 800 ms|is silent/],
+      ['sends statistics for ever', (socket) => trickle(socket, responseOf(0x10, 0, 'pid')), /timed out after 800 ms|is silent/],
+      ['floods', (socket) => flood(socket, responseOf(0x10, 0, 'x'.repeat(60_000))), /sends on and on: its answer is longer than 1 MiB/],
+      [
+        'sends a part of an answer and resets the connection',
+        (socket) => socket.write(responseOf(0x10, 0, 'pid').subarray(0, 20), () => socket.resetAndDestroy()),
+        /ECONNRESET|hung up before it had answered/,
+      ],
+      ['hangs up under way', (socket) => socket.end(), /hung up before it had answered/],
+    ];
+    for (const [name, fault, reason] of faults) {
+      it(`fails in time when it ${name}, recovers, and leaves the application's own requests alone`, async () => {
+        await client.set('key', 'before', {});
+        const underWay: Promise<unknown>[] = [];
+        let gate: ReturnType<FaultyMemcached['hold']> | undefined;
+        await stage({
+          fault: `the server ${name}`,
+          async begin() {
+            gate = server.hold();
+            underWay.push(client.get('key'), client.set('other', 'value', {}));
+            await until(() => gate?.held);
+            server.fault = fault;
+          },
+          end() {
+            server.fault = undefined;
+            gate?.release();
+          },
+          reason,
+        });
+        const [got, isSet] = (await Promise.all(underWay)) as [{ value: Buffer }, boolean];
+        expect([String(got.value), isSet]).to.deep.equal(['before', true]);
+        expect(String((await client.get('other')).value)).to.equal('value');
+        // The application's own connection, and nothing of the probe's.
+        await until(() => server.open === 1);
+      });
+    }
+
+    it('opens one connection for a hundred requests at a time, and closes it', async () => {
+      server.fault = () => {};
+      await Promise.all(Array.from({ length: 100 }, () => memcachedOf(registry)));
+      expect(server.met).to.equal(1);
+      await until(() => server.open === 0);
+    });
+
+    it('has no more connections after a hundred runs than after one', async () => {
+      server.fault = () => {};
+      for (let round = 1; round <= 100; round += 1) {
+        const controller = new AbortController();
+        const checking = problemOf(checkMemjs(client, controller));
+        await until(() => server.met === round);
+        controller.abort(new Error('enough'));
+        expect(String(await checking)).to.include('the server is silent');
+      }
+      // One is opened while the one before it is closed.
+      expect(server.mostOpen).to.be.at.most(5);
+      await until(() => server.open === 0);
+    });
+  });
+
+  describe('MemcachedProbe before a real memcached', () => {
+    const stage = async (fault: Pick<Fault, 'fault' | 'begin' | 'end' | 'reason'>) => {
+      const registry = await discover([clientOf(...portsOf())]);
+      try {
+        await stageFault({ registry, probe: 'memcached', recoversWithinMs: 5_000, ...fault });
+      } finally {
+        registry.close();
+      }
+    };
+
+    it('fails while it is stopped', () =>
+      stage({
+        fault: 'the server is stopped: connection refused',
+        begin: () => servers[1]?.halt(),
+        end: () => servers[1]?.start(),
+        reason: /1 of 2 memcached servers failed, 2 must answer: 127\.0\.0\.1:\d+: .*ECONNREFUSED/,
+      }));
+
+    it('fails while it is frozen', () =>
+      stage({
+        fault: 'the server is frozen',
+        begin: () => servers[1]?.freeze(),
+        end: () => servers[1]?.thaw(),
+        reason: /timed out after 800 ms|is silent/,
+      }));
+  });
+
+  describe('MemcachedProbe before a memcached with SASL', () => {
+    let server: Service;
+    before(async () => (server = await startSaslMemcached()));
+    after(() => server.stop());
+
+    const clientAs = (username: string, password: string) => {
+      const client = memjs.Client.create(`127.0.0.1:${String(server.port)}`, { username, password, logger: { log() {} } });
+      clients.push(client);
+      return client;
+    };
+
+    it('passes with the user and the password of the client', async () => {
+      const registry = await discover([clientAs(SASL_USER.username, SASL_USER.password)]);
+      expect((await memcachedOf(registry))?.status).to.equal('pass');
+      registry.close();
+    });
+
+    for (const [name, username, password] of [
+      ['with a wrong password', SASL_USER.username, 'wrong'],
+      ['without a user', '', ''],
+    ] as const) {
+      it(`fails ${name}, and says so`, async () => {
+        expect(String(await problemOf(checkMemjs(clientAs(username, password), context())))).to.match(
+          /refused with status 32: Auth failure/,
+        );
+      });
+    }
+  });
+
+  describe('MemcachedProbe before a memcached on IPv6', () => {
+    const clientOfIpv6 = (port: number) => {
+      const client = new memjs.Client([new memjs.Server('::1', port)], { logger: { log() {} } });
+      clients.push(client);
+      return client;
+    };
+
+    it('passes, and names the address when it is stopped', async () => {
+      const server = await startMemcachedOnIpv6();
+      const registry = await discover([clientOfIpv6(server.port)]);
+      try {
+        expect((await memcachedOf(registry))?.status).to.equal('pass');
+      } finally {
+        await server.stop();
+      }
+      expect(String((await memcachedOf(registry))?.error)).to.match(/: \[::1\]:\d+: .*ECONNREFUSED/);
+      registry.close();
+    });
+  });
+
   describe('checkMemjs(client, context, options)', () => {
     it('leaves the requests of the application alone, and no connection behind', async () => {
       const client = clientOf(...portsOf());
@@ -109,6 +266,12 @@ describe('koa-probes/memjs', () => {
       const client = clientOf(...portsOf(), silent);
       await checkMemjs(client, context(), { require: 'any' });
       await checkMemjs(client, context(), { require: 2 });
+    });
+
+    it('fails for a port that is none, and asks the other servers all the same', async () => {
+      const misread = new memjs.Server('127.0.0.1', NaN);
+      expect(String(await problemOf(checkMemjs({ servers: [misread] }, context())))).to.match(/127\.0\.0\.1:NaN: .*port/i);
+      await checkMemjs({ servers: [misread, ...clientOf(...portsOf()).servers] }, context(), { require: 'any' });
     });
 
     it('fails as soon as too many have failed, though another one is silent', async () => {
@@ -166,20 +329,18 @@ describe('koa-probes/memjs', () => {
       expect(received).to.deep.equal(['33 PLAIN\0user\0pass', '16 ']);
     });
 
-    it('rejects with the reason of the signal, and hangs up', async () => {
+    it('names the silent server when the signal is aborted, and hangs up', async () => {
       let hungUp: Promise<unknown> | undefined;
       const controller = new AbortController();
       const port = await startFaulty((socket) => {
         hungUp = once(socket.resume(), 'close');
         controller.abort(new Error('enough'));
       });
-      expect(String(await problemOf(checkMemjs(clientOf(port), controller)))).to.include('enough');
+      const problem = await problemOf(checkMemjs(clientOf(port), controller));
+      expect(String(problem)).to.include(`127.0.0.1:${String(port)}: the server is silent`);
+      expect((problem as Error).cause).to.equal(controller.signal.reason);
       await hungUp;
       expect(String(await problemOf(checkMemjs(clientOf(port), controller)))).to.include('enough');
-    });
-
-    it('refuses a client without servers', async () => {
-      expect(String(await problemOf(checkMemjs({ servers: [] }, context())))).to.match(/client of checkMemjs\(\) has no servers/);
     });
 
     for (const required of [0, 3, 1.5, 'most']) {
@@ -196,4 +357,17 @@ describe('koa-probes/memjs', () => {
 function responseOf(opcode: number, status: number, value: string): Buffer {
   const header = memjs.Header.toBuffer({ magic: 0x81, opcode, keyLength: 0, extrasLength: 0, status, totalBodyLength: value.length });
   return Buffer.concat([header, Buffer.from(value)]);
+}
+
+/** One byte after the other, without an end. */
+function trickle(socket: Socket, bytes: Buffer): void {
+  socket.setNoDelay(true);
+  const sendFrom = (index: number) => {
+    if (!socket.destroyed) socket.write(bytes.subarray(index, index + 1), () => setTimeout(sendFrom, 5, (index + 1) % bytes.length));
+  };
+  sendFrom(0);
+}
+
+function flood(socket: Socket, bytes: Buffer): void {
+  if (!socket.destroyed) socket.write(bytes, () => setImmediate(flood, socket, bytes));
 }

@@ -1,36 +1,58 @@
-import { multiInject, type ServiceIdentifier } from 'inversify';
+import { multiInject } from 'inversify';
 import type { Knex } from 'knex';
 import { ReadinessProbe } from '../decorators.js';
 import { ConfigurationError } from '../errors.js';
 import { ChecksOutside, noteOutside } from '../outside.js';
 import type { Probe, ProbeContext } from '../probe.js';
+import { rejectUnknownOptions, show } from '../validation.js';
+import { checkEach, DATABASE, rejectNoDatabase } from './database.js';
+import { queryKnex } from './knex-query.js';
 
-/** Bind every `Knex` that `DatabaseProbe` is to check: `container.bind(DATABASE).toConstantValue(knex(…))`. */
-export const DATABASE: ServiceIdentifier<Knex> = Symbol.for('koa-probes.DATABASE');
+export { DATABASE };
 
-/** Readiness: `SELECT 1` on every Knex that is bound to `DATABASE`, through its own pool. */
+/** Readiness: `SELECT 1` on every Knex that is bound to `DATABASE`, through its own pool. Where some fail, the message names each of them. */
 @ChecksOutside('a database')
 @ReadinessProbe({ name: 'database' })
 export class DatabaseProbe implements Probe {
   readonly #databases: readonly Knex[];
 
   constructor(@multiInject(DATABASE, { chained: true }) databases: readonly Knex[]) {
-    if (databases.length === 0) {
-      throw new ConfigurationError(
-        'DatabaseProbe has no database to check: nothing is bound to DATABASE. Call container.bind(DATABASE).toConstantValue(knex).',
-      );
-    }
+    rejectNoDatabase('DatabaseProbe', databases);
     this.#databases = databases;
   }
 
-  async check(context: ProbeContext): Promise<void> {
-    await Promise.all(this.#databases.map((database) => checkKnex(database, context)));
+  check(context: ProbeContext): Promise<void> {
+    return checkEach(this.#databases, (database) => checkKnex(database, context));
   }
 }
 
-/** Resolves when the database has answered `SELECT 1`, and rejects with its error. */
-export async function checkKnex(knex: Knex, context: Pick<ProbeContext, 'signal'>): Promise<void> {
+export interface CheckKnexOptions {
+  /**
+   * The SQL that the database must answer; what it answers does not matter.
+   * @default 'SELECT 1'
+   * @example 'SELECT 1 FROM DUAL'
+   */
+  query?: string | undefined;
+}
+
+/**
+ * Resolves when the database has answered a query on a connection of the Knex's own pool. Rejects with an `Error` whose message names the database and says
+ * what is wrong: `refused`, `unreachable`, `rejected` (the server's own words follow), `hung up`, `pool exhausted: 10 of 10 connections in use`, or `silent`.
+ *
+ * Waits for a connection or an answer until the signal is aborted, and no longer, whatever the timeouts of the Knex are. After that no acquire of it is pending;
+ * a query under way is cancelled where the dialect can (PostgreSQL, MySQL) and the pool has room for the connection that this takes, which is at most 1 s later,
+ * and the connection of the query is closed. Opens no connection beside the pool. Writes nothing through the logger of the Knex, which does so itself, with one
+ * line (`Connection Error`) for each connection that was lost.
+ *
+ * @throws the signal's reason where that is aborted before the call; ConfigurationError where `query` is not a text.
+ */
+export async function checkKnex(knex: Knex, context: Pick<ProbeContext, 'signal'>, options: CheckKnexOptions = {}): Promise<void> {
   noteOutside(context, 'a database');
-  // It does not end before its query has: the registry would start the next one on a pool that is full of them.
-  await knex.raw('SELECT 1');
+  const { signal } = context;
+  rejectUnknownOptions('checkKnex()', options, ['query']);
+  const { query = 'SELECT 1' } = options;
+  if (typeof query !== 'string' || query.trim() === '') {
+    throw new ConfigurationError(`Expected \`query\` of checkKnex() to be the text of an SQL query, got ${show(query)}.`);
+  }
+  await queryKnex(knex, signal, knex.raw(query));
 }

@@ -3,6 +3,7 @@ import { multiInject, type ServiceIdentifier } from 'inversify';
 import { Utils, type Client, type Response, type Server } from 'memjs';
 import { ReadinessProbe } from '../decorators.js';
 import { ConfigurationError, describeError } from '../errors.js';
+import { ChecksOutside, noteOutside } from '../outside.js';
 import type { Probe, ProbeContext } from '../probe.js';
 import { show } from '../validation.js';
 
@@ -18,6 +19,7 @@ export interface CheckMemjsOptions {
 }
 
 /** Readiness: `stats` from every server of every client that is bound to `MEMCACHED`. */
+@ChecksOutside('memcached')
 @ReadinessProbe({ name: 'memcached' })
 export class MemcachedProbe implements Probe {
   readonly #clients: readonly Client[];
@@ -46,43 +48,57 @@ export class MemcachedProbe implements Probe {
  */
 export async function checkMemjs(
   client: Pick<Client, 'servers'>,
-  { signal }: Pick<ProbeContext, 'signal'>,
+  context: Pick<ProbeContext, 'signal'>,
   options: CheckMemjsOptions = {},
 ): Promise<void> {
+  noteOutside(context, 'memcached');
+  const { signal } = context;
   const { servers } = client;
   const needed = countNeeded(options.require ?? 'all', servers.length);
   signal.throwIfAborted();
   const sockets: Socket[] = [];
+  const ask = async (server: Server) => {
+    const socket = connect({ host: server.host, port: server.port });
+    sockets.push(socket);
+    await askStats(socket, server);
+  };
   let onAbort = () => {};
   try {
     await new Promise<void>((resolve, reject) => {
+      const silent = new Set(servers.map(addressOf));
       const failures: string[] = [];
       let answered = 0;
-      onAbort = () => reject(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
-      const onFailure = (server: Server, error: unknown) => {
-        failures.push(`${server.host}:${String(server.port)}: ${describeError(error)}`);
-        if (servers.length - failures.length >= needed) return;
-        reject(
-          new Error(
-            `${String(failures.length)} of ${String(servers.length)} memcached servers failed, ${String(needed)} must answer: ${failures.join('; ')}`,
-          ),
-        );
+      const fail = (problems: readonly string[], cause?: unknown) => {
+        const counts = `${String(problems.length)} of ${String(servers.length)} memcached servers failed, ${String(needed)} must answer`;
+        reject(new Error(`${counts}: ${problems.join('; ')}`, cause === undefined ? {} : { cause }));
       };
-      const onAnswer = () => {
+      onAbort = () => fail([...failures, ...[...silent].map((address) => `${address}: the server is silent`)], signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      const onAnswer = (server: Server) => {
+        silent.delete(addressOf(server));
         answered += 1;
         if (answered === needed) resolve();
       };
+      const onFailure = (server: Server, error: unknown) => {
+        silent.delete(addressOf(server));
+        failures.push(`${addressOf(server)}: ${describeError(error)}`);
+        if (servers.length - failures.length < needed) fail(failures);
+      };
       for (const server of servers) {
-        const socket = connect({ host: server.host, port: server.port });
-        sockets.push(socket);
-        askStats(socket, server).then(onAnswer, (error: unknown) => onFailure(server, error));
+        ask(server).then(
+          () => onAnswer(server),
+          (error: unknown) => onFailure(server, error),
+        );
       }
     });
   } finally {
     signal.removeEventListener('abort', onAbort);
     for (const socket of sockets) socket.destroy();
   }
+}
+
+function addressOf({ host, port }: Server): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
 }
 
 function countNeeded(required: unknown, servers: number): number {
@@ -99,6 +115,9 @@ const OPCODE_STAT = 0x10;
 const OPCODE_SASL_AUTH = 0x21;
 const RESPONSE_MAGIC = 0x81;
 
+/** Hundreds of times what a server has to say. */
+const LONGEST_ANSWER_BYTES = 1_048_576;
+
 /** Resolves when the server has sent all of its statistics. */
 function askStats(socket: Socket, { username, password }: Server): Promise<void> {
   const hasCredentials = username !== undefined && username !== '' && password !== undefined && password !== '';
@@ -112,6 +131,7 @@ function askStats(socket: Socket, { username, password }: Server): Promise<void>
       );
     });
     socket.on('data', (chunk) => {
+      if (socket.bytesRead > LONGEST_ANSWER_BYTES) return reject(new Error('the server sends on and on: its answer is longer than 1 MiB'));
       unread = Buffer.concat([unread, chunk]);
       if (unread[0] !== RESPONSE_MAGIC) return reject(new Error('the server does not speak the binary protocol of memcached'));
       for (let response = readResponse(unread); response !== undefined; response = readResponse(unread)) {

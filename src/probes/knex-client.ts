@@ -1,0 +1,42 @@
+/** What is used of the client of a Knex. Its own types leave most of it out. */
+export interface KnexClient {
+  readonly dialect?: string;
+  readonly connectionSettings?: Readonly<Record<string, unknown>>;
+  readonly canCancelQuery: boolean;
+  readonly pool: KnexPool | undefined;
+  destroyRawConnection(connection: KnexConnection): Promise<unknown>;
+  /** The dialect's way to cancel what `victim` runs, said on another connection. `cancelQuery()` would open one beside the pool. */
+  _wrappedCancelQueryCall?(helper: KnexConnection, victim: KnexConnection): Promise<unknown>;
+}
+
+/** The pool of a Knex, which is tarn's. Around the driver's own pool (`connectionPool`) Knex puts one that can only acquire and release. */
+export interface KnexPool {
+  acquire(): PendingAcquire;
+  release(connection: KnexConnection): boolean;
+  readonly max?: number;
+  numUsed?(): number;
+  numPendingAcquires?(): number;
+  numPendingCreates?(): number;
+  numPendingValidations?(): number;
+}
+
+export interface PendingAcquire {
+  readonly promise: Promise<KnexConnection>;
+  /** Why the latest new connection has failed. */
+  readonly possibleTimeoutCause?: Error | null;
+  isRejected?: boolean;
+  abort?(): void;
+}
+
+export interface KnexConnection {
+  /** Knex closes a connection that has this when the pool next comes to it. */
+  __knex__disposed?: unknown;
+  /** The socket: of mysql2 here, of pg one level down. */
+  readonly stream?: Socket;
+  readonly connection?: { readonly stream?: Socket };
+  destroy?(): void;
+}
+
+interface Socket {
+  destroy?(): void;
+}

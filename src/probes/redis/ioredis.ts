@@ -1,0 +1,102 @@
+import { errorBecauseOf } from '../connection-error.js';
+import { lastErrorOf, watchErrors, type ErrorEmitter } from './client-errors.js';
+import type { RedisConnection } from './connection.js';
+
+/** What a check needs of a `Redis` of ioredis. */
+export interface IoredisClient extends ErrorEmitter {
+  readonly isCluster: boolean;
+  readonly status: string;
+  readonly stream: object;
+  readonly options: object;
+  call(command: string, ...args: string[]): Promise<unknown>;
+}
+
+/** What a check needs of a `Cluster` of ioredis. */
+export interface IoredisCluster extends ErrorEmitter {
+  readonly isCluster: boolean;
+  readonly status: string;
+  /** By slot, `host:port` of its master and of its replicas. */
+  readonly slots: readonly (readonly string[])[];
+  nodes(role: 'master'): IoredisClient[];
+  refreshSlotsCache(callback: () => void): void;
+}
+
+export function isIoredis(client: object): client is IoredisClient | IoredisCluster {
+  return 'status' in client && 'isCluster' in client;
+}
+
+export async function connectIoredis(client: IoredisClient | IoredisCluster): Promise<readonly RedisConnection[]> {
+  return 'slots' in client ? connectMasters(client) : [connectClient(client)];
+}
+
+const PROBLEMS: Readonly<Record<string, string>> = {
+  wait: 'the client has never been connected (lazyConnect). Call its connect() when the application starts',
+  connecting: 'the client is connecting',
+  connect: 'the client is connected, and not ready yet',
+  close: 'the client has no connection and tries again',
+  reconnecting: 'the client has no connection and tries again',
+  disconnecting: 'the client is disconnecting',
+  monitoring: 'the client is in monitor mode. Bind another one',
+  end: 'the client is closed and does not connect again',
+};
+
+function connectClient(client: IoredisClient): RedisConnection {
+  const { status, options } = client;
+  const { role, readOnly } = options as { role?: unknown; readOnly?: unknown };
+  return {
+    name: nameOf(client),
+    client,
+    session: status === 'wait' ? client : (client.stream ?? client),
+    isClusterNode: false,
+    wantsReplica: role === 'slave' || readOnly === true,
+    problem: status === 'ready' ? undefined : (PROBLEMS[status] ?? `the client is ${status}`),
+    isStarting: status === 'connect',
+    send: ([command = '', ...args]) => client.call(command, ...args),
+  };
+}
+
+/**
+ * A master whose connection is lost leaves the cluster's list of nodes, and comes back with the next command to one of its slots:
+ * those that are left would pass for all, and a pod that gets no requests would never be ready again.
+ */
+async function connectMasters(cluster: IoredisCluster): Promise<readonly RedisConnection[]> {
+  if (cluster.status !== 'ready')
+    throw errorBecauseOf(`redis cluster: ${PROBLEMS[cluster.status] ?? cluster.status}`, lastErrorOf(cluster));
+  if (listMissing(cluster).length > 0) await new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()));
+  const [missing] = listMissing(cluster);
+  if (missing !== undefined) throw errorBecauseOf(`redis ${missing}: the cluster has no connection to this master`, lastErrorOf(cluster));
+  return cluster.nodes('master').map(connectNode);
+}
+
+function listMissing(cluster: IoredisCluster): readonly string[] {
+  const known = new Set(cluster.nodes('master').map(addressOf));
+  const masters = new Set(cluster.slots.map(([master]) => master));
+  return [...masters].filter((master) => master !== undefined && !known.has(master)) as string[];
+}
+
+/** A cluster connects a node with the first command to it, and lets it end where that fails: a command may wait for it. */
+function connectNode(node: IoredisClient): RedisConnection {
+  watchErrors(node);
+  const connection = connectClient(node);
+  const canAsk = ['wait', 'connecting', 'connect', 'ready'].includes(node.status);
+  return {
+    ...connection,
+    session: node.status === 'ready' ? connection.session : node,
+    isClusterNode: true,
+    problem: canAsk ? undefined : connection.problem,
+    isStarting: false,
+  };
+}
+
+function nameOf(client: IoredisClient): string {
+  const { path, sentinels, name } = client.options as { path?: string; sentinels?: unknown; name?: string };
+  if (path) return `redis ${path}`;
+  if (!sentinels) return `redis ${addressOf(client)}`;
+  const { remoteAddress, remotePort } = (client.stream ?? {}) as { remoteAddress?: string; remotePort?: number };
+  return `redis ${name ?? ''} behind sentinels${remoteAddress === undefined ? '' : `, ${remoteAddress}:${String(remotePort)}`}`;
+}
+
+function addressOf({ options }: IoredisClient): string {
+  const { host, port } = options as { host?: string; port?: number };
+  return `${host ?? '127.0.0.1'}:${String(port ?? 6379)}`;
+}

@@ -1,0 +1,116 @@
+import { errorBecauseOf } from '../connection-error.js';
+import { lastErrorOf, watchErrors, type ErrorEmitter } from './client-errors.js';
+import type { RedisConnection } from './connection.js';
+
+/** What a check needs of what `createClient()` of `redis` gives. */
+export interface NodeRedisClient extends ErrorEmitter {
+  readonly isOpen: boolean;
+  readonly isReady: boolean;
+  readonly options?: object | undefined;
+  sendCommand(command: readonly string[]): Promise<unknown>;
+}
+
+/** What a check needs of what `createClientPool()` gives. */
+export interface NodeRedisPool extends ErrorEmitter {
+  readonly isOpen: boolean;
+  readonly tasksQueueLength: number;
+  execute(task: (client: NodeRedisClient) => Promise<unknown>): Promise<unknown>;
+}
+
+/** A master of a cluster. */
+interface NodeRedisMaster {
+  readonly address: string;
+  readonly client?: NodeRedisClient | undefined;
+}
+
+/** What a check needs of what `createCluster()` gives. */
+export interface NodeRedisCluster extends ErrorEmitter {
+  readonly isOpen: boolean;
+  readonly masters: readonly NodeRedisMaster[];
+  nodeClient(master: never): NodeRedisClient | Promise<NodeRedisClient>;
+}
+
+/** What a check needs of what `createSentinel()` gives. */
+export interface NodeRedisSentinel extends ErrorEmitter {
+  readonly isOpen: boolean;
+  readonly isReady: boolean;
+  getMasterNode(): { readonly host: string; readonly port: number } | undefined;
+  sendCommand(isReadOnly: boolean, command: string[]): Promise<unknown>;
+}
+
+type AnyNodeRedis = NodeRedisClient | NodeRedisPool | NodeRedisCluster | NodeRedisSentinel;
+
+export function isNodeRedis(client: object): client is AnyNodeRedis {
+  return 'isOpen' in client && ('sendCommand' in client || 'execute' in client);
+}
+
+export async function connectNodeRedis(client: AnyNodeRedis): Promise<readonly RedisConnection[]> {
+  if ('masters' in client) return connectMasters(client);
+  if ('tasksQueueLength' in client) return [connectPool(client)];
+  return ['getMasterNode' in client ? connectSentinel(client) : connectClient(client)];
+}
+
+const CLOSED = 'the client is not open. Call its connect() when the application starts';
+const OFFLINE = 'the client has no connection and tries again';
+
+function connectClient(client: NodeRedisClient): RedisConnection {
+  const { socket } = (client.options ?? {}) as { socket?: { host?: string; port?: number; path?: string } };
+  return {
+    name: `redis ${socket?.path ?? `${socket?.host ?? 'localhost'}:${String(socket?.port ?? 6379)}`}`,
+    client,
+    session: client,
+    isClusterNode: false,
+    wantsReplica: false,
+    problem: problemOf(client),
+    send: (command) => client.sendCommand(command),
+  };
+}
+
+function problemOf({ isOpen, isReady }: { isOpen: boolean; isReady: boolean }): string | undefined {
+  if (!isOpen) return CLOSED;
+  return isReady ? undefined : OFFLINE;
+}
+
+/** Which client of the pool is asked, it says: one that is idle may have lost its connection. */
+function connectPool(pool: NodeRedisPool): RedisConnection {
+  return {
+    name: 'redis pool',
+    client: pool,
+    session: pool,
+    isClusterNode: false,
+    wantsReplica: false,
+    problem: pool.isOpen ? undefined : CLOSED,
+    send: (command) =>
+      pool.execute(async (client) => {
+        if (!client.isReady) throw new Error(OFFLINE);
+        return client.sendCommand(command);
+      }),
+  };
+}
+
+function connectSentinel(sentinel: NodeRedisSentinel): RedisConnection {
+  const master = sentinel.getMasterNode();
+  return {
+    name: `redis master behind sentinels${master === undefined ? '' : `, ${master.host}:${String(master.port)}`}`,
+    client: sentinel,
+    session: sentinel,
+    isClusterNode: false,
+    wantsReplica: false,
+    // While the sentinel looks for a master it keeps commands back, for ever if need be.
+    problem: sentinel.isOpen && master === undefined ? 'the client has no connection to a master and looks for one' : problemOf(sentinel),
+    send: (command) => sentinel.sendCommand(false, [...command]),
+  };
+}
+
+async function connectMasters(cluster: NodeRedisCluster): Promise<readonly RedisConnection[]> {
+  if (!cluster.isOpen) throw errorBecauseOf(`redis cluster: ${CLOSED}`, lastErrorOf(cluster));
+  if (cluster.masters.length === 0) throw errorBecauseOf(`redis cluster: ${OFFLINE}`, lastErrorOf(cluster));
+  return Promise.all(
+    cluster.masters.map(async (master) => {
+      // With `minimizeConnections` a cluster connects a node with the first command to it.
+      const client = master.client ?? (await cluster.nodeClient(master as never));
+      watchErrors(client);
+      return { ...connectClient(client), name: `redis ${master.address}`, isClusterNode: true };
+    }),
+  );
+}

@@ -1,0 +1,220 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { Container } from 'inversify';
+import { ConfigurationError, discoverProbes } from 'koa-probes';
+import {
+  checkMemory,
+  judgeMemory,
+  MEMORY_LIMITS,
+  MemoryProbe,
+  readCgroupMemory,
+  readMemory,
+  type MemoryLimits,
+  type MemoryUsage,
+} from 'koa-probes/memory';
+import { run } from './support/processes.js';
+
+const program = fileURLToPath(new URL('support/memory-child.js', import.meta.url));
+const MIB = 1_048_576;
+
+describe('koa-probes/memory', () => {
+  describe('MemoryProbe', () => {
+    const discover = async (limits?: MemoryLimits) => {
+      const container = new Container();
+      if (limits !== undefined) container.bind(MEMORY_LIMITS).toConstantValue(limits);
+      return discoverProbes(container, { classes: [MemoryProbe], logger: false });
+    };
+    const memoryOf = async (limits?: MemoryLimits) => {
+      const { results } = await (await discover(limits)).run('liveness', { only: 'memory' });
+      return results[0];
+    };
+
+    it('passes for this process on this machine, and tells what it holds', async () => {
+      const result = await memoryOf();
+      expect(result?.status).to.equal('pass');
+      const { heapBytes, heapLimitBytes, rssBytes } = result?.data ?? {};
+      expect(heapBytes).to.be.within(MIB, Number(heapLimitBytes));
+      expect(rssBytes).to.be.above(10 * MIB);
+    });
+
+    it('fails for limits that this process is over', async () => {
+      expect(String((await memoryOf({ maxHeapRatio: 0 }))?.error)).to.match(/the heap holds \d+ MiB of V8's limit, \d+ MiB: more than 0 %/);
+    });
+
+    for (const limits of [{ maxHeapRatio: 1.1 }, { maxRssRatio: -0.1 }, { maxRssRatio: NaN }, { maxHeapRatio: '0.5' as never }]) {
+      it(`fails the start for ${JSON.stringify(limits)}`, async () => {
+        const problem: unknown = await discover(limits).catch((error: unknown) => error);
+        expect(problem).to.satisfy(ConfigurationError.is);
+        expect(String(problem)).to.match(/`max(Heap|Rss)Ratio` of MEMORY_LIMITS to be a number from 0 to 1, got/);
+      });
+    }
+  });
+
+  describe('checkMemory(limits)', () => {
+    it('returns data at once', () => expect(checkMemory()).to.include.keys('heapBytes', 'rssBytes'));
+
+    for (const flag of ['--max-old-space-size=48', '--max_old_space_size=192']) {
+      it(`fails with ${flag} before V8 is at its end, which it reaches far below its whole limit`, async () => {
+        const said = await run(process.execPath, [flag, program], { env: { ...process.env, NODE_V8_COVERAGE: undefined } });
+        expect(said).to.match(/the heap holds (4[5-8]|18[2-9]|19[0-2]) MiB of V8's limit, (48|192) MiB: more than 95 %/);
+      });
+    }
+
+    it('reads the flag from NODE_OPTIONS', async () => {
+      const env = { ...process.env, NODE_OPTIONS: '--max-old-space-size=48', NODE_V8_COVERAGE: undefined };
+      expect(await run(process.execPath, [program], { env })).to.include("of V8's limit, 48 MiB");
+    });
+  });
+
+  describe('judgeMemory(usage, limits)', () => {
+    const calm: MemoryUsage = {
+      heapBytes: 100 * MIB,
+      heapLimitBytes: 1_000 * MIB,
+      rssBytes: 200 * MIB,
+      cgroup: { version: 2, limitBytes: 500 * MIB, usedBytes: 250 * MIB },
+    };
+
+    it('gives what the process and its container hold and may hold', () => {
+      expect(judgeMemory(calm)).to.deep.equal({
+        heapBytes: 100 * MIB,
+        heapLimitBytes: 1_000 * MIB,
+        rssBytes: 200 * MIB,
+        containerBytes: 250 * MIB,
+        containerLimitBytes: 500 * MIB,
+      });
+    });
+
+    it('looks at the heap alone where the container has no limit', () => {
+      expect(judgeMemory({ ...calm, rssBytes: 1e15, cgroup: undefined })).to.have.keys('heapBytes', 'heapLimitBytes', 'rssBytes');
+    });
+
+    const tooMuch: [string, Partial<MemoryUsage>, MemoryLimits, string][] = [
+      ['heap', { heapBytes: 951 * MIB }, {}, "the heap holds 951 MiB of V8's limit, 1000 MiB: more than 95 %"],
+      ['resident memory', { rssBytes: 480 * MIB }, {}, "the process holds 480 MiB of the container's limit, 500 MiB: more than 95 %"],
+      [
+        'memory of all processes of the container',
+        { cgroup: { version: 1, limitBytes: 500 * MIB, usedBytes: 480 * MIB } },
+        {},
+        "the processes of the container hold 480 MiB of the container's limit, 500 MiB: more than 95 %",
+      ],
+      ['heap for its own limit', {}, { maxHeapRatio: 0.055 }, "the heap holds 100 MiB of V8's limit, 1000 MiB: more than 5.5 %"],
+      [
+        'resident memory for its own limit',
+        {},
+        { maxRssRatio: 0.39 },
+        "the process holds 200 MiB of the container's limit, 500 MiB: more than 39 %",
+      ],
+    ];
+    for (const [name, usage, limits, message] of tooMuch) {
+      it(`fails for too much ${name}`, () => expect(() => judgeMemory({ ...calm, ...usage }, limits)).to.throw(Error, message));
+    }
+
+    it('passes at the limit itself', () => {
+      expect(() => judgeMemory({ ...calm, heapBytes: 950 * MIB, rssBytes: 475 * MIB })).not.to.throw();
+    });
+  });
+
+  describe('readCgroupMemory(root)', () => {
+    let root: string;
+    beforeEach(() => (root = mkdtempSync(join(tmpdir(), 'koa-probes-cgroup-'))));
+    afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+    const layOut = (files: Readonly<Record<string, string>>) => {
+      for (const [path, text] of Object.entries(files)) {
+        mkdirSync(dirname(join(root, path)), { recursive: true });
+        writeFileSync(join(root, path), `${text}\n`);
+      }
+    };
+    const v2 = (folder: string, limit: number | 'max', usage: number, stat = '') => ({
+      [`sys/fs/cgroup/${folder}/memory.max`]: String(limit),
+      [`sys/fs/cgroup/${folder}/memory.current`]: String(usage),
+      [`sys/fs/cgroup/${folder}/memory.stat`]: stat,
+    });
+    const v1 = (folder: string, limit: string, usage: number, stat = '') => ({
+      [`sys/fs/cgroup/memory/${folder}/memory.limit_in_bytes`]: limit,
+      [`sys/fs/cgroup/memory/${folder}/memory.usage_in_bytes`]: String(usage),
+      [`sys/fs/cgroup/memory/${folder}/memory.stat`]: stat,
+    });
+    const NO_LIMIT = '9223372036854771712';
+
+    it('reads version 2 in a container with a namespace of its own', () => {
+      layOut({ 'proc/self/cgroup': '0::/', ...v2('.', 512 * MIB, 300 * MIB, 'anon 1\nactive_file 1000\ninactive_file 24\nfile 9999') });
+      expect(readCgroupMemory(root)).to.deep.equal({ version: 2, limitBytes: 512 * MIB, usedBytes: 300 * MIB - 1_024 });
+    });
+
+    it('takes the lowest limit on the way up, and the usage of the group that has it', () => {
+      layOut({
+        'proc/self/cgroup': '0::/kubepods.slice/pod1.slice/container.scope',
+        ...v2('kubepods.slice', 4_096 * MIB, 3_000 * MIB),
+        ...v2('kubepods.slice/pod1.slice', 256 * MIB, 200 * MIB),
+        ...v2('kubepods.slice/pod1.slice/container.scope', 'max', 50 * MIB),
+      });
+      expect(readCgroupMemory(root)).to.deep.equal({ version: 2, limitBytes: 256 * MIB, usedBytes: 200 * MIB });
+    });
+
+    it('takes the innermost of equal limits', () => {
+      layOut({ 'proc/self/cgroup': '0::/pod/container', ...v2('pod', 256 * MIB, 200 * MIB), ...v2('pod/container', 256 * MIB, 50 * MIB) });
+      expect(readCgroupMemory(root)?.usedBytes).to.equal(50 * MIB);
+    });
+
+    it("reads the root of the mount where the path is the host's and not there", () => {
+      layOut({ 'proc/self/cgroup': '0::/kubepods.slice/pod1.slice/container.scope', ...v2('.', 128 * MIB, 5) });
+      expect(readCgroupMemory(root)).to.deep.equal({ version: 2, limitBytes: 128 * MIB, usedBytes: 5 });
+    });
+
+    it('does not leave the mount for a path that begins above it', () => {
+      layOut({ 'proc/self/cgroup': '0::/../../../proc', 'proc/memory.max': '1', 'proc/memory.current': '1', ...v2('.', 128 * MIB, 5) });
+      expect(readCgroupMemory(root)?.limitBytes).to.equal(128 * MIB);
+    });
+
+    it('reads version 1, whose usage holds the cache of all groups below', () => {
+      layOut({
+        'proc/self/cgroup': '9:name=systemd:/\n4:cpu,cpuacct:/docker/1\n3:memory:/docker/1',
+        ...v1('.', NO_LIMIT, 900 * MIB),
+        ...v1('docker/1', String(64 * MIB), 60 * MIB, 'active_file 1\ntotal_inactive_file 1000\ntotal_active_file 24'),
+      });
+      expect(readCgroupMemory(root)).to.deep.equal({ version: 1, limitBytes: 64 * MIB, usedBytes: 60 * MIB - 1_024 });
+    });
+
+    it("reads version 1 at the root of the mount where the path is the host's", () => {
+      layOut({ 'proc/self/cgroup': '3:memory:/kubepods/burstable/pod1/container', ...v1('.', String(64 * MIB), 7) });
+      expect(readCgroupMemory(root)).to.deep.equal({ version: 1, limitBytes: 64 * MIB, usedBytes: 7 });
+    });
+
+    it('reads version 1 beside a version 2 that controls no memory', () => {
+      layOut({
+        'proc/self/cgroup': '1:memory:/a\n0::/a',
+        'sys/fs/cgroup/unified/a/cgroup.procs': '1',
+        ...v1('a', String(64 * MIB), 7),
+      });
+      expect(readCgroupMemory(root)?.version).to.equal(1);
+    });
+
+    const unlimited: [string, Record<string, string>][] = [
+      ['version 2 says max', { 'proc/self/cgroup': '0::/a', ...v2('a', 'max', 5) }],
+      ['version 1 says its largest number', { 'proc/self/cgroup': '1:memory:/a', ...v1('a', NO_LIMIT, 5) }],
+      ['version 1 says it with pages of 64 KiB', { 'proc/self/cgroup': '1:memory:/a', ...v1('a', '9223372036854710272', 5) }],
+      ['the host has no limit at its root', { 'proc/self/cgroup': '0::/' }],
+      ['the system has no control groups', {}],
+      ['a file has no number', { 'proc/self/cgroup': '0::/', ...v2('.', 5, NaN) }],
+    ];
+    for (const [name, files] of unlimited) {
+      it(`gives nothing where ${name}`, () => {
+        layOut(files);
+        expect(readCgroupMemory(root)).to.equal(undefined);
+      });
+    }
+  });
+
+  describe('readMemory()', () => {
+    it('agrees with the limit that Node reads for this process', () => {
+      const { cgroup } = readMemory();
+      const seenByNode = process.constrainedMemory();
+      if (cgroup === undefined) expect(seenByNode).to.satisfy((bytes: number) => bytes === 0 || bytes >= 2 ** 53);
+      else expect(cgroup.limitBytes).to.be.at.most(seenByNode);
+    });
+  });
+});
