@@ -50,7 +50,7 @@ export interface ProbeOptions {
   intervalMs?: number | undefined;
   /**
    * How many runs in a row must fail before a probe that has passed counts as failed, 1 to 1,000. Fewer degrade it: the answer stays 200, with the status `warn`.
-   * Before its first pass every failure counts.
+   * Before its first pass every failure counts. Runs are counted, whoever asks for them: with several askers, let `intervalMs` set the pace.
    * @default 1
    */
   failureThreshold?: number | undefined;
@@ -60,7 +60,7 @@ export interface ProbeOptions {
    */
   successThreshold?: number | undefined;
   /**
-   * `false`: a failure degrades and does not fail. The answer stays 200, with the status `warn`.
+   * `false`: a failure degrades and does not fail, before the first pass too. The answer stays 200, with the status `warn`.
    * @default true
    */
   critical?: boolean | undefined;
