@@ -21,6 +21,8 @@ const server = spawn(process.execPath, [join(root, 'build/examples/quickstart/se
   cwd: root,
   env: { ...environment(), PORT: String(port) },
   stdio: ['inherit', 'pipe', 'pipe'],
+  // In a group of its own: Ctrl-C would reach it twice, from the terminal and from here, and the second signal ends it at once.
+  detached: true,
 });
 let output = '';
 server.stderr.on('data', (chunk) => {
@@ -33,7 +35,13 @@ server.once('exit', (code) => {
     console.error(output.includes('EADDRINUSE') ? `Port ${port} is taken. Take another one: PORT=3001 npm run demo` : output);
   process.exit(isListening ? 0 : (code ?? 1));
 });
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => server.kill(signal));
+let isAskedToStop = false;
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    if (!isAskedToStop) server.kill(signal);
+    isAskedToStop = true;
+  });
+}
 
 // Its own word, and not an answer on the port: that could be another application.
 await new Promise((resolve) => {

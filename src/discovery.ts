@@ -73,6 +73,7 @@ export async function discoverProbes(container: Container, options: DiscoveryOpt
   rejectTwins(enabled);
 
   const registry = new ProbeRegistry(registryOptions);
+  registry.deactivate = () => container.unbindAllAsync();
   const bound: (ProbeClass | typeof ProbeRegistry | typeof Lifecycle)[] = [ProbeRegistry, Lifecycle];
   container.bind(ProbeRegistry).toConstantValue(registry);
   container.bind(Lifecycle).toConstantValue(registry.lifecycle);

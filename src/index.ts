@@ -21,3 +21,9 @@ export { probeServer, type ProbeServerOptions } from './http/probe-server.js';
 export type { AnswerOptions, EndpointOptions } from './http/endpoint.js';
 export type { ProbeFormat } from './http/format.js';
 export type { PathOptions } from './http/paths.js';
+
+// Shut down
+export { gracefulShutdown, type GracefulShutdown } from './shutdown/graceful-shutdown.js';
+export type { ShutdownOptions } from './shutdown/options.js';
+export type { ShutdownHook } from './shutdown/sequence.js';
+export type { ShutdownProgress } from './lifecycle.js';

@@ -2,9 +2,31 @@ import { NotReady } from './errors.js';
 import type { ProbeLogger } from './logger.js';
 import type { Probe, ProbeContext } from './probe.js';
 import { show } from './validation.js';
+import { Work } from './work.js';
 
 /** `starting` until every startup probe has passed once; `draining` from the begin of the shutdown on, for good. */
 export type LifecycleState = 'starting' | 'running' | 'draining';
+
+/** Where a graceful shutdown is, and what is left. */
+export interface ShutdownProgress {
+  /**
+   * `draining`: the signal has come, and new requests are still served; `closing`: the listeners are closed, and what is in flight goes on; `hooks`: nothing is in flight any more;
+   * `deactivating`: the hooks are through, and the container deactivates what it has made; then `finished`, or `timed out` from any of them.
+   */
+  readonly phase: 'draining' | 'closing' | 'hooks' | 'deactivating' | 'finished' | 'timed out';
+  /** The signal, or what was given to `shutdown()`. */
+  readonly reason: string;
+  /** Since the signal, in milliseconds. */
+  readonly elapsedMs: number;
+  /** Connections that are open. */
+  readonly connections: number;
+  /** Requests whose answers have not been sent to their end. */
+  readonly requests: number;
+  /** Names of the work and of the hooks that are waited for. */
+  readonly work: readonly string[];
+  /** Names of the hooks that have not begun, in the order in which they will. */
+  readonly hooks: readonly string[];
+}
 
 /** What the lifecycle needs of its registry. */
 export interface LifecycleHost {
@@ -15,13 +37,16 @@ export interface LifecycleHost {
   onToggle(): void;
 }
 
-/** The state of the application itself, and the manual toggles. It is a check like any other, in liveness and readiness, named `lifecycle`. */
+/** The state of the application itself, the manual toggles, and the work that a shutdown waits for. It is a check like any other, in liveness and readiness, named `lifecycle`. */
 export class Lifecycle implements Probe {
   readonly #host: LifecycleHost;
   readonly #holds = new Set<{ readonly reason: string }>();
   #notLive: string | undefined;
   #notReady: string | undefined;
   #draining: string | undefined;
+  #shutdown: AbortController | undefined;
+  /** @internal */
+  readonly work = new Work();
 
   /** @internal */
   constructor(host: LifecycleHost) {
@@ -36,7 +61,7 @@ export class Lifecycle implements Probe {
   /** Turns readiness off or on by hand. The reason is shown to the public. While draining, turning it on is ignored, with a warning. */
   setReady(isReady: boolean, reason = 'readiness is switched off'): void {
     checkBoolean('isReady', isReady);
-    checkReason(reason);
+    checkText('reason', reason);
     if (isReady && this.#draining !== undefined) {
       this.#host.logger.warn('setReady(true) is ignored: the application is draining');
     }
@@ -47,7 +72,7 @@ export class Lifecycle implements Probe {
   /** Turns liveness off or on by hand: off, Kubernetes restarts the container. The reason is shown to the public. While draining liveness passes all the same. */
   setLive(isLive: boolean, reason = 'liveness is switched off'): void {
     checkBoolean('isLive', isLive);
-    checkReason(reason);
+    checkText('reason', reason);
     this.#notLive = isLive ? undefined : reason;
     this.#host.onToggle();
   }
@@ -57,7 +82,7 @@ export class Lifecycle implements Probe {
    * Several parts can hold at once, and none can let go for another. The reason is shown to the public.
    */
   hold(reason: string): () => void {
-    checkReason(reason);
+    checkText('reason', reason);
     const hold = { reason };
     this.#holds.add(hold);
     this.#host.onToggle();
@@ -68,10 +93,39 @@ export class Lifecycle implements Probe {
 
   /** Begins to drain: readiness fails from now on for good, liveness passes. A second call changes nothing. */
   drain(reason = 'draining'): void {
-    checkReason(reason);
+    checkText('reason', reason);
     if (this.#draining !== undefined) return;
     this.#draining = reason;
     this.#host.onToggle();
+    this.#shutdown?.abort(shuttingDown());
+  }
+
+  /**
+   * Aborted when draining begins, with an `AbortError`: for long work that can stop early. Made when it is first asked for.
+   * A signal keeps each of its listeners: who listens for one job removes the listener with the job.
+   */
+  get shutdownSignal(): AbortSignal {
+    if (this.#shutdown === undefined) {
+      this.#shutdown = new AbortController();
+      if (this.#draining !== undefined) this.#shutdown.abort(shuttingDown());
+    }
+    return this.#shutdown.signal;
+  }
+
+  /** A shutdown waits for the work until its deadline. Gives back what it was given: a rejection stays the caller's to handle. The name is for the log. */
+  track<T extends PromiseLike<unknown>>(work: T, name = 'work'): T {
+    if (typeof (work as Partial<T> | undefined)?.then !== 'function') {
+      throw new TypeError(`Expected \`work\` to be a promise, got ${show(work)}. For work without one there is \`holdShutdown(name)\`.`);
+    }
+    const end = this.holdShutdown(name);
+    Promise.resolve(work).then(end, end);
+    return work;
+  }
+
+  /** A shutdown waits, until its deadline, for the function that it returns to be called, which may be called twice. Readiness is not touched. The name is for the log. */
+  holdShutdown(name: string): () => void {
+    checkText('name', name);
+    return this.work.begin(name);
   }
 
   /** @throws NotReady with all reasons, where the kind fails. */
@@ -101,7 +155,12 @@ function checkBoolean(name: string, value: unknown): void {
   if (typeof value !== 'boolean') throw new TypeError(`Expected \`${name}\` to be true or false, got ${show(value)}.`);
 }
 
-/** Without a reason the public would read nothing. */
-function checkReason(reason: unknown): void {
-  if (typeof reason !== 'string' || reason === '') throw new TypeError(`Expected \`reason\` to be a text, got ${show(reason)}.`);
+/** Without one the public, or the operator, would read nothing. */
+function checkText(name: string, value: unknown): void {
+  if (typeof value !== 'string' || value === '') throw new TypeError(`Expected \`${name}\` to be a text, got ${show(value)}.`);
+}
+
+/** The name that `fetch` and the like give it, so that one test for it serves all. */
+function shuttingDown(): DOMException {
+  return new DOMException('the application is shutting down', 'AbortError');
 }

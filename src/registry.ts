@@ -4,7 +4,7 @@ import { Batch } from './batch.js';
 import { LIFECYCLE, resolveDefinition, type ProbeDefinition } from './definition.js';
 import { ConfigurationError, describeError, NotReady } from './errors.js';
 import type { ExecutionWaiter } from './execution.js';
-import { Lifecycle } from './lifecycle.js';
+import { Lifecycle, type ShutdownProgress } from './lifecycle.js';
 import { resolveLogger, type ProbeLogger } from './logger.js';
 import { Monitor, type MonitorListener } from './monitor.js';
 import { PROBE_KINDS, resolveProbeOptions, type ProbeKind } from './probe.js';
@@ -46,6 +46,7 @@ export interface ProbeChange {
 export interface ProbeEvents {
   change: [ProbeChange];
   close: [];
+  shutdown: [ShutdownProgress];
 }
 
 export const REGISTRY_OPTION_NAMES = ['deadlineMs', 'logger'] as const;
@@ -58,13 +59,15 @@ const DEADLINE_MARGIN_MS = 100;
 
 /**
  * The probes of one application. `discoverProbes` makes one from a container; made with `new` it has the probes that are registered.
- * It emits `change` for each change of a probe's status, and `close`. A listener that throws or rejects is logged and harms nothing.
+ * It emits `change` for each change of a probe's status, `shutdown` for each phase of a graceful shutdown, and `close`. A listener that throws or rejects is logged and harms nothing.
  */
 export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   /** The state of the application and its manual toggles. */
   readonly lifecycle: Lifecycle;
   /** @internal */
   readonly logger: ProbeLogger;
+  /** @internal Deactivates what the container of these probes has made, at the end of a shutdown. */
+  deactivate: (() => Promise<void>) | undefined;
   readonly #deadlineMs: number | undefined;
   readonly #monitors = new Map<string, Monitor>();
   readonly #byKind: Readonly<Record<ProbeKind, Monitor[]>> = { liveness: [], readiness: [], startup: [] };
@@ -156,7 +159,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     for (const schedule of this.#schedules) schedule.stop();
     for (const monitor of this.#monitors.values()) monitor.close(reason);
     this.#lifecycleByKind.readiness?.close(reason);
-    this.#announce('close');
+    this.announce('close');
   }
 
   #runOne(kind: ProbeKind, name: string): Promise<ProbeReport> {
@@ -220,7 +223,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     if (result.status === 'fail') this.logger.warn(`${subject} failed: ${result.failure?.detail ?? ''}`);
     else if (result.status === 'warn') this.logger.warn(`${subject} is degraded: ${result.failure?.detail ?? ''}`);
     else if (previous !== undefined) this.logger.info(`${subject} passes again`);
-    this.#announce('change', { name: monitor.name, kinds: monitor.kinds, result, previous });
+    this.announce('change', { name: monitor.name, kinds: monitor.kinds, result, previous });
   }
 
   #onOutside(monitor: Monitor, what: string): void {
@@ -231,8 +234,8 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     );
   }
 
-  /** Each listener for itself: one that throws or rejects keeps no other from hearing of it. */
-  #announce<Name extends keyof ProbeEvents>(name: Name, ...payload: ProbeEvents[Name]): void {
+  /** @internal Each listener for itself: one that throws or rejects keeps no other from hearing of it. */
+  announce<Name extends keyof ProbeEvents>(name: Name, ...payload: ProbeEvents[Name]): void {
     const complain = (error: unknown) => this.logger.error(`a listener for "${name}" failed: ${describeError(error)}`);
     for (const listener of this.rawListeners(name) as ((...event: ProbeEvents[Name]) => unknown)[]) {
       try {

@@ -60,6 +60,10 @@ describe('examples/quickstart', () => {
     expect(Object.fromEntries(shown.filter(([name]) => name !== 'date'))).to.deep.equal(headers);
   });
 
+  it('shuts down on SIGTERM', async () => {
+    expect(await example.child.stop('SIGTERM'), example.child.output()).to.equal(0);
+  });
+
   it('is the first program of the README, to the letter', () => {
     const [, program] = /```ts\n(.*?)```/s.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
     expect(program).to.equal(readFileSync(join(root, 'examples/quickstart/server.ts'), 'utf8'));
@@ -92,6 +96,8 @@ describe('examples/full', () => {
       expect([broken.status, broken.body]).to.satisfy(
         ([status, body]: [number, string]) => status === 503 && body.includes('ECONNREFUSED'),
       );
+      expect(await child.stop('SIGTERM'), child.output()).to.equal(0);
+      expect(child.output()).to.include('shutdown by SIGTERM').and.to.include('finished');
     } finally {
       await child.stop('SIGKILL');
       await Promise.all([postgres.stop(), memcached.stop()]);

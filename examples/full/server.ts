@@ -3,7 +3,16 @@ import Router from '@koa/router';
 import { Container, inject, injectable } from 'inversify';
 import knex, { type Knex } from 'knex';
 import Koa from 'koa';
-import { discoverProbes, LivenessProbe, NotReady, probeServer, ReadinessProbe, StartupProbe, type ProbeContext } from 'koa-probes';
+import {
+  discoverProbes,
+  gracefulShutdown,
+  LivenessProbe,
+  NotReady,
+  probeServer,
+  ReadinessProbe,
+  StartupProbe,
+  type ProbeContext,
+} from 'koa-probes';
 import { checkKnex, DATABASE } from 'koa-probes/knex';
 import { MEMCACHED } from 'koa-probes/memjs';
 import { probeView } from 'koa-probes/router';
@@ -52,8 +61,14 @@ const database = knex({ client: 'pg', connection: process.env['DATABASE_URL'] ??
 const cache = memjs.Client.create(process.env['MEMCACHE_SERVERS'] ?? '127.0.0.1:11211');
 
 const container = new Container();
-container.bind(DATABASE).toConstantValue(database);
-container.bind(MEMCACHED).toConstantValue(cache);
+container
+  .bind(DATABASE)
+  .toConstantValue(database)
+  .onDeactivation((one) => one.destroy());
+container
+  .bind(MEMCACHED)
+  .toConstantValue(cache)
+  .onDeactivation((one) => one.close());
 container.bind(VisitCounter).toSelf().inSingletonScope();
 const probes = await discoverProbes(container, {
   disabled: process.env['DISABLED_PROBES']?.split(',') ?? [],
@@ -75,3 +90,6 @@ router.get('/visits', async (ctx) => {
 const server = new Koa().use(router.routes()).listen(Number(process.env['PORT'] ?? 3000), () => {
   console.log('listening on', server.address(), 'and', management.address());
 });
+
+// The management port answers to the end: it is closed with the probes, before the container deactivates the database and the cache.
+gracefulShutdown(server, probes);

@@ -1,7 +1,7 @@
 import { Container } from 'inversify';
 import knex from 'knex';
 import Koa from 'koa';
-import { discoverProbes, NotReady, probeMiddleware, ReadinessProbe } from 'koa-probes';
+import { discoverProbes, gracefulShutdown, NotReady, probeMiddleware, ReadinessProbe } from 'koa-probes';
 import { DATABASE } from 'koa-probes/knex';
 
 const jobs: string[] = [];
@@ -28,3 +28,4 @@ app.use((ctx) => {
 });
 
 const server = app.listen(Number(process.env['PORT'] ?? 3000), () => console.log('listening on', server.address()));
+gracefulShutdown(server, probes); // SIGTERM: ready 503, live 200, drain, close, exit 0

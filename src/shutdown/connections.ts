@@ -1,0 +1,153 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { Server as HttpServer, ServerResponse } from 'node:http';
+import type { Server, Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
+import { Connection } from './connection.js';
+import { Http2Sessions } from './http2-sessions.js';
+
+/** How long a connection must have been at rest before it is closed: the client's next request may be on its way. */
+const SETTLED_AFTER_MS = 150;
+const ROUND_EVERY_MS = 20;
+
+/** How many are closed before the event loop turns once more: while it is busy with closing, requests arrive unseen. */
+const CLOSED_A_TURN = 16;
+
+/** Published by Node for each request of each HTTP/1 server, those with `Expect` or without a listener too, and without a change to the server. */
+const REQUEST_START = 'http.server.request.start';
+const RESPONSE_FINISH = 'http.server.response.finish';
+
+interface Exchange {
+  readonly response: ServerResponse;
+  readonly socket: Socket;
+  readonly server: Server;
+}
+
+/** The connections of the servers of one shutdown: watched from its installation on, told to leave, and closed. */
+export class Connections {
+  readonly #bySocket = new Map<Socket, Connection>();
+  readonly #sessions: Http2Sessions;
+  #isAnnounced = false;
+
+  constructor(private readonly servers: readonly Server[]) {
+    this.#sessions = new Http2Sessions(servers);
+    for (const server of servers) server.on('connection', this.#watch).on('secureConnection', this.#watch);
+    subscribe(REQUEST_START, this.#onStart);
+    subscribe(RESPONSE_FINISH, this.#onFinish);
+  }
+
+  /** Leaves no listener behind. */
+  unwatch(): void {
+    this.#sessions.unwatch();
+    for (const server of this.servers) {
+      server.off('connection', this.#watch).off('secureConnection', this.#watch).off('listening', this.#closeLate);
+    }
+    unsubscribe(REQUEST_START, this.#onStart);
+    unsubscribe(RESPONSE_FINISH, this.#onFinish);
+    for (const socket of this.#bySocket.keys()) socket.off('close', this.#onClose);
+    this.#bySocket.clear();
+  }
+
+  /** Connections that are open. One with TLS counts once, although it stands on another. */
+  get open(): number {
+    let secure = 0;
+    for (const socket of this.#bySocket.keys()) if ('encrypted' in socket) secure += 1;
+    return Math.max(secure, this.#bySocket.size - secure);
+  }
+
+  /** Requests in flight. */
+  get requests(): number {
+    let requests = this.#sessions.streams;
+    for (const connection of this.#bySocket.values()) requests += connection.requests;
+    return requests;
+  }
+
+  /** From now on every answer tells its client not to send another request on its connection. */
+  announceClose(): void {
+    this.#isAnnounced = true;
+    for (const connection of this.#bySocket.values()) connection.announceClose();
+    this.#sessions.announceClose();
+  }
+
+  /** Takes no new connections, closes those at rest, and resolves when the last is gone. */
+  async close(): Promise<void> {
+    // What the kernel has accepted by now comes in first: it would be reset with the listener.
+    await turn();
+    this.#closeListeners();
+    const settledAt = performance.now() + SETTLED_AFTER_MS;
+    while (this.#bySocket.size > 0) {
+      await pause(ROUND_EVERY_MS);
+      if (performance.now() < settledAt) continue;
+      this.#sessions.close();
+      await this.#closeSettled();
+    }
+    // Those that were open before they were watched, and have sent nothing since.
+    for (const server of this.servers as readonly Partial<HttpServer>[]) server.closeAllConnections?.();
+  }
+
+  /** Cuts whatever is open. */
+  destroy(): void {
+    for (const socket of this.#bySocket.keys()) socket.destroy();
+  }
+
+  async #closeSettled(): Promise<void> {
+    let left = 0;
+    for (const [socket, connection] of this.#bySocket) {
+      if (left === 0) {
+        await turn();
+        left = CLOSED_A_TURN;
+      }
+      if (!connection.hasRestedSince(performance.now() - SETTLED_AFTER_MS)) continue;
+      socket.destroy();
+      left -= 1;
+    }
+  }
+
+  #closeListeners(): void {
+    for (const server of this.servers) {
+      if (server.listening) closeListener(server);
+      else server.once('listening', this.#closeLate);
+    }
+  }
+
+  /** It began to listen in the middle of the shutdown. The application's own callback, which reads the address, comes first. */
+  readonly #closeLate = (): void => {
+    setImmediate(() => this.#closeListeners());
+  };
+
+  readonly #watch = (socket: Socket): Connection => {
+    const connection = new Connection(socket, performance.now());
+    this.#bySocket.set(socket, connection);
+    socket.once('close', this.#onClose);
+    return connection;
+  };
+
+  readonly #onClose = forgetIn(this.#bySocket);
+
+  readonly #onStart = (message: unknown): void => {
+    const { server, socket, response } = message as Exchange;
+    if (!this.servers.includes(server)) return;
+    const connection = this.#bySocket.get(socket) ?? this.#watch(socket);
+    connection.begin(response);
+    if (this.#isAnnounced) connection.announceCloseWith(response);
+  };
+
+  readonly #onFinish = (message: unknown): void => {
+    this.#bySocket.get((message as Exchange).socket)?.end(performance.now());
+  };
+}
+
+function forgetIn(connections: Map<Socket, Connection>) {
+  return function forget(this: Socket): void {
+    connections.delete(this);
+  };
+}
+
+/** The listener alone: `close()` of http also cuts the connections that are idle, whose next request may have arrived already. */
+function closeListener(server: Server): void {
+  const own = Object.getOwnPropertyDescriptor(server, 'closeIdleConnections');
+  Object.defineProperty(server, 'closeIdleConnections', { value: () => {}, configurable: true });
+  server.close();
+  Reflect.deleteProperty(server, 'closeIdleConnections');
+  if (own !== undefined) Object.defineProperty(server, 'closeIdleConnections', own);
+}

@@ -1,0 +1,34 @@
+/** What ends the process is a matter of the process: the shutdowns that are installed in it, those of another installed copy of the package too. */
+const INSTALLED = Symbol.for('koa-probes.shutdowns');
+
+interface Peer {
+  readonly probes: object;
+  /** It has not come to the point where it needs them no more. */
+  needsProbes: boolean;
+}
+
+/** The place of one shutdown among those of its process. */
+export class Installation implements Peer {
+  needsProbes = true;
+
+  constructor(readonly probes: object) {
+    installed().add(this);
+  }
+
+  /** Whether no other shutdown needs the same probes. */
+  releaseProbes(): boolean {
+    this.needsProbes = false;
+    return ![...installed()].some(({ probes, needsProbes }) => needsProbes && probes === this.probes);
+  }
+
+  /** Whether it was the last. */
+  end(): boolean {
+    installed().delete(this);
+    return installed().size === 0;
+  }
+}
+
+function installed(): Set<Peer> {
+  const shared = globalThis as { [INSTALLED]?: Set<Peer> };
+  return (shared[INSTALLED] ??= new Set());
+}

@@ -1,0 +1,120 @@
+import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
+import { describeError } from '../errors.js';
+import type { ShutdownProgress } from '../lifecycle.js';
+import type { ProbeRegistry } from '../registry.js';
+import type { Connections } from './connections.js';
+import type { Installation } from './installation.js';
+import { describeProgress } from './progress.js';
+
+/** Called in the course of a shutdown, with its reason. */
+export type ShutdownHook = (reason: string) => unknown;
+
+interface NamedHook {
+  readonly name: string;
+  readonly hook: ShutdownHook;
+}
+
+interface Times {
+  readonly drainDelayMs: number;
+  readonly timeoutMs: number;
+}
+
+/** The steps of one shutdown, in their order, and what is left of them. It knows nothing of signals and exits. */
+export class ShutdownSequence {
+  readonly closingHooks: NamedHook[] = [];
+  readonly hooks: NamedHook[] = [];
+  /** A hook or a deactivation failed, or the time was over. */
+  hasFailed = false;
+  #reason = '';
+  #beganAt = 0;
+  #isOver = false;
+
+  constructor(
+    private readonly connections: Connections,
+    private readonly probes: ProbeRegistry,
+    private readonly installation: Installation,
+    private readonly times: Times,
+  ) {}
+
+  /** Up to the first `await` in the turn of the signal. Resolves at the latest when `timeoutMs` is over. */
+  async run(reason: string): Promise<void> {
+    this.#reason = reason;
+    this.#beganAt = performance.now();
+    this.probes.lifecycle.drain();
+    this.connections.announceClose();
+    this.#report('draining');
+    const deadline = startTimer(this.times.timeoutMs);
+    await Promise.race([this.#proceed(), deadline.over]);
+    deadline.cancel();
+    if (!this.#isOver) this.#cutShort();
+  }
+
+  async #proceed(): Promise<void> {
+    const { lifecycle } = this.probes;
+    await pause(this.times.drainDelayMs);
+    const closed = this.connections.close();
+    for (const one of this.closingHooks) void this.#call(one);
+    this.#report('closing');
+    await closed;
+    // Not beside each other: a request may leave work behind that goes on after its answer.
+    await lifecycle.work.whenDone();
+    if (this.#isOver) return;
+    this.#report('hooks');
+    for (let next = this.hooks.pop(); next !== undefined; next = this.hooks.pop()) {
+      await this.#call(next);
+      if (this.#isOver) return;
+    }
+    this.#report('deactivating');
+    if (this.installation.releaseProbes()) {
+      this.probes.close();
+      await this.#call({ name: "the container's deactivation", hook: () => this.probes.deactivate?.() });
+    }
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#report('finished');
+  }
+
+  #cutShort(): void {
+    this.#isOver = true;
+    this.hasFailed = true;
+    this.#report('timed out');
+    this.connections.destroy();
+    this.probes.close();
+  }
+
+  async #call({ name, hook }: NamedHook): Promise<void> {
+    const end = this.probes.lifecycle.holdShutdown(name);
+    try {
+      await hook(this.#reason);
+    } catch (error) {
+      this.hasFailed = true;
+      this.probes.logger.error(`shutdown by ${this.#reason}: ${name} failed: ${describeError(error)}`);
+    } finally {
+      end();
+    }
+  }
+
+  #report(phase: ShutdownProgress['phase']): void {
+    const progress: ShutdownProgress = {
+      phase,
+      reason: this.#reason,
+      elapsedMs: performance.now() - this.#beganAt,
+      connections: this.connections.open,
+      requests: this.connections.requests,
+      work: this.probes.lifecycle.work.names,
+      hooks: this.hooks.map(({ name }) => name).toReversed(),
+    };
+    this.probes.logger[phase === 'timed out' ? 'error' : 'info'](describeProgress(progress));
+    this.probes.announce('shutdown', progress);
+  }
+}
+
+/** It keeps the process alive: a hook that hangs is to end in an exit with 1, and not in one that looks well. */
+function startTimer(timeoutMs: number): { over: Promise<void>; cancel: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs);
+  });
+  return { over, cancel: () => clearTimeout(timer) };
+}
