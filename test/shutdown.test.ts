@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import * as http2 from 'node:http2';
 import * as https from 'node:https';
@@ -18,7 +19,28 @@ import {
 import { Authority, type Certificate } from './support/certificates.js';
 import { ask, urlOf } from './support/http.js';
 import { MemoryLogger } from './support/probes.js';
-import { until } from './support/processes.js';
+import { start, until } from './support/processes.js';
+
+/** A hundred clients that connect at once and send a request each. */
+const CROWD = `
+  const { connect } = require('node:net');
+  let open = 100;
+  let answered = 0;
+  for (let i = 0; i < 100; i += 1) {
+    const socket = connect(Number(process.argv[1]), '127.0.0.1');
+    socket.write('GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n');
+    socket.on('error', () => {});
+    socket.once('data', () => (answered += 1));
+    socket.once('close', () => --open === 0 && process.stdout.write(answered + ' answered'));
+  }
+`;
+
+/** Connections to a port of the loopback that the kernel has accepted, whether the application has or not. */
+function countEstablished(port: number): number {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n');
+  return lines.filter((line) => line.trim().split(/\s+/)[1] === local && line.trim().split(/\s+/)[3] === '01').length;
+}
 
 describe('gracefulShutdown(servers, probes, options)', () => {
   let logger: MemoryLogger;
@@ -129,7 +151,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       const server = await listen(createServer((request, response) => void answer(request, response)));
       const shutdown = install(server, { drainDelayMs: 300 });
       void shutdown.shutdown();
-      expect((await ask(urlOf(server))).headers.connection).to.equal('close');
+      expect((await ask(urlOf(server), { headers: { connection: 'keep-alive' } })).headers.connection).to.equal('close');
     });
 
     it('answers every request of a pipeline, and closes with the last', async () => {
@@ -243,13 +265,25 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       const server = await listen(createServer((_request, response) => response.end('done')));
       const shutdown = install(server, { drainDelayMs: 50 });
       const idle = await Promise.all(Array.from({ length: 200 }, () => dial(server)));
+      probes.on('shutdown', ({ phase }) => {
+        if (phase === 'closing') idle.at(-1)?.write(GET());
+      });
       const done = shutdown.shutdown();
-      await until(() => logger.lines.some((line) => line.includes('the listeners are closed')));
-      idle.at(-1)?.write(GET());
       const answers = await Promise.all(idle.map(read));
       expect(answers.at(-1)).to.match(/200 OK[^]*Connection: close/);
       expect(answers.slice(0, -1).join('')).to.equal('');
       expect(await done).to.equal(0);
+    });
+
+    it('answers all that have connected by the time the listener closes, of which the event loop accepts one a turn', async () => {
+      const server = await listen(createServer((_request, response) => response.end('done')));
+      const shutdown = install(server);
+      const client = start(process.execPath, ['-e', CROWD, String(portOf(server))]);
+      // The loop stands still until the kernel has them all.
+      while (countEstablished(portOf(server)) < 100);
+      expect(await shutdown.shutdown()).to.equal(0);
+      await until(() => client.output() !== '');
+      expect(client.output()).to.equal('100 answered');
     });
 
     it('does not hang where a client goes away in the middle of its request', async () => {
@@ -417,6 +451,15 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(called).to.deep.equal(['inner']);
     });
 
+    it('calls the hooks of the closing once no new connection can come', async () => {
+      const server = await listen(createServer());
+      const shutdown = install(server);
+      let isListening = true;
+      shutdown.onClosing('sockets', () => (isListening = server.listening));
+      await shutdown.shutdown();
+      expect(isListening).to.equal(false);
+    });
+
     it('waits for a hook of the closing, and exits with 1 where it fails', async () => {
       const order: string[] = [];
       const shutdown = install([]);
@@ -533,7 +576,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
     it('lets a shutdown under way come to its end after uninstall()', async () => {
       const { server, held, letGo } = await startHeld();
       const shutdown = install(server);
-      const answer = ask(urlOf(server));
+      const answer = ask(urlOf(server), { headers: { connection: 'keep-alive' } });
       await until(() => held.length === 1);
       const done = shutdown.shutdown();
       shutdown.uninstall();

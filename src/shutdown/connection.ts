@@ -59,10 +59,10 @@ export class Connection {
 /** Whatever the application says of the connection, as a proxy does that copies the headers of another server. */
 function closeAfter(response: ServerResponse): void {
   response.setHeader('Connection', 'close');
-  for (const method of ['setHeader', 'appendHeader'] as const) {
-    const set = response[method].bind(response);
-    response[method] = (name: string, value: string & readonly string[]) =>
-      name.toLowerCase() === 'connection' ? response : set(name, value);
+  for (const method of ['setHeader', 'appendHeader', 'removeHeader'] as const) {
+    const change = response[method].bind(response) as (name: string, ...value: unknown[]) => unknown;
+    const changeOthers = (name: string, ...value: unknown[]) => (name.toLowerCase() === 'connection' ? response : change(name, ...value));
+    Object.assign(response, { [method]: changeOthers });
   }
   // Where all headers were removed, as Koa does for an error, this stands.
   response.shouldKeepAlive = false;

@@ -10,6 +10,9 @@ import { Http2Sessions } from './http2-sessions.js';
 const SETTLED_AFTER_MS = 150;
 const ROUND_EVERY_MS = 20;
 
+/** Where new connections come faster than they can be accepted. */
+const LONGEST_ACCEPTANCE_MS = 1_000;
+
 /** How many are closed before the event loop turns once more: while it is busy with closing, requests arrive unseen. */
 const CLOSED_A_TURN = 16;
 
@@ -27,6 +30,7 @@ interface Exchange {
 export class Connections {
   readonly #bySocket = new Map<Socket, Connection>();
   readonly #sessions: Http2Sessions;
+  #accepted = 0;
   #isAnnounced = false;
 
   constructor(private readonly servers: readonly Server[]) {
@@ -69,11 +73,17 @@ export class Connections {
     this.#sessions.announceClose();
   }
 
-  /** Takes no new connections, closes those at rest, and resolves when the last is gone. */
+  /** Takes no new connections any more. */
+  async closeListeners(): Promise<void> {
+    await this.#acceptAll();
+    for (const server of this.servers) {
+      if (server.listening) closeListener(server);
+      else server.once('listening', this.#closeLate);
+    }
+  }
+
+  /** Closes the connections at rest, and resolves when the last is gone. */
   async close(): Promise<void> {
-    // What the kernel has accepted by now comes in first: it would be reset with the listener.
-    await turn();
-    this.#closeListeners();
     const settledAt = performance.now() + SETTLED_AFTER_MS;
     while (this.#bySocket.size > 0) {
       await pause(ROUND_EVERY_MS);
@@ -90,6 +100,16 @@ export class Connections {
     for (const socket of this.#bySocket.keys()) socket.destroy();
   }
 
+  /** What the kernel has accepted would be reset with the listener. Node takes one of them a turn of the event loop, so that a turn without any is the sign that none is left. */
+  async #acceptAll(): Promise<void> {
+    const endsAt = performance.now() + LONGEST_ACCEPTANCE_MS;
+    let accepted: number;
+    do {
+      accepted = this.#accepted;
+      await turn();
+    } while (this.#accepted > accepted && performance.now() < endsAt);
+  }
+
   async #closeSettled(): Promise<void> {
     let left = 0;
     for (const [socket, connection] of this.#bySocket) {
@@ -103,20 +123,14 @@ export class Connections {
     }
   }
 
-  #closeListeners(): void {
-    for (const server of this.servers) {
-      if (server.listening) closeListener(server);
-      else server.once('listening', this.#closeLate);
-    }
-  }
-
   /** It began to listen in the middle of the shutdown. The application's own callback, which reads the address, comes first. */
   readonly #closeLate = (): void => {
-    setImmediate(() => this.#closeListeners());
+    void this.closeListeners();
   };
 
   readonly #watch = (socket: Socket): Connection => {
     const connection = new Connection(socket, performance.now());
+    this.#accepted += 1;
     this.#bySocket.set(socket, connection);
     socket.once('close', this.#onClose);
     return connection;

@@ -53,6 +53,7 @@ export class ShutdownSequence {
   async #proceed(): Promise<void> {
     const { lifecycle } = this.probes;
     await pause(this.times.drainDelayMs);
+    await this.connections.closeListeners();
     const closed = this.connections.close();
     for (const one of this.closingHooks) void this.#call(one);
     this.#report('closing');

@@ -1,0 +1,89 @@
+// A service that loses nothing when its pod is taken away: requests, an event stream, WebSockets, jobs and a database.
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import { setInterval as every, setTimeout as pause } from 'node:timers/promises';
+import { Container } from 'inversify';
+import knex from 'knex';
+import Koa from 'koa';
+import { discoverProbes, gracefulShutdown, probeServer } from 'koa-probes';
+import { DATABASE } from 'koa-probes/knex';
+import { WebSocketServer } from 'ws';
+
+const database = knex({ client: 'better-sqlite3', connection: ':memory:', useNullAsDefault: true });
+await database.schema.createTable('reports', (table) => table.increments());
+
+const container = new Container();
+container
+  .bind(DATABASE)
+  .toConstantValue(database)
+  .onDeactivation(async (bound) => {
+    await bound.destroy(); // the last step of all: requests, jobs and hooks may use it until then
+    console.log('database closed');
+  });
+const probes = await discoverProbes(container);
+const { lifecycle } = probes;
+// On a port of their own the probes are answered to the end, also when the application takes no more connections.
+const management = await probeServer(probes, { port: Number(process.env['MANAGEMENT_PORT'] ?? 9090) });
+
+const app = new Koa();
+app.use(async (ctx) => {
+  if (ctx.path === '/events') {
+    ctx.type = 'text/event-stream';
+    ctx.body = Readable.from(events());
+    return;
+  }
+  if (ctx.path === '/reports' && ctx.method === 'POST') {
+    void lifecycle.track(writeReport(Number(ctx.query['ms'] ?? 1_000)), 'report'); // it goes on after the answer
+    ctx.status = 202;
+    return;
+  }
+  await pause(Number(ctx.query['ms'] ?? 0)); // GET /?ms=3000 takes three seconds
+  ctx.body = `${JSON.stringify(await database('reports').count({ reports: '*' }).first())}\n`;
+});
+
+/** An event stream never ends by itself: it listens to the shutdown, and says goodbye. */
+async function* events() {
+  yield 'retry: 2000\n\n'; // the client comes back in 2 s, to another pod
+  try {
+    for await (const _ of every(200, undefined, { signal: lifecycle.shutdownSignal })) yield `data: ${new Date().toISOString()}\n\n`;
+  } catch {
+    yield 'event: goodbye\ndata: shutting down\n\n';
+  }
+}
+
+async function writeReport(ms: number) {
+  try {
+    await pause(ms);
+    await database('reports').insert({});
+    console.log('report written');
+  } catch (error) {
+    console.error(error); // a rejection stays ours to handle
+  }
+}
+
+const server = app.listen(Number(process.env['PORT'] ?? 3000));
+server.keepAliveTimeout = 65_000; // longer than the balancer's own, often 60 s: it is the client who closes an idle connection
+await once(server, 'listening');
+const sockets = new WebSocketServer({ server, path: '/chat' });
+sockets.on('connection', (socket) => socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary })));
+
+const shutdown = gracefulShutdown(server, probes, {
+  drainDelayMs: Number(process.env['DRAIN_DELAY_MS'] ?? 0), // pod.yaml sets both: how long, and what it is held against
+  timeoutMs: Number(process.env['SHUTDOWN_TIMEOUT_MS'] ?? 25_000),
+});
+// Nobody ends a WebSocket by itself either. The hook is over when the last one is closed; a client that does not answer is cut.
+shutdown.onClosing('websockets', async () => {
+  sockets.close(); // takes no more of them
+  for (const socket of sockets.clients) {
+    socket.close(1001, 'going away');
+    setTimeout(() => socket.terminate(), 2_000).unref();
+  }
+  if (sockets.clients.size > 0) await once(sockets, 'close');
+});
+shutdown.onShutdown('telemetry', async (reason) => {
+  await pause(200); // stands for the last metrics on their way to your collector
+  console.log(`telemetry sent, ${reason}`);
+});
+probes.on('shutdown', (progress) => console.log(JSON.stringify(progress)));
+
+console.log('listening on', server.address(), 'and', management.address());
