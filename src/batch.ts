@@ -1,27 +1,28 @@
 import { performance } from 'node:perf_hooks';
 import type { ProbeKind } from './probe.js';
+import type { ProbeResult } from './report.js';
 
-const TIME_ORIGIN = performance.timeOrigin;
 const SETTLED = Promise.resolve();
 
-/** What the checks share that begin together. */
-export class Batch {
+/** What the checks share that begin together. It hears of the result of each, at the place that it has given it. */
+export abstract class Batch {
+  readonly startedAt = performance.now();
   /** When all of them had begun: timeouts count from here, so that one that blocks the event loop before its first await takes no time from the others. */
   armedAt = Infinity;
-  /** Of those that began with it. */
-  shortestTimeoutMs = Infinity;
+  /** When its next check begins. */
+  beginsAt = this.startedAt;
   #settledAt: number | undefined;
+  #isTurning = false;
 
   constructor(
     readonly kind: ProbeKind,
-    /** Whether a result that is there already will do. A schedule wants a new one. */
-    readonly acceptsLatest = true,
-    readonly startedAt = performance.now(),
+    readonly acceptsLatest: boolean,
   ) {}
 
-  readonly #forget = (): void => {
-    this.#settledAt = undefined;
-  };
+  abstract onResult(place: number, result: ProbeResult): void;
+
+  /** The microtasks that waited are done. */
+  protected abstract onTurn(): void;
 
   /**
    * The time for an outcome that has just come. One reading serves all that wait in the microtask queue: what is in it before the reading was known before,
@@ -30,13 +31,33 @@ export class Batch {
   readSettledAt(): number {
     if (this.#settledAt === undefined) {
       this.#settledAt = performance.now();
-      void SETTLED.then(this.#forget);
+      this.#turnSoon();
     }
     return this.#settledAt;
   }
-}
 
-/** A reading of `performance.now()` in milliseconds since 1970 UTC. */
-export function toEpoch(time: number): number {
-  return TIME_ORIGIN + time;
+  /** A check has ended at once, and it may have blocked the event loop: that time is its own. */
+  turnClock(): void {
+    this.#settledAt = performance.now();
+    this.beginsAt = this.#settledAt;
+  }
+
+  /** All have begun. What has settled by then is told so in the microtasks that wait, and needs no other reading. */
+  protected arm(): void {
+    this.armedAt = performance.now();
+    this.#settledAt = this.armedAt;
+    this.#turnSoon();
+  }
+
+  #turnSoon(): void {
+    if (this.#isTurning) return;
+    this.#isTurning = true;
+    void SETTLED.then(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#isTurning = false;
+    this.#settledAt = undefined;
+    this.onTurn();
+  }
 }

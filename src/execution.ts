@@ -14,29 +14,21 @@ export interface ExecutionObserver {
   onOutside(what: string): void;
 }
 
-/** Waits for a result at a place of its own. */
-export interface ExecutionWaiter {
-  onResult(place: number, result: ProbeResult): void;
-}
-
 /**
  * The run in flight of one check. Whatever the check does, it becomes one `ProbeResult`, here and nowhere else.
  * It is used again for the next run, unless it was abandoned: then its check may still settle.
  */
 export class Execution {
-  /** What the run in flight began with; undefined while there is none. */
+  /** What the run in flight began with, and who waits for it first; undefined while there is none. */
   batch: Batch | undefined;
-  /** Of the run before, while none is in flight. */
-  result: ProbeResult | undefined;
   startedAt = 0;
   isAbandoned = false;
   #context: ExecutionContext | undefined;
   /** Set while the run in flight is over its time: however it settles then, it has failed. */
   #expiry: ProbeTimeoutError | undefined;
-  // The first one apart: most runs have no other, and an array for it would cost more than the run.
-  #waiter: ExecutionWaiter | undefined;
   #place = 0;
-  #others: { readonly waiter: ExecutionWaiter; readonly place: number }[] | undefined;
+  /** Who waits too. Most runs have nobody, and an array would cost more than the run. */
+  #others: { readonly batch: Batch; readonly place: number }[] | undefined;
 
   constructor(
     readonly name: string,
@@ -45,32 +37,31 @@ export class Execution {
     private readonly observer: ExecutionObserver,
   ) {}
 
-  begin(batch: Batch): void {
+  begin(batch: Batch, place: number): void {
     this.batch = batch;
-    this.startedAt = batch.startedAt;
-    if (this.timeoutMs < batch.shortestTimeoutMs) batch.shortestTimeoutMs = this.timeoutMs;
+    this.#place = place;
+    this.startedAt = batch.beginsAt;
     this.#context = new ExecutionContext(batch.kind, this.observer);
     try {
       const returned = this.probe.check(this.#context);
       if (isThenable(returned)) Promise.resolve(returned).then(this.#accept, this.#fail);
-      else this.#accept(returned);
+      else {
+        batch.turnClock();
+        this.#accept(returned);
+      }
     } catch (error) {
+      batch.turnClock();
       this.#fail(error);
     }
   }
 
-  wait(waiter: ExecutionWaiter, place: number): void {
-    if (this.#waiter === undefined) {
-      this.#waiter = waiter;
-      this.#place = place;
-    } else {
-      (this.#others ??= []).push({ waiter, place });
-    }
+  wait(batch: Batch, place: number): void {
+    (this.#others ??= []).push({ batch, place });
   }
 
-  stopWaiting(waiter: ExecutionWaiter): void {
-    if (this.#waiter === waiter) this.#waiter = undefined;
-    this.#others = this.#others?.filter((other) => other.waiter !== waiter);
+  /** The one that it has begun with is kept: the time of the run counts from there. */
+  stopWaiting(batch: Batch): void {
+    this.#others = this.#others?.filter((other) => other.batch !== batch);
   }
 
   /** When the time of the run in flight is over, on the clock of `performance.now()`; never once it is. */
@@ -87,11 +78,9 @@ export class Execution {
     const expiry = new ProbeTimeoutError(`timed out after ${String(this.timeoutMs)} ms`);
     this.#expiry = expiry;
     this.#context?.abort(expiry);
-    setImmediate(() =>
-      setImmediate(() => {
-        if (this.#expiry === expiry) this.abandon(expiry);
-      }),
-    );
+    afterLastWords(() => {
+      if (this.#expiry === expiry) this.abandon(expiry);
+    });
   }
 
   /** Ends the run in flight as failed whatever the check still does, and aborts its signal. */
@@ -123,23 +112,21 @@ export class Execution {
 
   readonly #fail = (error: unknown): void => {
     if (this.batch === undefined) return this.observer.onLateSettlement(this);
-    if (this.#expiry !== undefined && error !== this.#expiry) this.#expiry.cause = error;
+    if (this.#expiry !== undefined && error !== this.#expiry) setCause(this.#expiry, error);
     this.#end(failed(this.name, this.startedAt, this.batch.readSettledAt(), this.#expiry ?? error));
   };
 
   #end(outcome: ProbeResult): void {
-    const waiter = this.#waiter;
+    const batch = this.batch;
     const place = this.#place;
     const others = this.#others;
     this.batch = undefined;
     this.#expiry = undefined;
     if (!this.isAbandoned) this.#context = undefined;
-    this.#waiter = undefined;
     this.#others = undefined;
     const result = this.observer.onResult(this, outcome);
-    this.result = result;
-    waiter?.onResult(place, result);
-    if (others !== undefined) for (const other of others) other.waiter.onResult(other.place, result);
+    batch?.onResult(place, result);
+    if (others !== undefined) for (const other of others) other.batch.onResult(other.place, result);
   }
 }
 
@@ -166,6 +153,16 @@ class ExecutionContext implements ProbeContext, OutsideListener {
   abort(reason: Error): void {
     (this.#controller ??= new AbortController()).abort(reason);
   }
+}
+
+/** Once a check whose signal was aborted has had a turn of the event loop to settle. Those that are aborted first have had theirs first. */
+export function afterLastWords(callback: () => void): void {
+  setImmediate(() => setImmediate(callback));
+}
+
+/** As `new Error(message, { cause })` sets it. */
+function setCause(error: Error, cause: unknown): void {
+  Object.defineProperty(error, 'cause', { value: cause, writable: true, configurable: true, enumerable: false });
 }
 
 /** As `await` sees it: a function counts too, for clients are often callable. */

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Batch } from './batch.js';
 import { NotReady, ProbeTimeoutError } from './errors.js';
-import { Execution, type ExecutionObserver, type ExecutionWaiter } from './execution.js';
+import { Execution, type ExecutionObserver } from './execution.js';
 import type { Probe, ProbeKind, ResolvedProbeOptions } from './probe.js';
 import { failed, type ProbeResult } from './report.js';
 
@@ -53,22 +53,22 @@ export class Monitor implements ExecutionObserver {
     this.#maxAgeMs = options.intervalMs > 0 ? options.intervalMs + options.timeoutMs : options.cacheMs;
   }
 
-  /** A result at once, where there is one or no run may begin; else `waiter` is told the result of the run in flight, or of a new one. */
-  join(batch: Batch, waiter: ExecutionWaiter, place: number): ProbeResult | undefined {
-    const now = batch.startedAt;
-    if (this.#closedBy !== undefined) return this.#failAtOnce(now, this.#closedBy);
-    if (batch.acceptsLatest && this.#latest !== undefined && now - this.#latestAt < this.#maxAgeMs) return this.#latest;
-    if (this.#execution.batch === undefined) {
-      if (this.#abandoned !== undefined && now < this.#retryAt) return this.#failAtOnce(now, stillRunning(this.#abandoned, now));
-      this.#execution.begin(batch);
-    }
-    if (this.#execution.batch === undefined) return this.#execution.result;
-    this.#execution.wait(waiter, place);
-    return undefined;
+  /** `batch` is told a result at once, where there is one or no run may begin; else the result of the run in flight, or of a new one. */
+  join(batch: Batch, place: number): void {
+    const now = batch.beginsAt;
+    if (this.#closedBy !== undefined) return batch.onResult(place, this.#failAtOnce(now, this.#closedBy));
+    if (batch.acceptsLatest && this.#latest !== undefined && now - this.#latestAt < this.#maxAgeMs)
+      return batch.onResult(place, this.#latest);
+    if (this.#execution.batch !== undefined) return this.#execution.wait(batch, place);
+    if (this.#abandoned !== undefined && now < this.#retryAt)
+      return batch.onResult(place, this.#failAtOnce(now, stillRunning(this.#abandoned, now)));
+    this.#execution.begin(batch, place);
   }
 
-  leave(waiter: ExecutionWaiter): void {
-    this.#execution.stopWaiting(waiter);
+  /** What `batch` answers with, which can wait no longer. The run in flight goes on and counts once it has ended; until then it is taken for one more failure. */
+  leave(batch: Batch, outcome: ProbeResult): ProbeResult {
+    this.#execution.stopWaiting(batch);
+    return this.#tolerate(outcome, this.#isDownWith(this.#failuresInARow + 1));
   }
 
   /** When the time of the run is over that has begun with `batch`; never, where none of it is in flight. */
@@ -134,8 +134,12 @@ export class Monitor implements ExecutionObserver {
   #countFailure(outcome: ProbeResult): ProbeResult {
     this.#passesInARow = 0;
     this.#failuresInARow += 1;
-    this.#isDown ||= !this.#hasPassed || this.#failuresInARow >= this.options.failureThreshold;
+    this.#isDown = this.#isDownWith(this.#failuresInARow);
     return this.#tolerate(outcome);
+  }
+
+  #isDownWith(failuresInARow: number): boolean {
+    return this.#isDown || !this.#hasPassed || failuresInARow >= this.options.failureThreshold;
   }
 
   #countPass(outcome: ProbeResult): ProbeResult {
@@ -151,8 +155,8 @@ export class Monitor implements ExecutionObserver {
   }
 
   /** A failure that does not count degrades. */
-  #tolerate(failure: ProbeResult): ProbeResult {
-    return this.#isDown && this.options.critical ? failure : { ...failure, status: 'warn' };
+  #tolerate(failure: ProbeResult, isDown = this.#isDown): ProbeResult {
+    return isDown && this.options.critical ? failure : { ...failure, status: 'warn' };
   }
 
   #failAtOnce(now: number, error: Error): ProbeResult {

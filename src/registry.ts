@@ -1,9 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { performance } from 'node:perf_hooks';
-import { Batch } from './batch.js';
 import { LIFECYCLE, resolveDefinition, type ProbeDefinition } from './definition.js';
 import { ConfigurationError, describeError, NotReady } from './errors.js';
-import type { ExecutionWaiter } from './execution.js';
 import { Lifecycle, type ShutdownProgress } from './lifecycle.js';
 import { resolveLogger, type ProbeLogger } from './logger.js';
 import { Monitor, type MonitorListener } from './monitor.js';
@@ -51,7 +48,6 @@ export interface ProbeEvents {
 
 export const REGISTRY_OPTION_NAMES = ['deadlineMs', 'logger'] as const;
 
-const NOBODY: ExecutionWaiter = { onResult() {} };
 const NONE: readonly string[] = [];
 
 /** How far the default deadline lies above the longest timeout of a kind. */
@@ -70,7 +66,8 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   deactivate: (() => Promise<void>) | undefined;
   readonly #deadlineMs: number | undefined;
   readonly #monitors = new Map<string, Monitor>();
-  readonly #byKind: Readonly<Record<ProbeKind, Monitor[]>> = { liveness: [], readiness: [], startup: [] };
+  /** The lifecycle first. */
+  readonly #byKind: Readonly<Record<ProbeKind, Monitor[]>>;
   readonly #longestTimeoutMs: Record<ProbeKind, number> = { liveness: 0, readiness: 0, startup: 0 };
   readonly #lifecycleByKind: Readonly<Partial<Record<ProbeKind, Monitor>>>;
   readonly #schedules: Schedule[] = [];
@@ -91,7 +88,10 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
       pendingStartups: () => this.#pendingStartups().map(({ name }) => name),
       onToggle: () => this.#onToggle(),
     });
-    this.#lifecycleByKind = { liveness: this.#monitorLifecycle('liveness'), readiness: this.#monitorLifecycle('readiness') };
+    const liveness = this.#monitorLifecycle('liveness');
+    const readiness = this.#monitorLifecycle('readiness');
+    this.#lifecycleByKind = { liveness, readiness };
+    this.#byKind = { liveness: [liveness], readiness: [readiness], startup: [] };
   }
 
   /** Whether `close()` was called. */
@@ -164,16 +164,12 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
 
   #runOne(kind: ProbeKind, name: string): Promise<ProbeReport> {
     if (!this.has(kind, name)) throw new ConfigurationError(`No ${kind} probe is named ${show(name)}.`);
-    const lifecycle = name === LIFECYCLE ? this.#lifecycleByKind[kind] : undefined;
-    const entries = lifecycle === undefined ? this.#entriesOf(kind).filter((entry) => entry.name === name) : [];
-    return runTogether(entries, new Batch(kind), this.#deadlineOf(kind), (results) => {
-      return makeReport(kind, lifecycle === undefined ? results : [runLifecycle(lifecycle, kind, performance.now())], []);
-    });
+    const entries = this.#entriesOf(kind).filter((entry) => entry.name === name);
+    return runTogether({ kind, entries, deadlineMs: this.#deadlineOf(kind) }, (results) => makeReport(kind, results, []));
   }
 
   #runAll(kind: ProbeKind, exclude: readonly string[]): Promise<ProbeReport> {
-    const lifecycle = this.#lifecycleByKind[kind];
-    // What the kubelet asks for excludes nothing: it copies no list.
+    // What the kubelet asks for excludes nothing.
     const all = this.#entriesOf(kind);
     const shown = exclude.length === 0 ? all : all.map((entry) => (exclude.includes(entry.name) ? excluded(entry.name) : entry));
     const startups =
@@ -181,12 +177,10 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
         ? this.#pendingStartups().filter((monitor) => !monitor.kinds.includes(kind))
         : [];
     const entries = startups.length === 0 ? shown : [...shown, ...startups];
-    const batch = new Batch(kind);
-    return runTogether(entries, batch, this.#deadlineOf(kind), (results) => {
-      results.length -= startups.length;
-      // Last of all, so that a toggle that is turned while the checks run counts for this answer too.
-      if (lifecycle !== undefined)
-        results.unshift(exclude.includes(LIFECYCLE) ? excluded(LIFECYCLE) : runLifecycle(lifecycle, kind, batch.readSettledAt()));
+    // Last of all, so that a toggle that is turned while the checks run counts for this answer too.
+    const last = exclude.includes(LIFECYCLE) ? undefined : this.#lifecycleByKind[kind];
+    return runTogether({ kind, entries, deadlineMs: this.#deadlineOf(kind), last }, (results) => {
+      if (startups.length > 0) results.length -= startups.length;
       const unknownExcludes = exclude.length === 0 ? NONE : [...new Set(exclude)].filter((name) => !this.has(kind, name));
       return makeReport(kind, results, unknownExcludes);
     });
@@ -214,7 +208,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   #onToggle(): void {
     for (const kind of PROBE_KINDS) {
       const lifecycle = this.#lifecycleByKind[kind];
-      if (lifecycle !== undefined) runLifecycle(lifecycle, kind, performance.now());
+      if (lifecycle !== undefined) void runTogether({ kind, entries: [lifecycle], deadlineMs: this.#deadlineOf(kind) }, () => {});
     }
   }
 
@@ -249,11 +243,4 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
 
 function describeMonitor({ kinds, name }: Monitor): string {
   return `${kinds.join(' and ')} probe ${name}`;
-}
-
-/** The lifecycle answers synchronously: nobody has to wait for it. */
-function runLifecycle(lifecycle: Monitor, kind: ProbeKind, now: number): ProbeResult {
-  const result = lifecycle.join(new Batch(kind, true, now), NOBODY, 0);
-  if (result === undefined) throw new Error('The lifecycle check did not answer at once.');
-  return result;
 }

@@ -1,6 +1,8 @@
-import { toEpoch } from './batch.js';
+import { performance } from 'node:perf_hooks';
 import { readFailure, type ProbeFailure } from './failure.js';
 import type { ProbeKind } from './probe.js';
+
+const TIME_ORIGIN = performance.timeOrigin;
 
 /** Data that a passing check returned. */
 export type ProbeData = Readonly<Record<string, string | number | boolean>>;
@@ -48,6 +50,11 @@ export function excluded(name: string): ProbeResult {
 
 export function makeReport(kind: ProbeKind, results: readonly ProbeResult[], unknownExcludes: readonly string[]): ProbeReport {
   return { kind, status: worstOf(results), results, unknownExcludes };
+}
+
+/** A reading of `performance.now()` in milliseconds since 1970 UTC. */
+function toEpoch(time: number): number {
+  return TIME_ORIGIN + time;
 }
 
 function worstOf(results: readonly ProbeResult[]): ProbeReport['status'] {

@@ -1,105 +1,123 @@
 import { performance } from 'node:perf_hooks';
-import type { Batch } from './batch.js';
+import { Batch } from './batch.js';
 import { ProbeTimeoutError } from './errors.js';
-import type { ExecutionWaiter } from './execution.js';
+import { afterLastWords } from './execution.js';
 import { Monitor } from './monitor.js';
+import type { ProbeKind } from './probe.js';
 import { failed, type ProbeResult } from './report.js';
-
-const SETTLED = Promise.resolve();
 
 /** Timers count in whole milliseconds and may fire that much early on the clock of `performance.now()`. */
 const EARLIEST_MS = 1;
 
-/**
- * Starts all checks together, keeps their order, and calls `finish` with a result for each as soon as the last is known,
- * at the latest after `deadlineMs`. An entry that is a result already stands as it is.
- */
-export function runTogether<T>(
-  entries: readonly (Monitor | ProbeResult)[],
-  batch: Batch,
-  deadlineMs: number,
-  finish: (results: ProbeResult[]) => T,
-): Promise<T> {
-  return new Promise((resolve) => {
-    new Run(entries, batch, deadlineMs, (results) => resolve(finish(results))).start();
-  });
+export interface RunSettings {
+  readonly kind: ProbeKind;
+  /** In the order of their results. One that is a result already stands as it is. */
+  readonly entries: readonly (Monitor | ProbeResult)[];
+  readonly deadlineMs: number;
+  /** The one of the entries that begins when all others are known. */
+  readonly last?: Monitor | undefined;
+  /** Whether a result that is there already will do; a schedule wants a new one. */
+  readonly acceptsLatest?: boolean;
+}
+
+/** Starts all checks together, and calls `finish` with their results as soon as all are known, at the latest after `deadlineMs`. */
+export function runTogether<T>(settings: RunSettings, finish: (results: ProbeResult[]) => T): Promise<T> {
+  return new Promise((resolve) => new Run(settings, (results) => resolve(finish(results))).start());
 }
 
 /** One timer guards all checks that a run has begun: it is armed for the next of their timeouts, or for the deadline. */
-class Run implements ExecutionWaiter {
-  readonly #results: (ProbeResult | undefined)[];
-  /** Starts at one, for the loop that begins the checks: what ends meanwhile must not end the run. */
-  #pending = 1;
-  #deadlineAt = Infinity;
+class Run extends Batch {
+  /** Each entry at its place until its result is known. */
+  readonly #results: (Monitor | ProbeResult)[];
+  #pending: number;
+  #last: Monitor | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
-    private readonly entries: readonly (Monitor | ProbeResult)[],
-    private readonly batch: Batch,
-    private readonly deadlineMs: number,
+    private readonly settings: RunSettings,
     private readonly finish: (results: ProbeResult[]) => void,
   ) {
-    this.#results = Array.from(entries, () => undefined);
+    super(settings.kind, settings.acceptsLatest ?? true);
+    // A copy: a check may register another probe, which is none of this run.
+    this.#results = settings.entries.slice();
+    // One more, for the loop that begins the checks: what ends meanwhile must not end the run.
+    this.#pending = this.#results.length + 1;
+    this.#last = settings.last;
   }
 
   start(): void {
-    const { entries, batch } = this;
-    // To the length of now: a check may register another probe, which is none of this run.
     const { length } = this.#results;
     for (let place = 0; place < length; place += 1) {
-      const entry = entries[place];
-      const result = entry instanceof Monitor ? entry.join(batch, this, place) : entry;
-      if (result === undefined) this.#pending += 1;
-      else this.#results[place] = result;
+      const entry = this.#results[place] as Monitor | ProbeResult;
+      if (entry === this.#last) this.#pending -= 1;
+      else if (entry instanceof Monitor) entry.join(this, place);
+      else this.onResult(place, entry);
     }
-    batch.armedAt = performance.now();
-    this.#deadlineAt = batch.armedAt + this.deadlineMs;
+    this.arm();
     this.#pending -= 1;
-    if (this.#pending === 0) this.#answer();
-    else void SETTLED.then(this.#armFirst);
+    if (this.#pending === 0) this.#end();
   }
 
   onResult(place: number, result: ProbeResult): void {
+    // What comes after the answer is none of it.
+    if (this.#pending === 0) return;
     this.#results[place] = result;
     this.#pending -= 1;
-    if (this.#pending > 0) return;
-    clearTimeout(this.#timer);
-    this.#answer();
+    if (this.#pending === 0) this.#end();
   }
 
-  /** After the microtasks that wait already: checks that read memory alone end in them, and need no timer. */
-  readonly #armFirst = (): void => {
-    if (this.#pending > 0) this.#arm(Math.min(this.deadlineMs, this.batch.shortestTimeoutMs));
-  };
+  /** Checks that read memory alone end in the microtasks that wait already, and need no timer. */
+  protected onTurn(): void {
+    if (this.#timer === undefined && this.#pending > 0) this.#armNext(performance.now());
+  }
 
-  #arm(delayMs: number): void {
+  get #deadlineAt(): number {
+    return this.armedAt + this.settings.deadlineMs;
+  }
+
+  /** For what is over next: the run, or a check that it has begun, which is guarded on when the run is over before. */
+  #armNext(now: number): void {
+    let dueAt = this.#pending > 0 ? this.#deadlineAt : Infinity;
+    for (const entry of this.settings.entries) if (entry instanceof Monitor) dueAt = Math.min(dueAt, entry.dueAt(this));
+    if (dueAt === Infinity) return;
     // After a blocked event loop, answers that have arrived in time wait behind the timer: they are let in first.
-    this.#timer = setTimeout(() => setImmediate(() => this.#judge()), delayMs);
+    this.#timer = setTimeout(() => setImmediate(() => this.#judge()), dueAt - now);
   }
 
   #judge(): void {
     const now = performance.now();
     const isOver = (dueAt: number) => dueAt - now < EARLIEST_MS;
-    for (const entry of this.entries) if (entry instanceof Monitor && isOver(entry.dueAt(this.batch))) entry.expire();
-    if (this.#pending > 0 && isOver(this.#deadlineAt)) this.#miss(now);
-    let dueAt = this.#pending > 0 ? this.#deadlineAt : Infinity;
-    for (const entry of this.entries) if (entry instanceof Monitor) dueAt = Math.min(dueAt, entry.dueAt(this.batch));
-    if (dueAt !== Infinity) this.#arm(dueAt - now);
+    for (const entry of this.settings.entries) if (entry instanceof Monitor && isOver(entry.dueAt(this))) entry.expire();
+    // Not at once: what has just expired is known in a moment, with its cause.
+    if (this.#pending > 0 && isOver(this.#deadlineAt)) afterLastWords(() => this.#miss());
+    else this.#armNext(now);
   }
 
-  /** Answers without those that are not known yet. The ones that this run has begun are guarded on. */
-  #miss(now: number): void {
-    const error = new ProbeTimeoutError(`not known within the deadline of ${String(this.deadlineMs)} ms`);
-    for (const [place, entry] of this.entries.entries()) {
-      if (this.#results[place] !== undefined || !(entry instanceof Monitor)) continue;
-      entry.leave(this);
-      this.#results[place] = failed(entry.name, this.batch.startedAt, now, error);
+  /** Answers without those that are not known yet. */
+  #miss(): void {
+    const now = performance.now();
+    if (this.#pending > 0) {
+      const error = new ProbeTimeoutError(`not known within the deadline of ${String(this.settings.deadlineMs)} ms`);
+      for (const [place, entry] of this.#results.entries()) {
+        if (entry === this.#last || !(entry instanceof Monitor)) continue;
+        this.#results[place] = entry.leave(this, failed(entry.name, this.startedAt, now, error));
+      }
+      this.#pending = 0;
+      this.#end();
     }
-    this.#pending = 0;
-    this.#answer();
+    this.#armNext(now);
   }
 
-  #answer(): void {
-    this.finish(this.#results as ProbeResult[]);
+  #end(): void {
+    const last = this.#last;
+    if (last === undefined) {
+      clearTimeout(this.#timer);
+      this.finish(this.#results as ProbeResult[]);
+      return;
+    }
+    this.#last = undefined;
+    this.#pending = 1;
+    this.beginsAt = this.readSettledAt();
+    last.join(this, this.#results.indexOf(last));
   }
 }

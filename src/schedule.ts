@@ -1,5 +1,4 @@
 import { performance } from 'node:perf_hooks';
-import { Batch } from './batch.js';
 import type { Monitor } from './monitor.js';
 import { runTogether } from './run.js';
 
@@ -17,10 +16,10 @@ export function startSchedule(monitor: Monitor): Schedule {
   let isStopped = false;
 
   const run = async (): Promise<void> => {
-    const batch = new Batch(kind, false);
-    await runTogether([monitor], batch, 2 * timeoutMs, () => {});
+    const startedAt = performance.now();
+    await runTogether({ kind, entries: [monitor], deadlineMs: 2 * timeoutMs, acceptsLatest: false }, () => {});
     if (isStopped) return;
-    timer = setTimeout(() => void run(), Math.max(0, batch.startedAt + intervalMs - performance.now())).unref();
+    timer = setTimeout(() => void run(), Math.max(0, startedAt + intervalMs - performance.now())).unref();
   };
   void run();
 

@@ -4,6 +4,9 @@ import { ProbeRegistry, type ProbeReport } from 'koa-probes';
 
 const MARGIN_MS = 100;
 
+/** On this clock a turn of the event loop takes a millisecond: one lets the last answers in, two more are for last words. */
+const TURNS_MS = 4;
+
 interface Outcome {
   readonly status: 'pass' | 'fail';
   /** When it settles; often beyond the timeout, and for `Infinity` never. */
@@ -27,27 +30,39 @@ const scenarios = fc.record({
     successThreshold: fc.integer({ min: 1, max: 4 }),
     critical: fc.boolean(),
   }),
+  /** Whether the run has no more time than its probe. */
+  isTight: fc.boolean(),
+  /** Whether the check rejects as soon as its signal is aborted. */
+  isHeedful: fc.boolean(),
   outcomes: fc.array(plannedOutcomes, { minLength: 1, maxLength: 40 }),
-  /** Pauses between the requests: short ones make them overlap. */
-  pauses: fc.array(fc.oneof(fc.nat(30), fc.nat(400)), { minLength: 1, maxLength: 60 }),
+  /** Between the requests: short ones make them overlap. In some of them the event loop is blocked. */
+  pauses: fc.array(
+    fc.record({ ms: fc.oneof(fc.nat(30), fc.nat(400)), isBlocked: fc.oneof(fc.constant(false), fc.constant(false), fc.boolean()) }),
+    { minLength: 1, maxLength: 60 },
+  ),
 });
-type Options = typeof scenarios extends fc.Arbitrary<{ options: infer Given }> ? Given : never;
+type Scenario = typeof scenarios extends fc.Arbitrary<infer Given> ? Given : never;
 
 /** One probe on a clock that the test turns, and everything that it did. */
 class World {
   readonly clock = FakeTimers.install({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'performance', 'Date'] });
-  readonly registry = new ProbeRegistry({ logger: false });
+  readonly registry: ProbeRegistry;
   readonly problems: string[] = [];
   /** What the runs came to, in their order, a run beyond its time as a failure. */
   readonly settled: { status: 'pass' | 'fail'; at: number }[] = [];
   readonly changes: string[] = [];
+  readonly answered = new Set<string>();
+  readonly #outcomes: Outcome[];
+  readonly #deadlineMs: number;
+  #blockedMs = 0;
   #inFlight = 0;
   #isMended = false;
 
-  constructor(
-    readonly options: Options,
-    readonly outcomes: Outcome[],
-  ) {
+  constructor(readonly scenario: Scenario) {
+    const { options, outcomes, isTight } = scenario;
+    this.#outcomes = [...outcomes];
+    this.#deadlineMs = options.timeoutMs + (isTight ? 0 : MARGIN_MS);
+    this.registry = new ProbeRegistry({ logger: false, deadlineMs: this.#deadlineMs });
     this.registry.on('change', ({ name, result }) => {
       if (name === 'probe') this.changes.push(result.status);
     });
@@ -58,12 +73,36 @@ class World {
     this.#isMended = true;
   }
 
+  /** As if something blocked the event loop: what comes due meanwhile is late, all of it together. */
+  async block(ms: number) {
+    // First the microtasks, in which timers are set.
+    await this.clock.tickAsync(0);
+    this.#blockedMs += ms;
+    // jump() by itself runs no microtask between two timers.
+    const { tick } = this.clock;
+    let turned: Promise<number> | undefined;
+    this.clock.tick = (late) => {
+      turned = this.clock.tickAsync(late);
+      return this.clock.now;
+    };
+    this.clock.jump(ms);
+    this.clock.tick = tick;
+    await turned;
+  }
+
   async request(): Promise<ProbeReport> {
     const askedAt = performance.now();
+    const blockedMs = this.#blockedMs;
     const report = await this.registry.run('readiness');
-    const tookMs = performance.now() - askedAt;
-    if (tookMs > this.options.timeoutMs + MARGIN_MS) this.problems.push(`an answer took ${String(tookMs)} ms`);
-    const isPassing = report.results.at(-1)?.status === 'pass';
+    const tookMs = performance.now() - askedAt - (this.#blockedMs - blockedMs);
+    if (tookMs > this.#deadlineMs + TURNS_MS) this.problems.push(`an answer took ${String(tookMs)} ms`);
+    const result = report.results.at(-1);
+    this.answered.add(String(result?.status));
+    if (/deadline/.test(String(result?.error))) this.problems.push('an answer has the deadline of the run for the timeout of the probe');
+    const isTimeout = result?.failure?.reason.startsWith('timed out') ?? false;
+    if (isTimeout && this.scenario.isHeedful && result?.failure?.detail.endsWith(': aborted') !== true)
+      this.problems.push(`a timeout has lost its cause: ${String(result?.failure?.detail)}`);
+    const isPassing = result?.status === 'pass';
     if (isPassing && !this.#hasPassSince(askedAt - this.#maxAgeMs()))
       this.problems.push(`a pass at ${String(askedAt)} is older than allowed`);
     return report;
@@ -72,7 +111,7 @@ class World {
   #check(signal: AbortSignal): Promise<void> {
     if (this.#inFlight > 0) this.problems.push('two runs are in flight');
     this.#inFlight += 1;
-    const { status, afterMs } = (this.#isMended ? undefined : this.outcomes.shift()) ?? { status: 'pass', afterMs: 0 };
+    const { status, afterMs } = (this.#isMended ? undefined : this.#outcomes.shift()) ?? { status: 'pass', afterMs: 0 };
     let isOver = false;
     const end = (came: 'pass' | 'fail') => {
       if (isOver) return;
@@ -80,8 +119,11 @@ class World {
       this.#inFlight -= 1;
       this.settled.push({ status: came, at: performance.now() });
     };
-    signal.addEventListener('abort', () => end('fail'));
     return new Promise((resolve, reject) => {
+      signal.addEventListener('abort', () => {
+        end('fail');
+        if (this.scenario.isHeedful) reject(new Error('aborted'));
+      });
       if (afterMs === Infinity) return;
       setTimeout(() => {
         end(status);
@@ -92,7 +134,8 @@ class World {
   }
 
   #maxAgeMs(): number {
-    return this.options.intervalMs > 0 ? this.options.intervalMs + this.options.timeoutMs : this.options.cacheMs;
+    const { intervalMs, timeoutMs, cacheMs } = this.scenario.options;
+    return intervalMs > 0 ? intervalMs + timeoutMs : cacheMs;
   }
 
   #hasPassSince(since: number): boolean {
@@ -101,7 +144,7 @@ class World {
 }
 
 /** The thresholds as their documentation has them, run by run. */
-function expectedChanges(runs: World['settled'], { failureThreshold, successThreshold, critical }: Options): string[] {
+function expectedChanges(runs: World['settled'], { failureThreshold, successThreshold, critical }: Scenario['options']): string[] {
   let [failures, passes, isDown, hasPassed] = [0, 0, false, false];
   const statuses = runs.map(({ status }) => {
     [failures, passes] = status === 'pass' ? [0, passes + 1] : [failures + 1, 0];
@@ -119,15 +162,16 @@ function expectedChanges(runs: World['settled'], { failureThreshold, successThre
 describe('a probe over random outcomes and times', () => {
   it('has one run in flight, no pass older than allowed, exact thresholds, every answer in time, and always recovers', async function () {
     this.timeout(60_000);
-    const property = fc.asyncProperty(scenarios, async ({ options, outcomes: planned, pauses }) => {
-      const world = new World(options, [...planned]);
+    const property = fc.asyncProperty(scenarios, async (scenario) => {
+      const { options, pauses } = scenario;
+      const world = new World(scenario);
       try {
         const answers: Promise<ProbeReport>[] = [];
-        for (const pause of pauses) {
+        for (const { ms, isBlocked } of pauses) {
           answers.push(world.request());
-          await world.clock.tickAsync(pause);
+          await (isBlocked ? world.block(ms) : world.clock.tickAsync(ms));
         }
-        await world.clock.tickAsync(options.timeoutMs + MARGIN_MS);
+        await world.clock.tickAsync(options.timeoutMs + MARGIN_MS + TURNS_MS);
         await Promise.all(answers);
 
         world.mend();
@@ -141,6 +185,7 @@ describe('a probe over random outcomes and times', () => {
 
         const expected = expectedChanges(world.settled, options);
         if (world.changes.join() !== expected.join()) world.problems.push(`it changed ${world.changes.join()}, not ${expected.join()}`);
+        for (const status of world.answered) if (!expected.includes(status)) world.problems.push(`an answer was ${status}`);
         if (world.problems.length > 0) throw new Error(world.problems.join('; '));
       } finally {
         world.registry.close();

@@ -162,6 +162,81 @@ describe('the options of a probe', () => {
     });
   });
 
+  describe('when the run and a probe have the same time', () => {
+    const hang = () => new Promise(() => {});
+    beforeEach(() => (registry = new ProbeRegistry({ logger, deadlineMs: 100 })));
+
+    it('degrades where the probe is tolerated', async () => {
+      register({ timeoutMs: 100, critical: false, check: hang });
+      const hanging = statusOf();
+      await clock.tickAsync(110);
+      expect(await hanging).to.equal('warn');
+    });
+
+    it('tells what the check was waiting for to each that asked', async () => {
+      const check: ProbeDefinition['check'] = ({ signal }) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('no connection'))));
+      register({ timeoutMs: 100, check });
+      const reports = [registry.run('readiness'), registry.run('readiness')];
+      await clock.tickAsync(110);
+      for (const { results } of await Promise.all(reports)) {
+        expect(results[1]?.failure?.detail).to.equal('timed out after 100 ms: no connection');
+      }
+    });
+  });
+
+  describe('when the deadline of a run is over before a probe that it joined', () => {
+    /** The inner run joins the check that begins it, whose time counts from the end of the other one on. */
+    const statusInside = async (options: Partial<ProbeDefinition>, passes: number) => {
+      registry = new ProbeRegistry({ logger, deadlineMs: 100 });
+      let inner: ReturnType<ProbeRegistry['run']> | undefined;
+      const check = async () => {
+        runs += 1;
+        if (runs > passes) await (inner ??= registry.run('readiness'));
+      };
+      register({ timeoutMs: 100, check, ...options });
+      registry.register({ name: 'blocker', kinds: ['readiness'], timeoutMs: 100, check: () => void clock.tick(50) });
+      for (let pass = 0; pass < passes; pass += 1) await registry.run('readiness');
+      const outer = registry.run('readiness');
+      await clock.tickAsync(200);
+      await outer;
+      const result = (await inner)?.results[1];
+      expect(result?.failure?.reason).to.equal('not known within the deadline of 100 ms');
+      return result?.status;
+    };
+
+    it('degrades where the probe is tolerated, and fails where it is not', async () => {
+      expect(await statusInside({ critical: false }, 0)).to.equal('warn');
+    });
+    it('degrades below `failureThreshold`', async () => {
+      expect(await statusInside({ failureThreshold: 2 }, 1)).to.equal('warn');
+    });
+    it('fails where one more failure is too many, and before the first pass', async () => {
+      expect(await statusInside({ failureThreshold: 1 }, 1)).to.equal('fail');
+      expect(await statusInside({ failureThreshold: 2 }, 0)).to.equal('fail');
+    });
+  });
+
+  it('takes the time that a check blocks the event loop for its own, and not for that of another', async () => {
+    const kinds = ['readiness'] as const;
+    registry.register({ name: 'first', kinds, check: () => {} });
+    registry.register({ name: 'blocker', kinds, check: () => void clock.tick(50) });
+    registry.register({
+      name: 'thrower',
+      kinds,
+      check: () => {
+        clock.tick(20);
+        throw new Error('down');
+      },
+    });
+    registry.register({ name: 'second', kinds, check: () => {} });
+    registry.register({ name: 'later', kinds, check: async () => {} });
+    const { results } = await registry.run('readiness');
+    expect(results.map(({ durationMs }) => durationMs)).to.deep.equal([0, 0, 50, 20, 0, 0]);
+    const times = results.map(({ time }) => Math.round(time - (results[1]?.time ?? 0)));
+    expect(times).to.deep.equal([70, 0, 50, 70, 70, 70]);
+  });
+
   it('tries a probe that hangs again after a minute at the latest', async () => {
     register({ timeoutMs: 1_000, check: () => (runs++, new Promise(() => {})) });
     const tick = async () => {

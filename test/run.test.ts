@@ -157,6 +157,11 @@ describe('run(kind)', () => {
       const { results } = await registry.run('readiness');
       expect(results[1]?.failure?.reason).to.equal('timed out after 20 ms');
       expect(logger.lines[0]).to.include('heedful failed: timed out after 20 ms: 10 of 10 connections in use');
+      expect(Object.getOwnPropertyDescriptor(results[1]?.error, 'cause')).to.include({
+        enumerable: false,
+        writable: true,
+        configurable: true,
+      });
       await registry.run('readiness');
       expect(runs).to.equal(2);
     });
@@ -185,15 +190,23 @@ describe('run(kind)', () => {
     });
 
     it('lets in the answers that arrived while a check blocked the event loop', async () => {
-      const block = () => {
-        const endsAt = performance.now() + 120;
-        while (performance.now() < endsAt);
-      };
       const registry = registryOf(
         { name: 'io', timeoutMs: 60, check: () => stat('/') },
-        { name: 'blocker', timeoutMs: 60, check: () => Promise.resolve().then(block) },
+        { name: 'blocker', timeoutMs: 60, check: () => Promise.resolve().then(() => block(120)) },
       );
       expect(statusesOf(await registry.run('readiness'))).to.include('io pass');
+    });
+
+    it('tells a timeout with its cause, and tolerates it, where the event loop was blocked beyond the deadline of the run too', async () => {
+      const heedful = ({ signal }: ProbeContext) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('no connection'))));
+      const registry = registryOf(
+        { timeoutMs: 20, critical: false, check: heedful },
+        { name: 'blocker', timeoutMs: 20, check: () => Promise.resolve().then(() => block(150)) },
+      );
+      const report = await registry.run('readiness');
+      expect(statusesOf(report)).to.deep.equal(['lifecycle pass', 'odd warn', 'blocker pass']);
+      expect(resultOf(report, 'odd').failure?.detail).to.equal('timed out after 20 ms: no connection');
     });
 
     it('survives a check that asks for its own kind', async () => {
@@ -204,6 +217,11 @@ describe('run(kind)', () => {
     it('survives a check that closes the registry', async () => {
       const registry: ProbeRegistry = registryOf({ check: () => new Promise(() => {}) }, { name: 'closer', check: () => registry.close() });
       expect((await registry.run('readiness')).status).to.equal('fail');
+    });
+
+    it('ends at once a check that closes the registry and never settles', async () => {
+      const registry: ProbeRegistry = registryOf({ check: () => (registry.close(), new Promise(() => {})) });
+      expect(resultOf(await registry.run('readiness'), 'odd').failure?.reason).to.equal('the registry is closed');
     });
   });
 
@@ -222,11 +240,7 @@ describe('run(kind)', () => {
   });
 
   it('takes no time from a check that is begun after one that blocks the event loop', async () => {
-    const block = () => {
-      const endsAt = performance.now() + 100;
-      while (performance.now() < endsAt);
-    };
-    const registry = registryOf({ name: 'blocker', check: block }, { name: 'quick', timeoutMs: 50, check: () => stat('/') });
+    const registry = registryOf({ name: 'blocker', check: () => block(100) }, { name: 'quick', timeoutMs: 50, check: () => stat('/') });
     expect(statusesOf(await registry.run('readiness'))).to.include('quick pass');
   });
 
@@ -244,6 +258,20 @@ describe('run(kind)', () => {
     await until(() => signal?.aborted);
     const { results } = await registry.run('startup');
     expect(String(results[0]?.error)).to.include('still running');
+  });
+
+  it('has no place for a probe that is registered while it runs, also where its deadline is over first', async () => {
+    const registry = new ProbeRegistry({ deadlineMs: 50, logger: false });
+    let inner: Promise<ProbeReport> | undefined;
+    const kinds = ['readiness'] as const;
+    registry.register({ name: 'asker', kinds, timeoutMs: 50, check: () => (inner ??= registry.run('readiness')) });
+    // The outer run begins it once more: the time of `asker` counts from there, later than the deadline of the inner run.
+    registry.register({ name: 'blocker', kinds, timeoutMs: 50, check: () => block(80) });
+    const outer = registry.run('readiness');
+    registry.register({ ...bystander, timeoutMs: 50 });
+    if (inner === undefined) throw new Error('The check did not run.');
+    expect(statusesOf(await inner)).to.deep.equal(['lifecycle pass', 'asker fail', 'blocker pass']);
+    expect(statusesOf(await outer)).to.have.length(3);
   });
 
   it('answers by an explicit `deadlineMs`', async () => {
@@ -555,4 +583,9 @@ describe('new NotReady(message, options)', () => {
 
 function fail(error: unknown): never {
   throw error;
+}
+
+function block(ms: number): void {
+  const endsAt = performance.now() + ms;
+  while (performance.now() < endsAt);
 }
