@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { Container } from 'inversify';
-import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
+import { Container, injectFromBase } from 'inversify';
+import { ConfigurationError, discoverProbes, LivenessProbe, type ProbeRegistry } from 'koa-probes';
 import { checkDisk, DISK_PATH, DiskProbe, type DiskTarget } from 'koa-probes/disk';
 import { stageFault } from './support/faults.js';
 import { canMount, mountExt4, mountTmpfs, type Mount } from './support/mounts.js';
 import { run, until } from './support/processes.js';
+import { MemoryLogger } from './support/probes.js';
 
 const program = fileURLToPath(new URL('support/disk-child.js', import.meta.url));
 const context = { signal: new AbortController().signal };
@@ -66,6 +67,26 @@ describe('koa-probes/disk', () => {
       const problem = await problemOf(discover());
       expect(problem).to.satisfy(ConfigurationError.is);
       expect(String(problem)).to.match(/cannot make DiskProbe\. .*nothing is bound to DISK_PATH\. Call container\.bind\(DISK_PATH\)/);
+    });
+
+    it('gives a warning where it is decorated or registered as liveness, unless that is wanted', async () => {
+      @LivenessProbe({ name: 'disk' })
+      @injectFromBase({ extendConstructorArguments: true })
+      class LiveDiskProbe extends DiskProbe {}
+      @LivenessProbe({ name: 'wanted', restartOnOutage: true })
+      @injectFromBase({ extendConstructorArguments: true })
+      class WantedDiskProbe extends DiskProbe {}
+      const warned = /^warn koa-probes: liveness probe (disk|registered) checks a disk, outside this process: an outage restarts every pod/;
+      const logger = new MemoryLogger();
+      const container = new Container();
+      container.bind(DISK_PATH).toConstantValue({ path: folder, minFreeRatio: 0 });
+      const registry = await discoverProbes(container, { classes: [LiveDiskProbe, WantedDiskProbe], logger });
+      registries.push(registry);
+      expect(logger.lines.filter((line) => warned.test(line))).to.have.length(1);
+      registry.register({ name: 'registered', kinds: ['liveness'], check: (one) => checkDisk({ path: folder }, one) });
+      await registry.run('liveness');
+      await registry.run('liveness');
+      expect(logger.lines.filter((line) => warned.test(line))).to.have.length(2);
     });
 
     const invalid: [DiskTarget, RegExp][] = [
@@ -160,8 +181,8 @@ describe('koa-probes/disk', () => {
               const probe = new DiskProbe([{ path: disk.path }]);
               for (let round = 0; round < 6; round += 1) {
                 const signal = AbortSignal.timeout(50);
-                expect(String(await problemOf(probe.check({ kind: 'readiness', signal })))).to.include(
-                  `the file system of ${disk.path} is silent`,
+                expect(String(await problemOf(probe.check({ kind: 'readiness', signal })))).to.match(
+                  new RegExp(`^Error: the file system of ${disk.path} has not answered for \\d+ ms$`),
                 );
               }
               let isRead = false;
@@ -169,7 +190,7 @@ describe('koa-probes/disk', () => {
               await until(() => isRead, 5_000);
             },
             end: thaw,
-            reason: /timed out after 800 ms|is silent/,
+            reason: /^timed out after 800 ms: the file system of \S+ has not answered for \d+ ms$/,
           });
         } finally {
           await thaw();

@@ -37,6 +37,7 @@ describe('koa-probes/http', () => {
     registries.push(registry);
     return registry;
   };
+  const failureOf = async (registry: ProbeRegistry) => (await registry.run('readiness', { only: 'http' })).results[0]?.failure?.detail;
   const portOf = (server: Server) => String((server.address() as AddressInfo).port);
   /** A server that speaks no HTTP of its own. */
   const serveRaw = async (onSocket: (socket: Socket) => void) => {
@@ -73,7 +74,7 @@ describe('koa-probes/http', () => {
         fault: 'the service is frozen',
         begin: () => service.freeze(),
         end: () => service.thaw(),
-        reason: /timed out after 800 ms/,
+        reason: new RegExp(`^timed out after 800 ms: GET ${url()}: no answer for \\d+ ms$`),
       });
     });
 
@@ -93,7 +94,7 @@ describe('koa-probes/http', () => {
       [
         'sends a head and no body',
         (_, response) => response.writeHead(200, { 'content-length': 10 }).flushHeaders(),
-        /timed out after 800 ms/,
+        /^timed out after 800 ms: GET \S+: its answer has not ended for \d+ ms$/,
       ],
     ];
     for (const [fault, listener, reason] of faults) {
@@ -121,6 +122,15 @@ describe('koa-probes/http', () => {
       const [result] = (await registry.run('readiness', { only: 'http' })).results;
       expect(String(result?.error)).to.include(`GET ${failing}/ answered 500`);
       await until(() => silentSocket?.destroyed);
+    });
+
+    it('names every service that is silent when its time is over', async () => {
+      const silent = await Promise.all([1, 2].map(() => serveRaw((socket) => socket.resume())));
+      const failure = await failureOf(
+        await discover({ url: await serve((_, response) => response.end()) }, ...silent.map((one) => ({ url: one }))),
+      );
+      const each = silent.map((one) => `GET ${one}/: no answer for \\d+ ms`).join('; ');
+      expect(failure).to.match(new RegExp(`^timed out after 800 ms: 2 of 3 failed: ${each}$`));
     });
 
     it('fails the start where nothing is bound to HTTP_TARGET, and says what to bind', async () => {
@@ -161,6 +171,34 @@ describe('koa-probes/http', () => {
       expect(seen.size).to.equal(1);
       agent.destroy();
     });
+
+    const agents: [string, () => Agent | undefined][] = [
+      ['without an agent', () => undefined],
+      ['with an agent of one connection', () => new Agent({ keepAlive: true, maxSockets: 1 })],
+    ];
+    for (const status of [503, 302]) {
+      for (const [name, makeAgent] of agents) {
+        it(`gives back the connection of an answer of ${String(status)} whose body nobody reads, ${name}`, async () => {
+          const open = new Set<Socket>();
+          let mostOpen = 0;
+          const url = await serve(({ socket }, response) => {
+            if (!open.has(socket)) socket.once('close', () => open.delete(socket));
+            mostOpen = Math.max(mostOpen, open.add(socket).size);
+            response.writeHead(status, { location: 'http://other.invalid/' }).end('a body');
+          });
+          const agent = makeAgent();
+          for (let round = 0; round < 50; round += 1) {
+            expect(await problemOf(checkHttp({ url, agent }, { signal: AbortSignal.timeout(5_000) }))).to.include(
+              `answered ${String(status)}`,
+            );
+          }
+          // One is opened while the one before it is closed.
+          expect(mostOpen).to.be.at.most(5);
+          await until(() => open.size === 0);
+          agent?.destroy();
+        });
+      }
+    }
 
     const statuses: [string, HttpTarget['status'], number, RegExp][] = [
       ['200 to 299 by default', undefined, 204, /passed/],
@@ -267,7 +305,7 @@ describe('koa-probes/http', () => {
       expect(await problemOf(checkHttp({ url }, context()))).to.include('the server does not speak HTTP');
     });
 
-    it('rejects with the reason of the signal before and under way, and hangs up', async () => {
+    it('rejects with the reason of the signal, or with what it was waiting for because of that, and hangs up', async () => {
       const reason = new Error('enough');
       const controller = new AbortController();
       let hungUp: Promise<unknown> | undefined;
@@ -275,7 +313,9 @@ describe('koa-probes/http', () => {
         hungUp = once(socket.resume(), 'close');
         controller.abort(reason);
       });
-      expect(await problemOf(checkHttp({ url }, controller))).to.equal('Error: enough');
+      const problem: unknown = await checkHttp({ url }, controller).catch((error: unknown) => error);
+      expect(String(problem)).to.match(new RegExp(`^Error: GET ${url}/: no answer for \\d+ ms$`));
+      expect((problem as Error).cause).to.equal(reason);
       await hungUp;
       expect(getEventListeners(controller.signal, 'abort')).to.deep.equal([]);
       expect(await problemOf(checkHttp({ url }, controller))).to.equal('Error: enough');
@@ -300,6 +340,10 @@ describe('koa-probes/http', () => {
       ],
       [{ url: 'http://a', headers: { a: '1\n2' } }, /Invalid character in header content/],
       [{ url: 'https://a', cert: 'none', key: 'none' }, /`ca`, `cert`, `key` and `pfx` of an HTTP target to be what TLS can use: .*PEM/],
+      [{ url: 'https://a', servername: 5 }, /`servername` of an HTTP target to be a string, got `5` \(number\)/],
+      [{ url: 'https://a', rejectUnauthorized: 'no' }, /`rejectUnauthorized` of an HTTP target to be true or false, got "no"/],
+      [{ url: 'http://a', agent: 5 }, /`agent` of an HTTP target to be an Agent of node:http, got `5` \(number\)/],
+      [{ url: 'https://a', agent: {} }, /`agent` of an HTTP target to be an Agent of node:https, got an object/],
       [{ url: 'http://a', timeout: 1 }, /Unknown option `timeout` of an HTTP target/],
     ];
     for (const [target, message] of rejected) {
@@ -310,6 +354,13 @@ describe('koa-probes/http', () => {
         expect(await problemOf(discover(target as HttpTarget))).to.match(message);
       });
     }
+  });
+
+  it('refuses an agent that is not for the scheme of the URL', async () => {
+    const target = { url: 'https://127.0.0.1/', agent: new Agent() };
+    expect(await problemOf(discover(target))).to.include(
+      'Expected `agent` of an HTTP target to be an Agent of node:https, got one for http:.',
+    );
   });
 
   describe('checkHttp(target, context) with TLS', () => {

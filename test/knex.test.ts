@@ -1,9 +1,13 @@
-import type { EventEmitter } from 'node:events';
+import { once, type EventEmitter } from 'node:events';
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { connect as connectTo, createServer, type AddressInfo, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { Container } from 'inversify';
 import knex, { type Knex } from 'knex';
-import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
+import { ConfigurationError, discoverProbes, ProbeRegistry, type ProbeContext } from 'koa-probes';
 import { checkKnex, DATABASE, DatabaseProbe, type CheckKnexOptions } from 'koa-probes/knex';
 import { Databases, databaseServers, poolOf } from './support/databases.js';
 import { stageFault } from './support/faults.js';
@@ -51,7 +55,7 @@ describe('koa-probes/knex', () => {
     describe(`on ${name}`, () => {
       let service: Service;
       const connect = (settings: Partial<Knex.Config> = {}) => databases.connect(client, server.appUrl(service.port), settings);
-      const administer = () => databases.connect(client, server.adminUrl(service.port));
+      const administer = (settings?: Partial<Knex.Config>) => databases.connect(client, server.adminUrl(service.port), settings);
 
       before(async () => {
         service = await server.start();
@@ -80,6 +84,19 @@ describe('koa-probes/knex', () => {
           await stage(database, 'the server is stopped', { begin, end: () => service.start(), reason });
         });
 
+        it('fails while one of several databases is stopped, and names that one', async () => {
+          const database = connect();
+          const registry = await discover([databases.embed(), database, databases.embed()]);
+          const begin = async () => {
+            await service.halt();
+            await until(async () => (await problemOf(database))?.includes('refused'));
+          };
+          const reason =
+            /^1 of 3 databases failed: (postgresql|mysql) 127\.0\.0\.1:\d+\/\w+: refused: connect ECONNREFUSED 127\.0\.0\.1:\d+$/;
+          const fault = `${name}: the server of one of three databases is stopped`;
+          await stageFault({ registry, probe: 'database', fault, begin, end: () => service.start(), reason }, PATIENT_MS);
+        });
+
         it('passes again by itself after a restart', async () => {
           const registry = await discover([connect()]);
           expect((await databaseOf(registry))?.status).to.equal('pass');
@@ -90,7 +107,7 @@ describe('koa-probes/knex', () => {
 
         it('fails at its timeout while the server is frozen, and passes again when it goes on', async () => {
           const database = connect();
-          const reason = /timed out after 300 ms/;
+          const reason = /^timed out after 300 ms: \S+ \S+: silent: /;
           const steps = { begin: () => service.freeze(), end: () => service.thaw(), reason, timeoutMs: SHORT_MS };
           await stage(database, 'the server is frozen', steps);
           await until(() => isIdle(database));
@@ -108,6 +125,55 @@ describe('koa-probes/knex', () => {
           await stage(database, 'the password is wrong', { begin, end: () => server.setPassword(admin, 'right'), reason });
         });
 
+        it('fails while its query is slow, and has it cancelled', async () => {
+          const database = connect();
+          const registry = new ProbeRegistry({ logger: false });
+          registries.push(registry);
+          let query = 'SELECT 1';
+          const check = (context: ProbeContext) => checkKnex(database, context, { query });
+          registry.register({ name: 'database', kinds: ['readiness'], timeoutMs: SHORT_MS, check });
+          const begin = () => (query = sleep);
+          const end = () => (query = 'SELECT 1');
+          const reason = /^timed out after 300 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+          await stageFault({ registry, probe: 'database', fault: `${name}: the query is slow`, begin, end, reason }, SHORT_MS);
+          const admin = administer();
+          await until(async () => !(await server.listRunning(admin)).includes(sleep));
+        });
+
+        for (const { who, isBusy } of [
+          { who: 'nobody', isBusy: false },
+          { who: 'the application', isBusy: true },
+        ]) {
+          it(`leaves no queries running at the server though a table stays locked, the pool has one connection, and ${who} waits for it`, async () => {
+            const admin = administer();
+            const database = connect({ pool: { min: 0, max: 1 } });
+            await database.schema.dropTableIfExists('locked');
+            await database.schema.createTable('locked', (table) => table.increments());
+            const locking = administer({ pool: { min: 1, max: 1 } });
+            const registry = new ProbeRegistry({ logger: false });
+            registries.push(registry);
+            const check = (context: ProbeContext) => checkKnex(database, context, { query: 'SELECT * FROM locked' });
+            registry.register({ name: 'database', kinds: ['readiness'], timeoutMs: 100, check });
+            const begin = async () => {
+              await locking.raw(server.lock('locked'));
+              for (let round = 0; round < 20; round += 1) {
+                const running = databaseOf(registry);
+                if (isBusy) await until(async () => (await server.listRunning(admin)).includes('SELECT * FROM locked'));
+                const waiting = isBusy ? [1, 2, 3].map(() => database.raw('SELECT 1').then(() => true)) : [];
+                expect((await running)?.status).to.equal('fail');
+                await Promise.all(waiting);
+                // The one that was broken off last, and the connection that came after it.
+                expect((await server.listRunning(admin)).length).to.be.at.most(3);
+              }
+            };
+            const end = () => locking.raw(server.unlock);
+            const fault = `${name}: a table is locked, the pool has one connection, and ${who} waits for it`;
+            const reason = /^timed out after 100 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+            await stageFault({ registry, probe: 'database', fault, begin, end, reason }, 100);
+            await until(async () => !(await server.listRunning(admin)).includes('SELECT * FROM locked'));
+          });
+        }
+
         it('fails at its timeout while the application has the whole pool, and passes again when that lets go', async () => {
           const database = connect();
           const held: Knex.Transaction[] = [];
@@ -115,7 +181,12 @@ describe('koa-probes/knex', () => {
             held.push(await database.transaction(), await database.transaction());
           };
           const end = () => Promise.all(held.map((transaction) => transaction.rollback()));
-          await stage(database, 'the pool is exhausted', { begin, end, reason: /timed out after 300 ms/, timeoutMs: SHORT_MS });
+          await stage(database, 'the pool is exhausted', {
+            begin,
+            end,
+            reason: /^timed out after 300 ms: \S+ \S+: pool exhausted: 2 of 2 connections in use$/,
+            timeoutMs: SHORT_MS,
+          });
           await until(() => isIdle(database));
         });
       });
@@ -145,7 +216,7 @@ describe('koa-probes/knex', () => {
           const database = connect();
           const admin = administer();
           expect(await problemOf(database, { query: sleep }, AbortSignal.timeout(SHORT_MS))).to.match(
-            /: silent: connected, but the query has not been answered$/,
+            /: silent: connected, but the query has not been answered for \d+ ms$/,
           );
           await until(async () => !(await server.listRunning(admin)).includes(sleep));
           await until(() => isIdle(database));
@@ -153,16 +224,19 @@ describe('koa-probes/knex', () => {
           await database.raw('SELECT 1');
         });
 
-        it('closes the connection of a query that outlives the signal where the pool has no room, and opens none', async () => {
+        it('cancels a query that outlives the signal on the one connection of the pool, in place of its own', async () => {
           const database = connect({ pool: { min: 0, max: 1 } });
+          const admin = administer();
           let opened = 0;
-          database.client.pool.on('createRequest', () => (opened += 1));
+          let mostOpen = 0;
+          const { pool } = database.client as { pool: EventEmitter & { numUsed(): number; numFree(): number } };
+          pool.on('createSuccess', () => (mostOpen = Math.max(mostOpen, pool.numUsed() + pool.numFree())));
+          pool.on('createRequest', () => (opened += 1));
           expect(await problemOf(database, { query: sleep }, AbortSignal.timeout(SHORT_MS))).to.include('silent');
-          expect(poolOf(database).numPendingAcquires()).to.equal(0);
           await until(() => isIdle(database));
-          expect(opened).to.equal(1);
+          await until(async () => !(await server.listRunning(admin)).includes(sleep));
           await database.raw('SELECT 1');
-          expect(opened).to.equal(2);
+          expect([opened, mostOpen]).to.deep.equal([2, 1]);
         });
 
         it('opens no connection beyond the pool while the server is frozen, and leaves none in use', async () => {
@@ -224,6 +298,44 @@ describe('koa-probes/knex', () => {
       const [line] = logger.lines;
       expect(line).to.include('readiness probe database failed: postgresql 127.0.0.1:1/shop: refused: connect ECONNREFUSED 127.0.0.1:1');
       expect(line).not.to.include('secret');
+    });
+
+    it('fails while a file of SQLite cannot be opened', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'koa-probes-sqlite-'));
+      const away = `${folder}-away`;
+      const pool = { min: 0, max: 1, idleTimeoutMillis: 10, reapIntervalMillis: 10 };
+      const registry = await discover([databases.connect('better-sqlite3', join(folder, 'shop.db'), { pool })]);
+      const begin = async () => {
+        renameSync(folder, away);
+        // What is open stays open.
+        await until(async () => (await databaseOf(registry))?.status === 'fail');
+      };
+      try {
+        const reason = /^sqlite3 \S+shop\.db: .*unable to open/i;
+        const fault = 'SQLite: the folder of the file is missing';
+        await stageFault({ registry, probe: 'database', fault, begin, end: () => renameSync(away, folder), reason });
+      } finally {
+        for (const path of [folder, away]) rmSync(path, { recursive: true, force: true });
+      }
+    });
+
+    it('fails while the application has the one connection of SQLite', async () => {
+      const database = databases.embed();
+      const registry = await discover([database], { timeoutMs: SHORT_MS });
+      const held: Knex.Transaction[] = [];
+      const begin = async () => held.push(await database.transaction());
+      const end = () => held[0]?.rollback();
+      const reason = /^timed out after 300 ms: sqlite3 :memory:: pool exhausted: 1 of 1 connections in use$/;
+      await stageFault({ registry, probe: 'database', fault: 'SQLite: the pool is exhausted', begin, end, reason }, SHORT_MS);
+    });
+
+    it('names each of several databases that have no connection left when its time is over', async () => {
+      const both = [databases.embed(), databases.embed()];
+      const held = await Promise.all(both.map((database) => database.transaction()));
+      const result = await databaseOf(await discover(both, { timeoutMs: SHORT_MS }));
+      const each = 'sqlite3 :memory:: pool exhausted: 1 of 1 connections in use';
+      expect(result?.failure?.detail).to.equal(`timed out after 300 ms: 2 of 2 databases failed: ${each}; ${each}`);
+      await Promise.all(held.map((transaction) => transaction.rollback()));
     });
 
     it('finds what a parent container binds', async () => {
@@ -298,6 +410,16 @@ describe('koa-probes/knex', () => {
       expect(lines).to.deep.equal([]);
     });
 
+    for (const database of [undefined, {}, 'postgres://db']) {
+      it(`refuses ${JSON.stringify(database) ?? 'nothing'} for a Knex, and fails the start with it`, async () => {
+        const message = /Expected a Knex, got .*\. Bind what `knex\(config\)` gives\./;
+        const problem: unknown = await checkKnex(database as never, { signal: patiently() }).catch((error: unknown) => error);
+        expect(problem).to.satisfy(ConfigurationError.is);
+        expect(String(problem)).to.match(message);
+        expect(String(await discover([database as never]).catch((error: unknown) => error))).to.match(message);
+      });
+    }
+
     for (const query of ['', 1, null]) {
       it(`refuses \`query: ${JSON.stringify(query)}\``, async () => {
         const problem = checkKnex(databases.embed(), { signal: AbortSignal.timeout(1_000) }, { query: query as string });
@@ -317,6 +439,46 @@ describe('koa-probes/knex', () => {
         );
       });
     }
+  });
+
+  describe('behind a proxy that takes connections and holds back what is asked on them', () => {
+    const [, mariadb] = databaseServers;
+    let service: Service;
+    let proxy: Server;
+    let isHolding = false;
+    let cancels = 0;
+    before(async () => {
+      service = await mariadb!.start();
+      proxy = createServer((socket) => {
+        const upstream = connectTo(service.port, '127.0.0.1').on('error', () => {});
+        upstream.pipe(socket.on('error', () => {})).once('close', () => upstream.destroy());
+        socket.on('data', (request) => {
+          // The number of the packet: 0 of a command, and above in a login.
+          if (isHolding && request[3] === 0) return;
+          if (request.includes('KILL QUERY')) cancels += 1;
+          upstream.write(request);
+        });
+      }).listen(0, '127.0.0.1');
+      await once(proxy, 'listening');
+    });
+    after(async () => {
+      proxy.close();
+      await service.stop();
+    });
+
+    it('remembers no more queries to cancel after twenty runs than after one', async () => {
+      const { port } = proxy.address() as AddressInfo;
+      const database = databases.connect('mysql2', mariadb!.adminUrl(port), { pool: { min: 0, max: 50 } });
+      const registry = await discover([database], { timeoutMs: 100 });
+      const begin = async () => {
+        isHolding = true;
+        for (let round = 0; round < 20; round += 1) expect((await databaseOf(registry))?.status).to.equal('fail');
+      };
+      const end = () => (isHolding = false);
+      const reason = /^timed out after 100 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+      await stageFault({ registry, probe: 'database', fault: 'MariaDB: a proxy holds back all queries', begin, end, reason }, 100);
+      expect(cancels).to.be.within(1, 5);
+    });
   });
 
   describe("on the driver's own pool", () => {

@@ -7,6 +7,8 @@ import { checkMemjs, MEMCACHED, MemcachedProbe } from 'koa-probes/memjs';
 import memjs from 'memjs';
 import { stageFault, type Fault } from './support/faults.js';
 import { FaultyMemcached, SASL_USER, startMemcachedOnIpv6, startSaslMemcached, type MemcachedFault } from './support/memcached.js';
+import { canMount } from './support/mounts.js';
+import { runWithOwnResolver } from './support/names.js';
 import { freePort, until } from './support/processes.js';
 import { startMemcached, type Service } from './support/services.js';
 
@@ -82,6 +84,18 @@ describe('koa-probes/memjs', () => {
       expect(String((await memcachedOf(registry))?.error)).to.include(`127.0.0.1:${String(closed)}`);
     });
 
+    it('lets go of a server that is silent where another client has failed, and waits for no timeout', async () => {
+      const silent = new Set<Socket>();
+      const port = await startFaulty((socket) => silent.add(socket.resume()).size && socket.once('close', () => silent.delete(socket)));
+      const failing = await startFaulty((socket) => void until(() => silent.size > 0).then(() => socket.destroy()));
+      const registry = await discover([clientOf(port), clientOf(failing)], { settings: { memcached: { timeoutMs: 10_000 } } });
+      for (let round = 0; round < 10; round += 1) {
+        const result = await memcachedOf(registry);
+        expect(String(result?.error)).to.match(new RegExp(`127\\.0\\.0\\.1:${String(failing)}: the server hung up`));
+        await until(() => silent.size === 0);
+      }
+    });
+
     it('fails the start where nothing is bound to MEMCACHED, and says what to bind', async () => {
       const problem = await problemOf(discover([]));
       expect(problem).to.satisfy(ConfigurationError.is);
@@ -108,9 +122,21 @@ describe('koa-probes/memjs', () => {
       stageFault({ registry, probe: 'memcached', recoversWithinMs: 5_000, ...fault });
 
     const faults: [string, MemcachedFault, RegExp][] = [
-      ['is silent', () => {}, /timed out after 800 ms|is silent/],
-      ['sends bytes for ever', (socket) => trickle(socket, Buffer.from([0x81, 0x10, 0, 0])), /timed out after 800 ms|is silent/],
-      ['sends statistics for ever', (socket) => trickle(socket, responseOf(0x10, 0, 'pid')), /timed out after 800 ms|is silent/],
+      [
+        'is silent',
+        () => {},
+        /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no whole answer for \d+ ms$/,
+      ],
+      [
+        'sends bytes for ever',
+        (socket) => trickle(socket, Buffer.from([0x81, 0x10, 0, 0])),
+        /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no whole answer for \d+ ms$/,
+      ],
+      [
+        'sends statistics for ever',
+        (socket) => trickle(socket, responseOf(0x10, 0, 'pid')),
+        /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no whole answer for \d+ ms$/,
+      ],
       ['floods', (socket) => flood(socket, responseOf(0x10, 0, 'x'.repeat(60_000))), /sends on and on: its answer is longer than 1 MiB/],
       [
         'sends a part of an answer and resets the connection',
@@ -143,6 +169,8 @@ describe('koa-probes/memjs', () => {
         expect(String((await client.get('other')).value)).to.equal('value');
         // The application's own connection, and nothing of the probe's.
         await until(() => server.open === 1);
+        // One is opened while the one before it is closed.
+        expect(server.mostOpen).to.be.at.most(5);
       });
     }
 
@@ -160,7 +188,7 @@ describe('koa-probes/memjs', () => {
         const checking = problemOf(checkMemjs(client, controller));
         await until(() => server.met === round);
         controller.abort(new Error('enough'));
-        expect(String(await checking)).to.include('the server is silent');
+        expect(String(await checking)).to.match(/: no whole answer for \d+ ms$/);
       }
       // One is opened while the one before it is closed.
       expect(server.mostOpen).to.be.at.most(5);
@@ -186,14 +214,62 @@ describe('koa-probes/memjs', () => {
         reason: /1 of 2 memcached servers failed, 2 must answer: 127\.0\.0\.1:\d+: .*ECONNREFUSED/,
       }));
 
+    it("passes within 5 s of the server's return though the application's client, which fails over, passes it over for a minute", async () => {
+      const [port = 0] = portsOf();
+      const client = memjs.Client.create(`127.0.0.1:${String(port)}`, {
+        failover: true,
+        failoverTime: 60,
+        retries: 1,
+        logger: { log() {} },
+      });
+      clients.push(client);
+      const registry = await discover([client]);
+      await stageFault({
+        registry,
+        probe: 'memcached',
+        fault: "the server is stopped, and the application's client fails over",
+        async begin() {
+          await servers[0]?.halt();
+          await client.get('key').catch(() => {});
+        },
+        end: () => servers[0]?.start(),
+        reason: /1 of 1 memcached servers failed, 1 must answer: 127\.0\.0\.1:\d+: .*ECONNREFUSED/,
+        recoversWithinMs: 5_000,
+      });
+      registry.close();
+    });
+
+    it('leaves a client of the application to recover as it does without', async () => {
+      const client = clientOf(...portsOf());
+      const registry = await discover([client]);
+      await servers[0]?.halt();
+      for (let round = 0; round < 20; round += 1) expect((await memcachedOf(registry))?.status).to.equal('fail');
+      await servers[0]?.start();
+      await until(async () => (await memcachedOf(registry))?.status === 'pass', 5_000);
+      for (const key of ['a', 'b', 'c', 'd']) {
+        await until(() => client.set(key, key, {}));
+        expect(String((await client.get(key)).value)).to.equal(key);
+      }
+      registry.close();
+    });
+
     it('fails while it is frozen', () =>
       stage({
         fault: 'the server is frozen',
         begin: () => servers[1]?.freeze(),
         end: () => servers[1]?.thaw(),
-        reason: /timed out after 800 ms|is silent/,
+        reason: /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no whole answer for \d+ ms$/,
       }));
   });
+
+  if (canMount) {
+    describe('checkMemjs(), checkTcp() and checkHttp() with a resolver that is silent', () => {
+      it('fail in time, with one lookup under way however often they are asked, and pass again', async () => {
+        const output = await runWithOwnResolver(portsOf()[0] ?? 0);
+        expect(output).to.match(/^tcp is bounded\nhttp is bounded\nmemcached is bounded$/m);
+      }).timeout(60_000);
+    });
+  }
 
   describe('MemcachedProbe before a memcached with SASL', () => {
     let server: Service;
@@ -268,6 +344,22 @@ describe('koa-probes/memjs', () => {
       await checkMemjs(client, context(), { require: 2 });
     });
 
+    for (const client of [undefined, {}, 'localhost:11211']) {
+      it(`refuses ${JSON.stringify(client) ?? 'nothing'} for a client, and fails the start with it`, async () => {
+        const message = /Expected a client of memjs, got .*\. Bind what `Client\.create\(\)` gives\./;
+        const problem = await problemOf(checkMemjs(client as never, context()));
+        expect(problem).to.satisfy(ConfigurationError.is);
+        expect(String(problem)).to.match(message);
+        expect(String(await problemOf(discover([client as never])))).to.match(message);
+      });
+    }
+
+    it('refuses an option that it does not know', async () => {
+      const problem = await problemOf(checkMemjs(clientOf(...portsOf()), context(), { requires: 'any' } as object));
+      expect(problem).to.satisfy(ConfigurationError.is);
+      expect(String(problem)).to.include('Unknown option `requires` of checkMemjs(). Known are `require`.');
+    });
+
     it('fails for a port that is none, and asks the other servers all the same', async () => {
       const misread = new memjs.Server('127.0.0.1', NaN);
       expect(String(await problemOf(checkMemjs({ servers: [misread] }, context())))).to.match(/127\.0\.0\.1:NaN: .*port/i);
@@ -290,6 +382,11 @@ describe('koa-probes/memjs', () => {
       [
         'speaks another protocol',
         (socket) => socket.once('data', () => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')),
+        /does not speak the binary protocol/,
+      ],
+      [
+        'answers another question',
+        (socket) => socket.once('data', () => socket.write(responseOf(0x0a, 0, ''))),
         /does not speak the binary protocol/,
       ],
       [
@@ -337,7 +434,7 @@ describe('koa-probes/memjs', () => {
         controller.abort(new Error('enough'));
       });
       const problem = await problemOf(checkMemjs(clientOf(port), controller));
-      expect(String(problem)).to.include(`127.0.0.1:${String(port)}: the server is silent`);
+      expect(String(problem)).to.include(`127.0.0.1:${String(port)}: no whole answer for `);
       expect((problem as Error).cause).to.equal(controller.signal.reason);
       await hungUp;
       expect(String(await problemOf(checkMemjs(clientOf(port), controller)))).to.include('enough');

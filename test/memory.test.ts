@@ -2,6 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import { Container } from 'inversify';
 import { ConfigurationError, discoverProbes } from 'koa-probes';
@@ -15,10 +17,17 @@ import {
   type MemoryLimits,
   type MemoryUsage,
 } from 'koa-probes/memory';
+import { stageFault } from './support/faults.js';
 import { run } from './support/processes.js';
 
 const program = fileURLToPath(new URL('support/memory-child.js', import.meta.url));
 const MIB = 1_048_576;
+
+/** As V8 does by itself when the application goes on. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc()');
+}
 
 describe('koa-probes/memory', () => {
   describe('MemoryProbe', () => {
@@ -42,6 +51,27 @@ describe('koa-probes/memory', () => {
 
     it('fails for limits that this process is over', async () => {
       expect(String((await memoryOf({ maxHeapRatio: 0 }))?.error)).to.match(/the heap holds \d+ MiB of V8's limit, \d+ MiB: more than 0 %/);
+    });
+
+    it('fails while the heap is nearly full, and passes again when it has been emptied', async () => {
+      const { heapBytes, heapLimitBytes } = readMemory();
+      const registry = await discover({ maxHeapRatio: (heapBytes + 150 * MIB) / heapLimitBytes });
+      const held: (readonly number[])[] = [];
+      await stageFault({
+        registry,
+        probe: 'memory',
+        fault: 'the heap is nearly full (150 MiB more than at first, as the limit is set for the test)',
+        // 8 bytes each.
+        begin() {
+          while (held.length < 40) held.push(Array.from<number>({ length: MIB }).fill(0.5));
+        },
+        end() {
+          held.length = 0;
+          collectGarbage();
+        },
+        reason: /^the heap holds \d+ MiB of V8's limit, \d+ MiB: more than [\d.]+ %$/,
+      });
+      registry.close();
     });
 
     for (const limits of [{ maxHeapRatio: 1.1 }, { maxRssRatio: -0.1 }, { maxRssRatio: NaN }, { maxHeapRatio: '0.5' as never }]) {

@@ -1,3 +1,6 @@
+import { renameSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { Container } from 'inversify';
 import type { Knex } from 'knex';
@@ -5,8 +8,9 @@ import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-prob
 import { checkMigrations, DATABASE, MigrationsProbe, type CheckMigrationsOptions } from 'koa-probes/migrations';
 import { projectPath } from './support/consumer.js';
 import { Databases, databaseServers, poolOf } from './support/databases.js';
-import { stageFault } from './support/faults.js';
+import { stageFault, stageHarmless } from './support/faults.js';
 import { MigrationFolder } from './support/migrations.js';
+import { canMountSilent, mountSilent } from './support/mounts.js';
 import { run, until } from './support/processes.js';
 import type { Service } from './support/services.js';
 
@@ -19,10 +23,10 @@ const folderOf = (...names: string[]) => {
   folders.push(folder);
   return folder;
 };
-const discover = async (bound: Knex[]) => {
+const discover = async (bound: Knex[], { timeoutMs = 800 } = {}) => {
   const container = new Container();
   for (const database of bound) container.bind(DATABASE).toConstantValue(database);
-  const registry = await discoverProbes(container, { classes: [MigrationsProbe], logger: false });
+  const registry = await discoverProbes(container, { classes: [MigrationsProbe], logger: false, settings: { migrations: { timeoutMs } } });
   registries.push(registry);
   return registry;
 };
@@ -78,6 +82,32 @@ function describeContract({ name, connect }: Stage): void {
     });
   });
 
+  const stage = async (fault: string, steps: { begin(): unknown; end(): unknown; reason: RegExp }) => {
+    await database.migrate.latest();
+    await stageFault({ registry: await discover([database]), probe: 'migrations', fault: `${name}: ${fault}`, ...steps });
+  };
+
+  it('fails while there is no table, and passes again once there is', () =>
+    stage('there is no table of migrations', {
+      begin: () => database.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock'),
+      end: () => database.migrate.latest(),
+      reason: /: no migration has been applied: there is no table knex_migrations, and 2 are pending\. Run knex migrate:latest\.$/,
+    }));
+
+  it('fails while the folder is missing', () =>
+    stage('the folder of the migrations is missing', {
+      begin: () => renameSync(folder.path, `${folder.path}-away`),
+      end: () => renameSync(`${folder.path}-away`, folder.path),
+      reason: /: its migrations cannot be listed: ENOENT: no such file or directory, scandir '.*'\. Set `migrations` of the Knex/,
+    }));
+
+  it('fails while the folder has no migration in it', () =>
+    stage('there is no migration in the folder', {
+      begin: () => ['1_users.cjs', '2_orders.cjs'].forEach((file) => folder.remove(file)),
+      end: () => ['1_users.cjs', '2_orders.cjs'].forEach((file) => folder.add(file)),
+      reason: /: there is no migration in \S+\. Set `migrations` of the Knex/,
+    }));
+
   it('finds a pending migration though as many have been applied as there are files', async () => {
     await database.migrate.latest();
     folder.remove('1_users.cjs');
@@ -87,8 +117,9 @@ function describeContract({ name, connect }: Stage): void {
 
   it('passes on a database that is ahead of this release', async () => {
     await database.migrate.latest();
-    folder.remove('2_orders.cjs');
-    expect(await problemOf(database)).to.equal(undefined);
+    const registry = await discover([database]);
+    const fault = `${name}: the database is ahead of this release`;
+    await stageHarmless({ registry, probe: 'migrations', fault, begin: () => folder.remove('2_orders.cjs') });
   });
 
   it('takes the table of the migration settings, whatever the hooks of the Knex make of names', async () => {
@@ -149,26 +180,70 @@ describe('koa-probes/migrations', () => {
         const reader = databases.connect(client, server.readerUrl(service.port), { migrations });
         expect(await problemOf(reader)).to.match(/: rejected: .*(permission|SELECT command|Access) denied/);
         for (const grant of grants) await admin.raw(grant);
+        // Its connections are short, as MariaDB asks for the rights of a whole database when one begins.
+        const pool = { min: 0, max: 1, idleTimeoutMillis: 10, reapIntervalMillis: 10 };
+        const registry = await discover([databases.connect(client, server.readerUrl(service.port), { migrations, pool })]);
+        const harmless = `${name}: the role may only read`;
+        await stageHarmless({ registry, probe: 'migrations', fault: harmless, begin: () => problemOf(reader) });
+        await stageFault({
+          registry,
+          probe: 'migrations',
+          fault: `${name}: the role may not read`,
+          async begin() {
+            for (const grant of grants) await admin.raw(grant.replace('GRANT', 'REVOKE').replace(' TO ', ' FROM '));
+            await until(async () => (await registry.run('readiness', { only: 'migrations' })).status === 'fail');
+          },
+          async end() {
+            for (const grant of grants) await admin.raw(grant);
+          },
+          reason: /: rejected: .*(permission|SELECT command|Access) denied/,
+        });
         expect(await problemOf(reader)).to.equal(undefined);
         await admin.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');
         expect(await problemOf(reader)).to.match(/there is no table|rejected: .*denied/);
         expect(await admin.schema.hasTable('knex_migrations')).to.equal(false);
       });
 
-      it('cancels its query where the table is locked for longer than the signal lasts', async () => {
+      it('has its queries cancelled while the table is locked, though the pool has one connection', async () => {
+        const migrations = { directory: folderOf('1_users.cjs').path };
+        const database = connect({ migrations, pool: { min: 0, max: 1 } });
+        await database.migrate.latest();
+        const locking = administer({ pool: { min: 1, max: 1 } });
+        const observer = administer();
+        const registry = await discover([database], { timeoutMs: 100 });
+        const begin = async () => {
+          await locking.raw(server.lock('knex_migrations'));
+          for (let round = 0; round < 20; round += 1) {
+            expect((await registry.run('readiness', { only: 'migrations' })).status).to.equal('fail');
+            // The one that was broken off last, and the connection that came after it.
+            expect((await server.listRunning(observer)).length).to.be.at.most(3);
+          }
+          await until(async () => (await server.listRunning(observer)).every((query) => query === null));
+          await until(() => isIdle(database));
+        };
+        const end = () => locking.raw(server.unlock);
+        const fault = `${name}: the table of migrations is locked, and the pool has one connection`;
+        const reason = /^timed out after 100 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+        await stageFault({ registry, probe: 'migrations', fault, begin, end, reason }, 100);
+        await database.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');
+      });
+
+      it('fails in time while the server is frozen, or the application has the whole pool', async () => {
         const migrations = { directory: folderOf('1_users.cjs').path };
         const database = connect({ migrations });
         await database.migrate.latest();
-        const locking = administer({ pool: { min: 1, max: 1 } });
-        await locking.raw(client === 'pg' ? 'BEGIN; LOCK TABLE knex_migrations' : 'LOCK TABLES knex_migrations WRITE');
-        expect(await problemOf(database, {}, AbortSignal.timeout(200))).to.include(
-          'silent: connected, but the query has not been answered',
-        );
-        const observer = administer();
-        await until(async () => (await server.listRunning(observer)).every((query) => query === null));
+        const registry = await discover([database], { timeoutMs: 300 });
+        const stage = (fault: string, steps: { begin(): unknown; end(): unknown; reason: RegExp }) =>
+          stageFault({ registry, probe: 'migrations', fault: `${name}: ${fault}`, ...steps }, 300);
+        const held: Knex.Transaction[] = [];
+        await stage('the pool is exhausted', {
+          begin: async () => held.push(await database.transaction(), await database.transaction()),
+          end: () => Promise.all(held.map((transaction) => transaction.rollback())),
+          reason: /^timed out after 300 ms: \S+ \S+: pool exhausted: 2 of 2 connections in use$/,
+        });
+        const reason = /^timed out after 300 ms: \S+ \S+: silent: /;
+        await stage('the server is frozen', { begin: () => service.freeze(), end: () => service.thaw(), reason });
         await until(() => isIdle(database));
-        await locking.raw(client === 'pg' ? 'ROLLBACK' : 'UNLOCK TABLES');
-        expect(await problemOf(database)).to.equal(undefined);
         await database.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');
       });
 
@@ -205,6 +280,36 @@ describe('koa-probes/migrations', () => {
       expect(String(results[0]?.error)).to.match(/^Error: 1 of 2 databases failed: sqlite3 :memory:: no migration has been applied/);
     });
 
+    if (canMountSilent) {
+      it('fails in time while the file system of the migrations is silent, with one call to it under way, and passes again', async () => {
+        const folder = folderOf('1_users.cjs');
+        const database = databases.embed({ migrations: { directory: folder.path } });
+        await database.migrate.latest();
+        let silent: { remove(): Promise<void> } | undefined;
+        try {
+          await stageFault({
+            registry: await discover([database]),
+            probe: 'migrations',
+            fault: 'the file system of the migrations is silent',
+            async begin() {
+              silent = await mountSilent(folder.path);
+              // More rounds than Node has threads for files: were each to take one, none would be left to read this file.
+              for (let round = 0; round < 6; round += 1) {
+                expect(await problemOf(database, {}, AbortSignal.timeout(50))).to.match(/ has not answered for \d+ ms$/);
+              }
+              let isRead = false;
+              void readFile(fileURLToPath(import.meta.url)).then(() => (isRead = true));
+              await until(() => isRead, 3_000);
+            },
+            end: () => silent?.remove(),
+            reason: /^timed out after 800 ms: sqlite3 :memory:: its migrations cannot be listed: \S+ has not answered for \d+ ms$/,
+          });
+        } finally {
+          await silent?.remove().catch(() => {});
+        }
+      });
+    }
+
     it('fails the start where nothing is bound to DATABASE, and says what to bind', async () => {
       const problem: unknown = await discover([]).catch((error: unknown) => error);
       expect(problem).to.satisfy(ConfigurationError.is);
@@ -214,10 +319,11 @@ describe('koa-probes/migrations', () => {
     it('is found alone where only its subpath is imported', async () => {
       const script = `
         import { Container } from 'inversify';
+        import knex from 'knex';
         import { discoverProbes } from 'koa-probes';
         import { DATABASE } from 'koa-probes/migrations';
         const container = new Container();
-        container.bind(DATABASE).toConstantValue({});
+        container.bind(DATABASE).toConstantValue(knex({ client: 'pg' }));
         const probes = await discoverProbes(container);
         console.log(probes.has('readiness', 'migrations'), probes.has('readiness', 'database'));
       `;
@@ -270,11 +376,30 @@ describe('koa-probes/migrations', () => {
 
     it('ends when the signal is aborted though the source never answers, or throws', async () => {
       const hanging = databases.embed({ migrations: { migrationSource: sourceOf(() => new Promise(() => {})) } });
-      expect(await problemOf(hanging, {}, AbortSignal.timeout(20))).to.include('the migration source has not answered');
+      expect(await problemOf(hanging, {}, AbortSignal.timeout(20))).to.match(
+        /its migrations cannot be listed: its migration source has not answered for \d+ ms$/,
+      );
       const throwing = sourceOf(() => {
         throw new Error('no bucket');
       });
       expect(await problemOf(databases.embed(), { migrationSource: throwing })).to.include('its migrations cannot be listed: no bucket.');
+    });
+
+    it('says what is wrong with a source that gives no list, or no name', async () => {
+      const odd = { ...sourceOf(() => Promise.resolve(null as never)) };
+      expect(await problemOf(databases.embed(), { migrationSource: odd })).to.match(
+        /its migrations cannot be listed: Cannot read properties of null/,
+      );
+      const nameless = { ...sourceOf(() => Promise.resolve(['first'])), getMigrationName: () => JSON.parse('') as string };
+      expect(await problemOf(databases.embed(), { migrationSource: nameless })).to.match(
+        /its migrations cannot be listed: Unexpected end of JSON/,
+      );
+    });
+
+    it('refuses what is no Knex, and fails the start with it', async () => {
+      const message = /Expected a Knex, got an object\. Bind what `knex\(config\)` gives\./;
+      expect(await problemOf({} as never)).to.match(message);
+      expect(String(await discover([{} as never]).catch((error: unknown) => error))).to.match(message);
     });
 
     it('names five pending migrations and counts the rest', async () => {

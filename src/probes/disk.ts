@@ -1,11 +1,15 @@
 import { multiInject, type ServiceIdentifier } from 'inversify';
 import { ReadinessProbe } from '../decorators.js';
 import { ConfigurationError } from '../errors.js';
+import { ChecksOutside, noteOutside } from '../outside.js';
 import type { Probe, ProbeContext } from '../probe.js';
 import type { ProbeData } from '../report.js';
 import { rejectUnknownOptions, show } from '../validation.js';
 import { inspectDisk, type DiskTarget, type FreeSpace } from './disk-inspection.js';
 import { checkNumber, checkRatio } from './limits.js';
+import { SingleFlight } from './single-flight.js';
+import { checkTargets, requireTargets } from './targets.js';
+import { untilAborted } from './until-aborted.js';
 
 export type { DiskTarget } from './disk-inspection.js';
 
@@ -15,60 +19,44 @@ export const DISK_PATH: ServiceIdentifier<DiskTarget> = Symbol.for('koa-probes.D
 const OPTION_NAMES = ['path', 'minFreeBytes', 'minFreeRatio', 'minFreeInodesRatio', 'isWritable'];
 
 /** Readiness: every folder that is bound to `DISK_PATH` has room, and can be written. It returns the least of all, `freeBytes` and `freeInodes`. */
+@ChecksOutside('a disk')
 @ReadinessProbe({ name: 'disk' })
 export class DiskProbe implements Probe {
   readonly #targets: readonly DiskTarget[];
-  /** By target, what has not come back yet. */
-  readonly #pending = new Map<DiskTarget, Promise<FreeSpace>>();
 
   constructor(@multiInject(DISK_PATH, { chained: true }) targets: readonly DiskTarget[]) {
-    if (targets.length === 0) {
-      throw new ConfigurationError(
-        "DiskProbe has no folder to check: nothing is bound to DISK_PATH. Call container.bind(DISK_PATH).toConstantValue({ path: '/data' }).",
-      );
-    }
+    requireTargets('DiskProbe', targets, 'DISK_PATH', "{ path: '/data' }");
     for (const target of targets) checkTarget('DISK_PATH', target);
     this.#targets = targets;
   }
 
-  async check({ signal }: ProbeContext): Promise<ProbeData> {
-    const spaces = await Promise.all(this.#targets.map((target) => untilAborted(signal, target, this.#inspect(target))));
+  async check(context: ProbeContext): Promise<ProbeData> {
+    const spaces: FreeSpace[] = [];
+    await checkTargets(this.#targets, context, async (target, { signal }) => void spaces.push(await inspect(target, signal)));
     return { freeBytes: Math.min(...spaces.map(({ bytes }) => bytes)), freeInodes: Math.min(...spaces.map(({ inodes }) => inodes)) };
-  }
-
-  /** A file system that hangs keeps a thread of Node's pool for each call, and all files and names of the application wait when there is none left. So there is one at a time. */
-  #inspect(target: DiskTarget): Promise<FreeSpace> {
-    const pending = this.#pending.get(target) ?? inspectDisk(target).finally(() => this.#pending.delete(target));
-    this.#pending.set(target, pending);
-    return pending;
   }
 }
 
 /**
  * Resolves to `freeBytes` and `freeInodes` where the folder has room and can be written; rejects where not, saying which it is, or when the signal is aborted.
- * A call to a file system that hangs cannot be cancelled: it keeps a thread of Node's pool until it comes back. Do not begin another before.
+ * A call to a file system that hangs cannot be cancelled: it keeps a thread of Node's pool until it comes back. The next check of the same target joins it.
  *
- * @throws ConfigurationError where an option is out of its range.
+ * @throws the signal's reason where that is aborted before the call; ConfigurationError where an option is out of its range.
  */
-export async function checkDisk(target: DiskTarget, { signal }: Pick<ProbeContext, 'signal'>): Promise<ProbeData> {
+export async function checkDisk(target: DiskTarget, context: Pick<ProbeContext, 'signal'>): Promise<ProbeData> {
+  noteOutside(context, 'a disk');
   checkTarget('checkDisk()', target);
-  signal.throwIfAborted();
-  const { bytes, inodes } = await untilAborted(signal, target, inspectDisk(target));
+  context.signal.throwIfAborted();
+  const { bytes, inodes } = await inspect(target, context.signal);
   return { freeBytes: bytes, freeInodes: inodes };
 }
 
-async function untilAborted<T>(signal: AbortSignal, { path }: DiskTarget, pending: Promise<T>): Promise<T> {
-  let onAbort = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(new Error(`the file system of ${path} is silent`, { cause: signal.reason }));
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
-  });
-  try {
-    return await Promise.race([pending, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
+/** Under way in this process. */
+const inspections = new SingleFlight<string, FreeSpace>();
+
+function inspect(target: DiskTarget, signal: AbortSignal): Promise<FreeSpace> {
+  const inspection = inspections.join(JSON.stringify(target), () => inspectDisk(target));
+  return untilAborted(inspection, signal, `the file system of ${target.path} has not answered`);
 }
 
 function checkTarget(subject: string, target: DiskTarget): void {

@@ -2,6 +2,7 @@ import { validateHeaderName, validateHeaderValue, type Agent } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { ConfigurationError, describeError } from '../errors.js';
+import { lookupOnce } from './lookup.js';
 import { checkObject, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
 
 type TlsOptions = Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'pfx' | 'servername' | 'rejectUnauthorized'>;
@@ -63,14 +64,16 @@ export function resolveHttpTarget(target: HttpTarget): ResolvedHttpTarget {
     );
   }
   checkHeaders(headers);
+  const url = parseUrl(target.url);
+  if (agent !== undefined) checkAgent(agent, url);
   const tls = Object.fromEntries(TLS_NAMES.filter((name) => target[name] !== undefined).map((name) => [name, target[name]]));
   if (Object.keys(tls).length > 0) checkTls(tls);
   return {
-    url: parseUrl(target.url),
+    url,
     method,
     maxRedirects,
     ...resolveStatus(target.status),
-    options: { ...tls, method, headers: { ...headers }, agent: agent ?? false },
+    options: { ...tls, method, headers: { ...headers }, agent: agent ?? false, lookup: lookupOnce },
   };
 }
 
@@ -96,7 +99,25 @@ function checkHeaders(headers: unknown): void {
   }
 }
 
-function checkTls(options: SecureContextOptions): void {
+/** One that does not fit would fail each request. What an agent for proxies gives for its protocol depends on who asks: it is not asked. */
+function checkAgent(agent: unknown, { protocol }: URL): void {
+  const isAgent = typeof agent === 'object' && agent !== null && 'addRequest' in agent;
+  const own: unknown = isAgent ? Object.getOwnPropertyDescriptor(agent, 'protocol')?.value : undefined;
+  if (isAgent && (own === undefined || own === protocol)) return;
+  throw new ConfigurationError(
+    `Expected \`agent\` of ${SUBJECT} to be an Agent of node:${protocol.slice(0, -1)}, got ${typeof own === 'string' ? `one for ${own}` : show(agent)}.`,
+  );
+}
+
+/** Not all of it is looked at before a connection stands, and then it is an error that nobody can catch. */
+function checkTls(options: SecureContextOptions & Pick<RequestOptions, 'servername' | 'rejectUnauthorized'>): void {
+  const { servername = '', rejectUnauthorized = true } = options;
+  if (typeof servername !== 'string') {
+    throw new ConfigurationError(`Expected \`servername\` of ${SUBJECT} to be a string, got ${show(servername)}.`);
+  }
+  if (typeof rejectUnauthorized !== 'boolean') {
+    throw new ConfigurationError(`Expected \`rejectUnauthorized\` of ${SUBJECT} to be true or false, got ${show(rejectUnauthorized)}.`);
+  }
   try {
     createSecureContext(options);
   } catch (error) {

@@ -35,9 +35,9 @@ export class HttpProbe implements Probe {
 /**
  * Resolves when the service has answered with an expected status, and with the whole body or 64 KiB of it, which are thrown away.
  * Rejects, naming method and URL without credentials and query, where the service refuses, cannot be found, has a certificate that is not trusted,
- * hangs up, answers otherwise or redirects elsewhere; or with the signal's reason when that is aborted first.
+ * hangs up, answers otherwise or redirects elsewhere; or when the signal is aborted first.
  *
- * @throws ConfigurationError where the target has an unknown option or one out of its range.
+ * @throws the signal's reason where that is aborted before the call; ConfigurationError where the target has an unknown option or one out of its range.
  */
 export async function checkHttp(target: HttpTarget, context: Pick<ProbeContext, 'signal'>): Promise<void> {
   noteOutside(context, 'another service');
@@ -64,15 +64,16 @@ interface Answer {
 
 async function send(url: URL, target: ResolvedHttpTarget, signal: AbortSignal): Promise<Answer> {
   const request = url.protocol === 'https:' ? requestHttps(url, target.options) : requestHttp(url, target.options);
+  const subject = describe(url, target);
   let response: IncomingMessage | undefined;
   try {
-    response = await untilAborted(receive(request, describe(url, target)), signal);
+    response = await untilAborted(receive(request, subject), signal, `${subject}: no answer`);
     const { statusCode: status = 0, headers } = response;
-    if (target.isExpected(status)) await untilAborted(discard(response, describe(url, target)), signal);
+    if (target.isExpected(status)) await untilAborted(discard(response, subject), signal, `${subject}: its answer has not ended`);
     return { status, location: REDIRECTS.has(status) ? headers.location : undefined };
   } finally {
-    // Of an answer that is complete nothing is left, and an agent keeps its connection.
-    if (response?.complete !== true) request.destroy();
+    // Of an answer that has been read nothing is left, and an agent keeps its connection. An unread one would hold that for ever, though it has arrived.
+    if (response?.readableEnded !== true) request.destroy();
   }
 }
 

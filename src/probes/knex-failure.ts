@@ -47,12 +47,15 @@ const KINDS: Readonly<Record<string, string>> = {
   PROTOCOL_CONNECTION_LOST: 'hung up',
 };
 
+/** What the server itself has said carries a severity in PostgreSQL and an SQL state in MySQL. */
+export function isServerAnswer(error: unknown): boolean {
+  return typeof fieldOf(error, 'severity') === 'string' || typeof fieldOf(error, 'sqlState') === 'string';
+}
+
 function explain(error: unknown): string {
   const text = describeError(error);
   const code = String(fieldOf(error, 'code'));
-  // What the server itself has said carries a severity in PostgreSQL and an SQL state in MySQL.
-  const isAnswer = typeof fieldOf(error, 'severity') === 'string' || typeof fieldOf(error, 'sqlState') === 'string';
-  if (isAnswer) return `rejected: ${text} (${code})`;
+  if (isServerAnswer(error)) return `rejected: ${text} (${code})`;
   const kind = KINDS[code] ?? (text.startsWith('Connection terminated') ? 'hung up' : undefined);
   return kind === undefined ? text : `${kind}: ${text}`;
 }

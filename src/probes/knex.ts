@@ -5,7 +5,7 @@ import { ConfigurationError } from '../errors.js';
 import { ChecksOutside, noteOutside } from '../outside.js';
 import type { Probe, ProbeContext } from '../probe.js';
 import { rejectUnknownOptions, show } from '../validation.js';
-import { checkEach, DATABASE, rejectNoDatabase } from './database.js';
+import { checkEach, DATABASE, validateDatabases, validateKnex } from './database.js';
 import { queryKnex } from './knex-query.js';
 
 export { DATABASE };
@@ -17,12 +17,12 @@ export class DatabaseProbe implements Probe {
   readonly #databases: readonly Knex[];
 
   constructor(@multiInject(DATABASE, { chained: true }) databases: readonly Knex[]) {
-    rejectNoDatabase('DatabaseProbe', databases);
+    validateDatabases('DatabaseProbe', databases);
     this.#databases = databases;
   }
 
   check(context: ProbeContext): Promise<void> {
-    return checkEach(this.#databases, (database) => checkKnex(database, context));
+    return checkEach(this.#databases, context, (database) => checkKnex(database, context));
   }
 }
 
@@ -40,15 +40,16 @@ export interface CheckKnexOptions {
  * what is wrong: `refused`, `unreachable`, `rejected` (the server's own words follow), `hung up`, `pool exhausted: 10 of 10 connections in use`, or `silent`.
  *
  * Waits for a connection or an answer until the signal is aborted, and no longer, whatever the timeouts of the Knex are. After that no acquire of it is pending;
- * a query under way is cancelled where the dialect can (PostgreSQL, MySQL) and the pool has room for the connection that this takes, which is at most 1 s later,
- * and the connection of the query is closed. Opens no connection beside the pool. Writes nothing through the logger of the Knex, which does so itself, with one
+ * the connection of a query under way is closed, and the query is cancelled where the dialect can (PostgreSQL, MySQL): at most 1 s later on another connection of
+ * the pool, or by the next check before its own query where others wait for the pool. Opens no connection beside the pool. Writes nothing through the logger of the Knex, which does so itself, with one
  * line (`Connection Error`) for each connection that was lost.
  *
- * @throws the signal's reason where that is aborted before the call; ConfigurationError where `query` is not a text.
+ * @throws the signal's reason where that is aborted before the call; ConfigurationError where `knex` is none, an option is unknown, or `query` is not a text.
  */
 export async function checkKnex(knex: Knex, context: Pick<ProbeContext, 'signal'>, options: CheckKnexOptions = {}): Promise<void> {
   noteOutside(context, 'a database');
   const { signal } = context;
+  validateKnex(knex);
   rejectUnknownOptions('checkKnex()', options, ['query']);
   const { query = 'SELECT 1' } = options;
   if (typeof query !== 'string' || query.trim() === '') {

@@ -1,11 +1,14 @@
 import { connect, type Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { multiInject, type ServiceIdentifier } from 'inversify';
 import { Utils, type Client, type Response, type Server } from 'memjs';
 import { ReadinessProbe } from '../decorators.js';
 import { ConfigurationError, describeError } from '../errors.js';
 import { ChecksOutside, noteOutside } from '../outside.js';
 import type { Probe, ProbeContext } from '../probe.js';
-import { show } from '../validation.js';
+import { rejectUnknownOptions, show } from '../validation.js';
+import { lookupOnce } from './lookup.js';
+import { checkTargets, requireTargets } from './targets.js';
 
 /** Bind every memjs `Client` that `MemcachedProbe` is to check: `container.bind(MEMCACHED).toConstantValue(Client.create(…))`. */
 export const MEMCACHED: ServiceIdentifier<Client> = Symbol.for('koa-probes.MEMCACHED');
@@ -25,16 +28,13 @@ export class MemcachedProbe implements Probe {
   readonly #clients: readonly Client[];
 
   constructor(@multiInject(MEMCACHED, { chained: true }) clients: readonly Client[]) {
-    if (clients.length === 0) {
-      throw new ConfigurationError(
-        'MemcachedProbe has no client to check: nothing is bound to MEMCACHED. Call container.bind(MEMCACHED).toConstantValue(client).',
-      );
-    }
+    requireTargets('MemcachedProbe', clients, 'MEMCACHED', 'client');
+    for (const client of clients) validateClient(client);
     this.#clients = clients;
   }
 
   async check(context: ProbeContext): Promise<void> {
-    await Promise.all(this.#clients.map((client) => checkMemjs(client, context)));
+    await checkTargets(this.#clients, context, (client, one) => checkMemjs(client, one));
   }
 }
 
@@ -44,7 +44,7 @@ export class MemcachedProbe implements Probe {
  * Each server is asked on a connection of the check's own, with the client's host, port, user and password. On the client's own connection a `stats`
  * that times out would end every request that the application has under way there, and one whose peer hangs up would never be answered.
  *
- * @throws ConfigurationError where `require` is more than the servers of the client, or none.
+ * @throws the signal's reason where that is aborted before the call; ConfigurationError where an option is unknown, or `require` is more than the servers of the client, or none.
  */
 export async function checkMemjs(
   client: Pick<Client, 'servers'>,
@@ -52,13 +52,15 @@ export async function checkMemjs(
   options: CheckMemjsOptions = {},
 ): Promise<void> {
   noteOutside(context, 'memcached');
+  rejectUnknownOptions('checkMemjs()', options, ['require']);
+  validateClient(client);
   const { signal } = context;
   const { servers } = client;
   const needed = countNeeded(options.require ?? 'all', servers.length);
   signal.throwIfAborted();
   const sockets: Socket[] = [];
   const ask = async (server: Server) => {
-    const socket = connect({ host: server.host, port: server.port });
+    const socket = connect({ host: server.host, port: server.port, lookup: lookupOnce });
     sockets.push(socket);
     await askStats(socket, server);
   };
@@ -72,7 +74,11 @@ export async function checkMemjs(
         const counts = `${String(problems.length)} of ${String(servers.length)} memcached servers failed, ${String(needed)} must answer`;
         reject(new Error(`${counts}: ${problems.join('; ')}`, cause === undefined ? {} : { cause }));
       };
-      onAbort = () => fail([...failures, ...[...silent].map((address) => `${address}: the server is silent`)], signal.reason);
+      const startedAt = performance.now();
+      onAbort = () => {
+        const waitedMs = String(Math.round(performance.now() - startedAt));
+        fail([...failures, ...[...silent].map((address) => `${address}: no whole answer for ${waitedMs} ms`)], signal.reason);
+      };
       signal.addEventListener('abort', onAbort, { once: true });
       const onAnswer = (server: Server) => {
         silent.delete(addressOf(server));
@@ -97,6 +103,11 @@ export async function checkMemjs(
   }
 }
 
+function validateClient(client: Pick<Client, 'servers'> | undefined): void {
+  if (Array.isArray(client?.servers)) return;
+  throw new ConfigurationError(`Expected a client of memjs, got ${show(client)}. Bind what \`Client.create()\` gives.`);
+}
+
 function addressOf({ host, port }: Server): string {
   return `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
 }
@@ -118,6 +129,8 @@ const RESPONSE_MAGIC = 0x81;
 /** Hundreds of times what a server has to say. */
 const LONGEST_ANSWER_BYTES = 1_048_576;
 
+const OTHER_PROTOCOL = 'the server does not speak the binary protocol of memcached';
+
 /** Resolves when the server has sent all of its statistics. */
 function askStats(socket: Socket, { username, password }: Server): Promise<void> {
   const hasCredentials = username !== undefined && username !== '' && password !== undefined && password !== '';
@@ -133,12 +146,13 @@ function askStats(socket: Socket, { username, password }: Server): Promise<void>
     socket.on('data', (chunk) => {
       if (socket.bytesRead > LONGEST_ANSWER_BYTES) return reject(new Error('the server sends on and on: its answer is longer than 1 MiB'));
       unread = Buffer.concat([unread, chunk]);
-      if (unread[0] !== RESPONSE_MAGIC) return reject(new Error('the server does not speak the binary protocol of memcached'));
+      if (unread[0] !== RESPONSE_MAGIC) return reject(new Error(OTHER_PROTOCOL));
       for (let response = readResponse(unread); response !== undefined; response = readResponse(unread)) {
         unread = unread.subarray(HEADER_BYTES + response.header.totalBodyLength);
         if (response.header.status !== 0)
           return reject(new Error(`the server refused with status ${String(response.header.status)}: ${response.val.toString()}`));
         if (response.header.opcode === OPCODE_SASL_AUTH) socket.write(statRequest());
+        else if (response.header.opcode !== OPCODE_STAT) return reject(new Error(OTHER_PROTOCOL));
         else if (response.header.totalBodyLength === 0) return resolve();
       }
     });

@@ -5,10 +5,12 @@ import { describeError } from '../errors.js';
 import { ChecksOutside, noteOutside } from '../outside.js';
 import type { Probe, ProbeContext } from '../probe.js';
 import { rejectUnknownOptions } from '../validation.js';
-import { checkEach, DATABASE, rejectNoDatabase } from './database.js';
+import { checkEach, DATABASE, validateDatabases, validateKnex } from './database.js';
 import type { KnexClient } from './knex-client.js';
 import { describeServer } from './knex-failure.js';
-import { queryKnex, untilAborted } from './knex-query.js';
+import { queryKnex } from './knex-query.js';
+import { SingleFlight } from './single-flight.js';
+import { untilAborted } from './until-aborted.js';
 
 export { DATABASE };
 
@@ -19,12 +21,12 @@ export class MigrationsProbe implements Probe {
   readonly #databases: readonly Knex[];
 
   constructor(@multiInject(DATABASE, { chained: true }) databases: readonly Knex[]) {
-    rejectNoDatabase('MigrationsProbe', databases);
+    validateDatabases('MigrationsProbe', databases);
     this.#databases = databases;
   }
 
   check(context: ProbeContext): Promise<void> {
-    return checkEach(this.#databases, (database) => checkMigrations(database, context));
+    return checkEach(this.#databases, context, (database) => checkMigrations(database, context));
   }
 }
 
@@ -42,7 +44,7 @@ const OPTION_NAMES: readonly string[] = ['directory', 'loadExtensions', 'migrati
  * Rejects with an `Error` whose message says what is wrong: which migrations are pending, that there is no table yet, that the folder cannot be read or holds none,
  * or, as `checkKnex` does, what the matter is with the database. Ends when the signal is aborted, in the way that `checkKnex` ends.
  *
- * @throws the signal's reason where that is aborted before the call; ConfigurationError for an unknown option.
+ * @throws the signal's reason where that is aborted before the call; ConfigurationError where `knex` is none or an option is unknown.
  */
 export async function checkMigrations(
   knex: Knex,
@@ -51,6 +53,7 @@ export async function checkMigrations(
 ): Promise<void> {
   noteOutside(context, 'a database');
   const { signal } = context;
+  validateKnex(knex);
   rejectUnknownOptions('checkMigrations()', options, OPTION_NAMES);
   signal.throwIfAborted();
   const server = describeServer(knex.client as KnexClient);
@@ -99,18 +102,27 @@ function withMigrations(knex: Knex, options: Knex.MigratorConfig): Knex {
   return copy;
 }
 
+/** Of folders, under way in this process. */
+const listings = new SingleFlight<string, string[]>();
+
 /** The names of this release's migrations. */
 async function listShipped({ config }: Migrator, signal: AbortSignal, server: string): Promise<string[]> {
   const { loadExtensions, migrationSource } = config;
   const cure = 'Set `migrations` of the Knex (`directory` or `migrationSource`), and ship the files with the application.';
-  const listing = (async () => migrationSource.getMigrations(loadExtensions))();
-  const migrations = await untilAborted(listing, signal, () => new Error('the migration source has not answered')).catch(
-    (error: unknown) => {
-      throw new Error(`${server}: its migrations cannot be listed: ${describeError(error)}. ${cure}`);
-    },
-  );
-  if (migrations.length === 0) throw new Error(`${server}: there is no migration in ${placeOf(migrationSource)}. ${cure}`);
-  return migrations.map((migration) => migrationSource.getMigrationName(migration));
+  const place = placeOf(migrationSource);
+  const list = async () => {
+    const migrations = await migrationSource.getMigrations(loadExtensions);
+    return migrations.map((migration) => migrationSource.getMigrationName(migration));
+  };
+  // A source of the application is its own affair; a folder can be on a file system that hangs.
+  const isFolder = migrationSource.migrationsPaths !== undefined;
+  const listing = isFolder ? listings.join(JSON.stringify([migrationSource.migrationsPaths, loadExtensions]), list) : list();
+  const listed = listing.catch((error: unknown) => {
+    throw new Error(`${server}: its migrations cannot be listed: ${describeError(error)}. ${cure}`);
+  });
+  const names = await untilAborted(listed, signal, `${server}: its migrations cannot be listed: ${place} has not answered`);
+  if (names.length === 0) throw new Error(`${server}: there is no migration in ${place}. ${cure}`);
+  return names;
 }
 
 /** The folders of Knex's own source of migrations. */

@@ -55,14 +55,14 @@ export class RedisProbe implements Probe {
 /**
  * Resolves when the server of the client, every master of a cluster, or the current master behind sentinels has answered `PING`, and `ROLE`
  * (`CLUSTER INFO` in a cluster) says that it takes writes. Rejects, naming the server, when one has not: it is loading, read-only or asks for
- * a password, the cluster does not serve all slots, or the client has no connection. Rejects with the signal's reason when that is aborted first.
+ * a password, the cluster does not serve all slots, or the client has no connection. Rejects when the signal is aborted first, saying what has had no answer.
  *
  * The client's own connection is used, and nothing is put into its offline queue: without a connection the answer is a failure at once.
  * On a frozen server one command of each kind is under way at most, however often it is checked.
  * The client connects and disconnects as it does without; to masters of a cluster with its first command to them.
  * A client that blocks (`BLPOP`), subscribes or monitors answers late or not at all: bind another one.
  *
- * @throws ConfigurationError where the client is none of ioredis or redis, or an option is unknown.
+ * @throws the signal's reason where that is aborted before the call; ConfigurationError where the client is none of ioredis or redis, or an option is unknown.
  */
 export async function checkRedis(
   client: RedisClient,
@@ -78,7 +78,7 @@ export async function checkRedis(
   validateClient(client);
   signal.throwIfAborted();
   watchErrors(client);
-  const connections = await untilAborted(connect(client), signal);
+  const connections = await untilAborted(connect(client), signal, 'redis cluster: the client has not found its masters');
   const { allowReadOnly } = options;
   await checkTargets(connections, { signal }, (connection, one) => askConnection(connection, one.signal, allowReadOnly));
 }

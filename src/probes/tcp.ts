@@ -6,6 +6,7 @@ import { ChecksOutside, noteOutside } from '../outside.js';
 import type { Probe, ProbeContext } from '../probe.js';
 import { rejectUnknownOptions, show } from '../validation.js';
 import { connectionError } from './connection-error.js';
+import { lookupOnce } from './lookup.js';
 import { checkTargets, requireTargets } from './targets.js';
 import { untilAborted } from './until-aborted.js';
 
@@ -44,31 +45,32 @@ export class TcpProbe implements Probe {
 
 /**
  * Resolves when the target has accepted a connection, and hangs up; rejects, naming the target, where it refuses or cannot be found,
- * or with the signal's reason when that is aborted first. Nothing is sent: that something listens is all that it shows.
+ * or when the signal is aborted first. Nothing is sent: that something listens is all that it shows.
  *
- * @throws ConfigurationError where the target is neither a host and a port nor a path.
+ * @throws the signal's reason where that is aborted before the call; ConfigurationError where the target is neither a host and a port nor a path.
  */
 export async function checkTcp(target: TcpTarget, context: Pick<ProbeContext, 'signal'>): Promise<void> {
   noteOutside(context, 'another service');
   const { signal } = context;
   validateTarget(target);
   signal.throwIfAborted();
-  const socket = connect('path' in target ? { path: target.path } : { host: target.host, port: target.port });
+  const socket = connect('path' in target ? { path: target.path } : { host: target.host, port: target.port, lookup: lookupOnce });
+  const subject = describeTarget(target);
   try {
-    await untilAborted(connected(socket), signal);
+    await untilAborted(connected(socket, subject), signal, `${subject}: no connection`);
   } catch (error) {
     socket.destroy();
-    throw error === signal.reason ? error : connectionError(describeTarget(target), error);
+    throw error;
   }
   // What the peer may have sent is read: closing over unread bytes is a reset. It is not waited for the peer to hang up too.
   socket.resume().end(() => socket.destroy());
 }
 
-function connected(socket: Socket): Promise<void> {
+function connected(socket: Socket, subject: string): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.once('connect', resolve);
     // Stays: an error that comes late has to have a listener.
-    socket.on('error', reject);
+    socket.on('error', (error) => reject(connectionError(subject, error)));
   });
 }
 

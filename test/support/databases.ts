@@ -16,6 +16,9 @@ export interface DatabaseServer {
   readonly reader: readonly [string, ...string[]];
   readerUrl(port: number): string;
   readonly sleep: string;
+  /** Keeps everyone else away from a table until the connection says `unlock`. */
+  lock(table: string): string;
+  readonly unlock: string;
   /** What the connections of `app` run at the moment, an idle one included. */
   listRunning(admin: Knex): Promise<(string | null)[]>;
 }
@@ -38,6 +41,8 @@ const postgres: DatabaseServer = {
   reader: ['CREATE ROLE reader LOGIN', 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader'],
   readerUrl: (port) => `postgres://reader@127.0.0.1:${String(port)}/postgres`,
   sleep: 'SELECT pg_sleep(60)',
+  lock: (table) => `BEGIN; LOCK TABLE ${table}`,
+  unlock: 'ROLLBACK',
   async listRunning(admin) {
     const sql = "SELECT CASE state WHEN 'active' THEN query END AS query FROM pg_stat_activity WHERE usename = 'app'";
     const { rows } = await admin.raw<{ rows: { query: string | null }[] }>(sql);
@@ -59,6 +64,8 @@ const mariadb: DatabaseServer = {
   reader: ['CREATE USER reader', 'GRANT SELECT ON app.* TO reader'],
   readerUrl: (port) => `mysql://reader@127.0.0.1:${String(port)}/app`,
   sleep: 'SELECT SLEEP(60)',
+  lock: (table) => `LOCK TABLES ${table} WRITE`,
+  unlock: 'UNLOCK TABLES',
   async listRunning(admin) {
     const sql = "SELECT info AS query FROM information_schema.processlist WHERE user = 'app'";
     const [rows] = (await admin.raw(sql)) as [{ query: string | null }[]];

@@ -18,9 +18,15 @@ export interface Fault {
   readonly end?: () => unknown;
   /** What the operator reads. */
   readonly reason: RegExp;
-  /** The longest that recovery may take after `end`, in milliseconds: the timeout and one period of the kubelet's default. */
+  /**
+   * The longest that recovery may take after `end`, in milliseconds.
+   * @default the timeout and one period, and no more than that
+   */
   readonly recoversWithinMs?: number;
 }
+
+/** Of the kubelet, by default. No fault makes a probe wrong for longer than its timeout and one period. */
+const PERIOD_MS = 10_000;
 
 /** Generous: what a noisy machine adds to a time that the probe has promised. */
 const NOISE_MS = 2_000;
@@ -29,11 +35,11 @@ const NOISE_MS = 2_000;
  * Stages a fault on a probe that passes: it must fail in time with the reason, and pass again by itself once the fault is over.
  * What was measured goes into the table of docs/faults.md.
  */
-export async function stageFault(
-  { registry, probe, fault, begin, end, reason, recoversWithinMs = 11_000 }: Fault,
-  timeoutMs = 800,
-): Promise<void> {
+export async function stageFault({ registry, probe, fault, begin, end, reason, recoversWithinMs }: Fault, timeoutMs = 800): Promise<void> {
+  const wrongWithinMs = timeoutMs + PERIOD_MS;
+  expect(recoversWithinMs ?? 0).to.be.at.most(wrongWithinMs);
   await until(async () => (await ask(registry, probe)).status === 'pass');
+  const beganAt = performance.now();
   await begin();
   let failed: ProbeResult;
   let answeredMs: number;
@@ -45,6 +51,8 @@ export async function stageFault(
     });
     answeredMs = failed.durationMs;
     expect(performance.now() - askedAt).to.be.below(timeoutMs + NOISE_MS);
+    // What it takes to stage the fault is part of it.
+    expect(performance.now() - beganAt).to.be.below(wrongWithinMs + NOISE_MS);
     expect(describe(failed)).to.match(reason);
   } finally {
     await end?.();
@@ -52,17 +60,39 @@ export async function stageFault(
   let recoveredMs: number | undefined;
   if (end !== undefined) {
     const endedAt = performance.now();
-    await until(async () => (await ask(registry, probe)).status === 'pass', recoversWithinMs + NOISE_MS);
+    await until(async () => (await ask(registry, probe)).status === 'pass', (recoversWithinMs ?? wrongWithinMs) + NOISE_MS);
     recoveredMs = performance.now() - endedAt;
+    expect(recoveredMs).to.be.below((recoversWithinMs ?? wrongWithinMs) + NOISE_MS);
   }
+  note({ probe, fault, answer: describe(failed), answeredMs, recoveredMs });
+}
+
+/** Stages what is no fault to the probe: it must pass before and after. */
+export async function stageHarmless({
+  registry,
+  probe,
+  fault,
+  begin,
+}: Pick<Fault, 'registry' | 'probe' | 'fault' | 'begin'>): Promise<void> {
+  await until(async () => (await ask(registry, probe)).status === 'pass');
+  await begin();
+  const { status, durationMs } = await ask(registry, probe);
+  expect(status).to.equal('pass');
+  note({ probe, fault, answeredMs: durationMs });
+}
+
+interface Row {
+  readonly probe: string;
+  readonly fault: string;
+  /** Left out where the probe passes. */
+  readonly answer?: string;
+  readonly answeredMs: number;
+  readonly recoveredMs?: number | undefined;
+}
+
+function note({ probe, fault, answer, answeredMs, recoveredMs }: Row): void {
   mkdirSync(folder, { recursive: true });
-  const row = {
-    probe,
-    fault,
-    answer: describe(failed),
-    answeredMs: Math.round(answeredMs),
-    recoveredMs: recoveredMs && Math.round(recoveredMs),
-  };
+  const row = { probe, fault, answer, answeredMs: Math.round(answeredMs), recoveredMs: recoveredMs && Math.round(recoveredMs) };
   writeFileSync(`${folder}${`${probe} ${fault}`.replace(/\W+/g, '-')}.json`, JSON.stringify(row));
 }
 

@@ -35,17 +35,28 @@ export class Service {
 
   /** Its processes stay, and do nothing any more. */
   freeze(): void {
-    for (const pid of this.#pids()) process.kill(pid, 'SIGSTOP');
+    this.#signal('SIGSTOP');
   }
 
   thaw(): void {
-    for (const pid of this.#pids()) process.kill(pid, 'SIGCONT');
+    this.#signal('SIGCONT');
   }
 
   async stop(): Promise<void> {
     this.thaw();
     await this.halt();
     this.cleanUp();
+  }
+
+  #signal(name: NodeJS.Signals): void {
+    for (const pid of this.#pids()) {
+      try {
+        process.kill(pid, name);
+      } catch (error) {
+        // A connection has ended, and its process with it.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
+    }
   }
 
   /** PostgreSQL serves each connection by a process of its own. */

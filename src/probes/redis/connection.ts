@@ -28,14 +28,16 @@ export async function askConnection(
 ): Promise<void> {
   const { name, client, problem } = connection;
   if (problem !== undefined) {
-    const isLoading = connection.isStarting === true && (await untilAborted(askWhetherLoading(connection), signal));
+    const isLoading =
+      connection.isStarting === true && (await untilAborted(askWhetherLoading(connection), signal, `${name}: no answer to INFO`));
     throw isLoading ? new Error(`${name}: ${LOADING}`) : errorBecauseOf(`${name}: ${problem}`, lastErrorOf(client));
   }
   const commands = [['PING'], ...stateCommands(connection.isClusterNode, allowReadOnly)];
-  const asked = commands.map((command) => ask(connection, command));
-  const [, state] = await untilAborted(Promise.all(asked), signal).catch((error: unknown) => {
-    throw error === signal.reason ? error : explain(connection, error);
+  const asked = Promise.all(commands.map((command) => ask(connection, command))).catch((error: unknown) => {
+    throw explain(connection, error);
   });
+  const names = commands.map((command) => command.join(' ')).join(' and ');
+  const [, state] = await untilAborted(asked, signal, `${name}: no answer to ${names}`);
   forgetError(client);
   if (/^cluster_state:fail/m.test(String(state))) throw new Error(`${name}: the cluster is down, cluster_state is fail`);
   if (Array.isArray(state) && String(state[0]) !== 'master') throw new Error(`${name}: ${describeReplica(state)}`);
