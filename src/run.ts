@@ -22,11 +22,11 @@ export interface RunSettings {
 
 /** Starts all checks together, and calls `finish` with their results as soon as all are known, at the latest after `deadlineMs`. */
 export function runTogether<T>(settings: RunSettings, finish: (results: ProbeResult[]) => T): Promise<T> {
-  return new Promise((resolve) => new Run(settings, (results) => resolve(finish(results))).start());
+  return new Promise((resolve) => new Run(settings, finish, resolve).start());
 }
 
 /** One timer guards all checks that a run has begun: it is armed for the next of their timeouts, or for the deadline. */
-class Run extends Batch {
+class Run<T> extends Batch {
   /** Each entry at its place until its result is known. */
   readonly #results: (Monitor | ProbeResult)[];
   #pending: number;
@@ -35,7 +35,8 @@ class Run extends Batch {
 
   constructor(
     private readonly settings: RunSettings,
-    private readonly finish: (results: ProbeResult[]) => void,
+    private readonly finish: (results: ProbeResult[]) => T,
+    private readonly resolve: (answer: T) => void,
   ) {
     super(settings.kind, settings.acceptsLatest ?? true);
     // A copy: a check may register another probe, which is none of this run.
@@ -112,7 +113,7 @@ class Run extends Batch {
     const last = this.#last;
     if (last === undefined) {
       clearTimeout(this.#timer);
-      this.finish(this.#results as ProbeResult[]);
+      this.resolve(this.finish(this.#results as ProbeResult[]));
       return;
     }
     this.#last = undefined;
