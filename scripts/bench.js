@@ -1,20 +1,18 @@
-/** npm run bench [-- <name> …] [-- --json] */
+/** npm run bench [-- <name> …] [-- --json] [-- soak --minutes <number>] */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
-const BENCHMARKS = ['pass-through', 'guard', 'hang', 'readiness'];
+const BENCHMARKS = ['pass-through', 'guard', 'hang', 'readiness', 'shutdown'];
+
+/** Runs for ten minutes, and only where it is asked for. */
+const SOAK = 'soak';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bench = fileURLToPath(new URL('../bench/', import.meta.url));
 
-const flags = process.argv.slice(2).filter((argument) => argument.startsWith('--'));
-const names = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
-const unknown = [...names.filter((name) => !BENCHMARKS.includes(name)), ...flags.filter((flag) => flag !== '--json')];
-if (unknown.length > 0) {
-  console.error(`Unknown: ${unknown.join(', ')}. There are ${BENCHMARKS.join(', ')} and the flag --json.`);
-  process.exit(1);
-}
+const { names, flags } = readArguments();
 
 if (!existsSync(`${root}node_modules`)) prepare('npm', ['install', '--no-save'], root);
 prepare('npx', ['tsc', '--build'], root);
@@ -22,6 +20,23 @@ if (!existsSync(`${bench}node_modules`)) prepare('npm', ['install', '--no-save']
 
 for (const name of names.length > 0 ? names : BENCHMARKS) {
   run(process.execPath, ['--expose-gc', `${bench}${name}.js`, ...flags], root, 'inherit');
+}
+
+function readArguments() {
+  const options = { json: { type: 'boolean', default: false }, minutes: { type: 'string', default: '10' } };
+  try {
+    const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    const minutes = Number(values.minutes);
+    const unknown = positionals.filter((name) => name !== SOAK && !BENCHMARKS.includes(name));
+    if (unknown.length > 0) throw new Error(`Unknown: ${unknown.join(', ')}.`);
+    if (!(minutes > 0)) throw new Error('--minutes is to be a number above 0.');
+    return { names: positionals, flags: [`--minutes=${minutes}`, ...(values.json === true ? ['--json'] : [])] };
+  } catch (error) {
+    console.error(
+      `${error.message} There are ${[...BENCHMARKS, SOAK].join(', ')} and the flags --json and, for ${SOAK}, --minutes <number>.`,
+    );
+    return process.exit(1);
+  }
 }
 
 /** What npm and the compiler say goes to standard error: standard output has the figures alone. */

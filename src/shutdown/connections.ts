@@ -10,11 +10,12 @@ import { Http2Sessions } from './http2-sessions.js';
 const SETTLED_AFTER_MS = 150;
 const ROUND_EVERY_MS = 20;
 
-/** Where new connections come faster than they can be accepted. */
-const LONGEST_ACCEPTANCE_MS = 1_000;
+/** In a turn of the event loop that takes longer, requests arrive unseen: nothing is closed after it. So for a time; an application may always be busy. */
+const QUIET_TURN_MS = 1;
+const QUIET_WITHIN_MS = 1_000;
 
-/** How many are closed before the event loop turns once more: while it is busy with closing, requests arrive unseen. */
-const CLOSED_A_TURN = 16;
+/** As many connections as can wait in the kernel to be accepted, where Linux is left as it is. */
+const LONGEST_QUEUE = 4_096;
 
 /** Published by Node for each request of each HTTP/1 server, those with `Expect` or without a listener too, and without a change to the server. */
 const REQUEST_START = 'http.server.request.start';
@@ -44,7 +45,7 @@ export class Connections {
   unwatch(): void {
     this.#sessions.unwatch();
     for (const server of this.servers) {
-      server.off('connection', this.#watch).off('secureConnection', this.#watch).off('listening', this.#closeLate);
+      server.off('connection', this.#watch).off('secureConnection', this.#watch).off('listening', closeLate);
     }
     unsubscribe(REQUEST_START, this.#onStart);
     unsubscribe(RESPONSE_FINISH, this.#onFinish);
@@ -75,10 +76,10 @@ export class Connections {
 
   /** Takes no new connections any more. */
   async closeListeners(): Promise<void> {
-    await this.#acceptAll();
+    await this.#acceptWaiting();
     for (const server of this.servers) {
       if (server.listening) closeListener(server);
-      else server.once('listening', this.#closeLate);
+      else server.once('listening', closeLate);
     }
   }
 
@@ -89,7 +90,7 @@ export class Connections {
       await pause(ROUND_EVERY_MS);
       if (performance.now() < settledAt) continue;
       this.#sessions.close();
-      await this.#closeSettled();
+      await this.#closeSettled(settledAt + QUIET_WITHIN_MS);
     }
     // Those that were open before they were watched, and have sent nothing since.
     for (const server of this.servers as readonly Partial<HttpServer>[]) server.closeAllConnections?.();
@@ -100,33 +101,24 @@ export class Connections {
     for (const socket of this.#bySocket.keys()) socket.destroy();
   }
 
-  /** What the kernel has accepted would be reset with the listener. Node takes one of them a turn of the event loop, so that a turn without any is the sign that none is left. */
-  async #acceptAll(): Promise<void> {
-    const endsAt = performance.now() + LONGEST_ACCEPTANCE_MS;
-    let accepted: number;
-    do {
-      accepted = this.#accepted;
+  /** What waits in the kernel would be reset with the listener. Node accepts one connection in a turn of the event loop: when a turn brings none, none is left. */
+  async #acceptWaiting(): Promise<void> {
+    for (let accepted = 0; accepted < LONGEST_QUEUE; accepted += 1) {
+      const before = this.#accepted;
       await turn();
-    } while (this.#accepted > accepted && performance.now() < endsAt);
-  }
-
-  async #closeSettled(): Promise<void> {
-    let left = 0;
-    for (const [socket, connection] of this.#bySocket) {
-      if (left === 0) {
-        await turn();
-        left = CLOSED_A_TURN;
-      }
-      if (!connection.hasRestedSince(performance.now() - SETTLED_AFTER_MS)) continue;
-      socket.destroy();
-      left -= 1;
+      if (this.#accepted === before) return;
     }
   }
 
-  /** It began to listen in the middle of the shutdown. The application's own callback, which reads the address, comes first. */
-  readonly #closeLate = (): void => {
-    void this.closeListeners();
-  };
+  /** Each after a quiet turn of the event loop, until `patientUntil`: what has come is seen by then. */
+  async #closeSettled(patientUntil: number): Promise<void> {
+    await turn();
+    for (const [socket, connection] of this.#bySocket) {
+      if (!connection.hasRestedSince(performance.now() - SETTLED_AFTER_MS)) continue;
+      if (performance.now() < patientUntil && !(await isQuiet())) continue;
+      if (connection.hasRestedSince(performance.now() - SETTLED_AFTER_MS)) socket.destroy();
+    }
+  }
 
   readonly #watch = (socket: Socket): Connection => {
     const connection = new Connection(socket, performance.now());
@@ -151,10 +143,23 @@ export class Connections {
   };
 }
 
+async function isQuiet(): Promise<boolean> {
+  const turnedAt = performance.now();
+  await turn();
+  return performance.now() - turnedAt <= QUIET_TURN_MS;
+}
+
 function forgetIn(connections: Map<Socket, Connection>) {
   return function forget(this: Socket): void {
     connections.delete(this);
   };
+}
+
+/** It began to listen in the middle of the shutdown. The application's own callback, which reads the address, comes first. */
+function closeLate(this: Server): void {
+  setImmediate(() => {
+    if (this.listening) closeListener(this);
+  });
 }
 
 /** The listener alone: `close()` of http also cuts the connections that are idle, whose next request may have arrived already. */
