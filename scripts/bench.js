@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-const BENCHMARKS = ['pass-through', 'guard', 'hang', 'readiness', 'shutdown'];
+const BENCHMARKS = ['pass-through', 'guard', 'hang', 'readiness', 'exec', 'shutdown'];
 
 /** Runs for ten minutes, and only where it is asked for. */
 const SOAK = 'soak';

@@ -1,5 +1,6 @@
 import { injectable, type Container } from 'inversify';
 import { listDecoratedClasses } from './decorators.js';
+import { originOf } from './description.js';
 import { ConfigurationError, describeError } from './errors.js';
 import { Lifecycle } from './lifecycle.js';
 import { readProbeMetadata, type ProbeClass, type ProbeMetadata } from './metadata.js';
@@ -7,6 +8,7 @@ import { readOutside } from './outside.js';
 import { importModules } from './modules.js';
 import { nameOfClass, overlayOptions, PROBE_OPTION_NAMES, type Probe, type ProbeOptions } from './probe.js';
 import { ProbeRegistry, REGISTRY_OPTION_NAMES, type RegistryOptions } from './registry.js';
+import { REGISTRY_TOKEN } from './registry-token.js';
 import { checkArray, checkObject, listed, rejectUnknownOptions, show } from './validation.js';
 
 export interface DiscoveryOptions extends RegistryOptions {
@@ -74,14 +76,16 @@ export async function discoverProbes(container: Container, options: DiscoveryOpt
 
   const registry = new ProbeRegistry(registryOptions);
   registry.deactivate = () => container.unbindAllAsync();
-  const bound: (ProbeClass | typeof ProbeRegistry | typeof Lifecycle)[] = [ProbeRegistry, Lifecycle];
+  const bound: (ProbeClass | typeof ProbeRegistry | typeof Lifecycle | symbol)[] = [ProbeRegistry, REGISTRY_TOKEN, Lifecycle];
   container.bind(ProbeRegistry).toConstantValue(registry);
+  container.bind(REGISTRY_TOKEN).toConstantValue(registry);
   container.bind(Lifecycle).toConstantValue(registry.lifecycle);
   try {
     for (const { name, probeClass, metadata } of enabled) {
       if (!container.isBound(probeClass)) bound.push(probeClass);
       const probe = await resolveProbe(container, probeClass, registry);
       register(registry, probe, probeClass, { ...metadata, options: { ...overlayOptions(metadata.options, settings[name] ?? {}), name } });
+      registry.noteOrigin(name, originOf(probeClass.name, ['decorator', metadata.options], ['settings', settings[name] ?? {}]));
     }
   } catch (error) {
     registry.close();

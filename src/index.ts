@@ -18,6 +18,7 @@ export type { ProbeData, ProbeReport, ProbeResult } from './report.js';
 // Answer
 export { probeMiddleware, type ProbeMiddlewareOptions } from './koa/probe-middleware.js';
 export { probeServer, type ProbeServerOptions } from './http/probe-server.js';
+export { probeHeartbeat, type ProbeHeartbeat, type ProbeHeartbeatOptions } from './heartbeat/probe-heartbeat.js';
 export type { AnswerOptions, EndpointOptions } from './http/endpoint.js';
 export type { ProbeFormat } from './http/format.js';
 export type { PathOptions } from './http/paths.js';

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { LIFECYCLE, resolveDefinition, type ProbeDefinition } from './definition.js';
+import { describeProbe, originOf, type ProbeDescription, type ProbeOrigin } from './description.js';
 import { ConfigurationError, describeError, NotReady } from './errors.js';
 import { Lifecycle, type ShutdownProgress } from './lifecycle.js';
 import { resolveLogger, type ProbeLogger } from './logger.js';
@@ -66,6 +67,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   deactivate: (() => Promise<void>) | undefined;
   readonly #deadlineMs: number | undefined;
   readonly #monitors = new Map<string, Monitor>();
+  readonly #origins = new Map<string, ProbeOrigin>();
   /** The lifecycle first. */
   readonly #byKind: Readonly<Record<ProbeKind, Monitor[]>>;
   readonly #longestTimeoutMs: Record<ProbeKind, number> = { liveness: 0, readiness: 0, startup: 0 };
@@ -117,6 +119,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     }
     const monitor = new Monitor(name, kinds, options, probe, this.#listener);
     this.#monitors.set(name, monitor);
+    this.#origins.set(name, originOf(undefined, ['register', definition]));
     for (const kind of kinds) {
       this.#byKind[kind].push(monitor);
       this.#longestTimeoutMs[kind] = Math.max(this.#longestTimeoutMs[kind], options.timeoutMs);
@@ -127,6 +130,18 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   /** @internal The probe of that name checks something outside the process. */
   noteOutside(name: string, what: string): void {
     this.#monitors.get(name)?.onOutside(what);
+  }
+
+  /** @internal The probe of that name was found, and not registered by hand. */
+  noteOrigin(name: string, origin: ProbeOrigin): void {
+    this.#origins.set(name, origin);
+  }
+
+  /** @internal The probes as they are set up, in the order of registration. */
+  describe(): ProbeDescription[] {
+    return Array.from(this.#monitors.values(), ({ name, kinds, options }) => {
+      return describeProbe(name, kinds, options, this.#origins.get(name) ?? originOf(undefined));
+    });
   }
 
   /** Whether a probe of that kind has that name. */
@@ -165,7 +180,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   #runOne(kind: ProbeKind, name: string): Promise<ProbeReport> {
     if (!this.has(kind, name)) throw new ConfigurationError(`No ${kind} probe is named ${show(name)}.`);
     const entries = this.#entriesOf(kind).filter((entry) => entry.name === name);
-    return runTogether({ kind, entries, deadlineMs: this.#deadlineOf(kind) }, (results) => makeReport(kind, results, []));
+    return runTogether({ kind, entries, deadlineMs: this.deadlineOf(kind) }, (results) => makeReport(kind, results, []));
   }
 
   #runAll(kind: ProbeKind, exclude: readonly string[]): Promise<ProbeReport> {
@@ -179,7 +194,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     const entries = startups.length === 0 ? shown : [...shown, ...startups];
     // Last of all, so that a toggle that is turned while the checks run counts for this answer too.
     const last = exclude.includes(LIFECYCLE) ? undefined : this.#lifecycleByKind[kind];
-    return runTogether({ kind, entries, deadlineMs: this.#deadlineOf(kind), last }, (results) => {
+    return runTogether({ kind, entries, deadlineMs: this.deadlineOf(kind), last }, (results) => {
       if (startups.length > 0) results.length -= startups.length;
       const unknownExcludes = exclude.length === 0 ? NONE : [...new Set(exclude)].filter((name) => !this.has(kind, name));
       return makeReport(kind, results, unknownExcludes);
@@ -195,7 +210,8 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     return this.#byKind.startup.filter(({ firstPass, options }) => firstPass === undefined && options.critical);
   }
 
-  #deadlineOf(kind: ProbeKind): number {
+  /** @internal In how many milliseconds the report of a kind is there at the latest. */
+  deadlineOf(kind: ProbeKind): number {
     return this.#deadlineMs ?? this.#longestTimeoutMs[kind] + DEADLINE_MARGIN_MS;
   }
 
@@ -208,7 +224,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   #onToggle(): void {
     for (const kind of PROBE_KINDS) {
       const lifecycle = this.#lifecycleByKind[kind];
-      if (lifecycle !== undefined) void runTogether({ kind, entries: [lifecycle], deadlineMs: this.#deadlineOf(kind) }, () => {});
+      if (lifecycle !== undefined) void runTogether({ kind, entries: [lifecycle], deadlineMs: this.deadlineOf(kind) }, () => {});
     }
   }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { compile, projectPath, readManifest, runNode, runNpm, startServer } from './support/consumer.js';
+import { run } from './support/processes.js';
 
 const compilers = { ts59: '5.9', ts6: '6', ts7: '7' };
 type Compiler = keyof typeof compilers;
@@ -42,7 +43,7 @@ describe('the package', function () {
     });
 
     it('holds nothing else: no tests, no settings, no state of a build', () => {
-      const expected = /^(LICENSE|README\.md|CHANGELOG\.md|package\.json|src\/.+\.ts|dist\/.+(\.js|\.d\.ts)(\.map)?)$/;
+      const expected = /^(LICENSE|README\.md|CHANGELOG\.md|package\.json|src\/.+\.c?ts|dist\/.+(\.c?js|\.d\.c?ts)(\.map)?)$/;
       expect(tarball.files.filter((path) => !expected.test(path))).to.deep.equal([]);
       expect(tarball.files.filter((path) => path.includes('test'))).to.deep.equal([]);
     });
@@ -80,6 +81,10 @@ describe('the package', function () {
     describe('in plain JavaScript', () => {
       it('finds a probe from a module', async () => {
         expect(await runNode(['imports.js'], folder)).to.equal('pass lifecycle,plain\n');
+      });
+
+      it('has the command', async () => {
+        expect(await run(join(folder, 'node_modules/.bin/koa-probes'), ['--version'])).to.equal(`${manifest.version}\n`);
       });
 
       it('finds a probe from a CommonJS script', async () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,8 +7,20 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { ConfigurationError, ProbeRegistry, probeServer, type ProbeServerOptions } from 'koa-probes';
 import { ask, sendRaw, urlOf } from './support/http.js';
-import { run } from './support/processes.js';
+import { run, start, until } from './support/processes.js';
 import { ControlledCheck } from './support/probes.js';
+
+const SOCKET_CHILD = `
+  import { ProbeRegistry, probeServer } from 'koa-probes';
+  process.umask(0);
+  await probeServer(new ProbeRegistry({ logger: false }), { socket: process.argv[1] }).then(() => console.log('listens'), (error) => console.log(error.message));
+`;
+
+const startSocketChild = (socket: string) => {
+  return start(process.execPath, ['--input-type=module', '--eval', SOCKET_CHILD, socket], {
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined, NODE_V8_COVERAGE: undefined },
+  });
+};
 
 describe('probeServer(probes, options)', () => {
   let probes: ProbeRegistry;
@@ -30,17 +42,6 @@ describe('probeServer(probes, options)', () => {
   it('listens on the host that it is given alone', async () => {
     const server = await probeServer(probes, { port: 0, host: '127.0.0.1' });
     expect((server.address() as AddressInfo).address).to.equal('127.0.0.1');
-  });
-
-  it('answers probes on a UNIX socket', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'probe-server-'));
-    try {
-      const socket = join(folder, 'probes.sock');
-      await probeServer(probes, { socket });
-      expect(await ask('http://localhost/livez', { socketPath: socket })).to.include({ status: 200, body: 'ok' });
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
   });
 
   it('answers HEAD without a body, 405 to other methods and 404 to other paths', async () => {
@@ -136,5 +137,138 @@ describe('probeServer(probes, options)', () => {
     const port = portOf(await probeServer(probes, { port: 0 }));
     const problem: unknown = await probeServer(probes, { port }).catch((error: unknown) => error);
     expect(String(problem)).to.match(new RegExp(`cannot listen on port ${String(port)}: .*EADDRINUSE.*Free it, or choose another`));
+  });
+});
+
+describe('probeServer(probes, { socket })', () => {
+  let probes: ProbeRegistry;
+  let folder: string;
+  let socket: string;
+  beforeEach(() => {
+    probes = new ProbeRegistry({ logger: false });
+    folder = mkdtempSync(join(tmpdir(), 'probe-server-'));
+    socket = join(folder, 'probes.sock');
+  });
+  afterEach(() => {
+    probes.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  const modeOf = (path: string) => statSync(path).mode & 0o777;
+  const askSocket = () => ask('http://localhost/livez', { socketPath: socket });
+  /** The file of a process that had no time to remove it. */
+  const leaveStale = async () => {
+    const dead = startSocketChild(socket);
+    await until(() => dead.output() === 'listens\n');
+    await dead.stop('SIGKILL');
+    expect(statSync(socket).isSocket()).to.equal(true);
+  };
+
+  it('answers probes, and removes its file when it is closed', async () => {
+    await probeServer(probes, { socket });
+    expect(await askSocket()).to.include({ status: 200, body: 'ok' });
+    probes.close();
+    expect(readdirSync(folder)).to.deep.equal([]);
+  });
+
+  it('lets nobody but its owner ask, whatever the mask of the process, and leaves the mask as it was', async () => {
+    const mask = process.umask(0o002);
+    try {
+      await probeServer(probes, { socket });
+      expect(modeOf(socket).toString(8)).to.equal('600');
+      expect(process.umask(mask)).to.equal(0o002);
+    } finally {
+      process.umask(mask);
+    }
+  });
+
+  it('lets nobody but its owner ask in a worker thread too', async () => {
+    const program = `
+      import { Worker } from 'node:worker_threads';
+      import { statSync } from 'node:fs';
+      process.umask(0);
+      const code = \`
+        import { parentPort, workerData } from 'node:worker_threads';
+        import { ProbeRegistry, probeServer } from 'koa-probes';
+        await probeServer(new ProbeRegistry({ logger: false }), { socket: workerData });
+        parentPort.postMessage('listens');
+      \`;
+      new Worker(code, { eval: true, workerData: process.argv[1] }).once('message', () => {
+        console.log((statSync(process.argv[1]).mode & 0o777).toString(8));
+        process.exit();
+      });
+    `;
+    expect(await run(process.execPath, ['--input-type=module', '--eval', program, socket])).to.equal('600\n');
+  });
+
+  it('leaves no file where the process exits by itself', async () => {
+    const program = `
+      import { ProbeRegistry, probeServer } from 'koa-probes';
+      await probeServer(new ProbeRegistry({ logger: false }), { socket: process.argv[1] });
+      process.exit();
+    `;
+    await run(process.execPath, ['--input-type=module', '--eval', program, socket]);
+    expect(readdirSync(folder)).to.deep.equal([]);
+  });
+
+  it('leaves no listener on the process when it is closed', async () => {
+    const before = process.listenerCount('exit');
+    const server = await probeServer(probes, { socket });
+    server.close();
+    await once(server, 'close');
+    expect(process.listenerCount('exit')).to.equal(before);
+  });
+
+  it('replaces the file that a dead process has left', async () => {
+    await leaveStale();
+    await probeServer(probes, { socket });
+    expect((await askSocket()).status).to.equal(200);
+    expect(readdirSync(folder)).to.deep.equal(['probes.sock']);
+  });
+
+  it('leaves the socket of a living process alone', async () => {
+    await probeServer(probes, { socket });
+    const problem: unknown = await probeServer(probes, { socket }).catch((error: unknown) => error);
+    expect(problem).to.satisfy(ConfigurationError.is);
+    expect(String(problem)).to.include(`Another process listens on the \`socket\` ${socket}. Give each process a path of its own.`);
+    expect((await askSocket()).status).to.equal(200);
+  });
+
+  it('leaves a file of another kind alone', async () => {
+    writeFileSync(socket, 'precious');
+    const problem: unknown = await probeServer(probes, { socket }).catch((error: unknown) => error);
+    expect(problem).to.satisfy(ConfigurationError.is);
+    expect(String(problem)).to.match(/is a file of another kind, which is not replaced/);
+    expect(readFileSync(socket, 'utf8')).to.equal('precious');
+  });
+
+  it('is had by one of several processes that start at the same moment on the file of a dead one', async () => {
+    await leaveStale();
+    const children = Array.from({ length: 4 }, () => startSocketChild(socket));
+    await until(() => children.every((child) => child.output() !== ''));
+    const said = children.map((child) => child.output()).toSorted();
+    expect(said.filter((line) => line === 'listens\n')).to.have.lengthOf(1);
+    expect(said.filter((line) => line.startsWith('Another process listens'))).to.have.lengthOf(3);
+    expect((await askSocket()).status).to.equal(200);
+    expect(readdirSync(folder)).to.deep.equal(['probes.sock']);
+    await Promise.all(children.map((child) => child.stop('SIGKILL')));
+  });
+
+  it('takes a path as long as the system does, and says how long that is', async () => {
+    const longest = process.platform === 'linux' ? 107 : 103;
+    const pathOf = (bytes: number) => `${folder}/${'x'.repeat(bytes - folder.length - 1)}`;
+    await probeServer(probes, { socket: pathOf(longest) });
+    expect(existsSync(pathOf(longest))).to.equal(true);
+    const problem: unknown = await probeServer(probes, { socket: pathOf(longest + 1) }).catch((error: unknown) => error);
+    expect(problem).to.satisfy(ConfigurationError.is);
+    expect(String(problem)).to.match(
+      /has 108 bytes, and the system takes 107 at most: .*Choose a shorter one|has 104 bytes, and the system takes 103/,
+    );
+  });
+
+  it('says why it cannot listen where the folder is missing', async () => {
+    const problem: unknown = await probeServer(probes, { socket: join(folder, 'missing', 'x.sock') }).catch((error: unknown) => error);
+    expect(problem).to.satisfy(ConfigurationError.is);
+    expect(String(problem)).to.match(/cannot listen on .*missing\/x\.sock: .*EACCES|cannot listen on .*missing\/x\.sock: .*ENOENT/);
   });
 });

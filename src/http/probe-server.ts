@@ -1,9 +1,11 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ConfigurationError, describeError } from '../errors.js';
 import type { ProbeRegistry } from '../registry.js';
 import { rejectUnknownOptions, show } from '../validation.js';
 import { createAnswerer, ENDPOINT_OPTION_NAMES, plainAnswer, type EndpointOptions, type ProbeAnswer } from './endpoint.js';
 import { createUrlMatcher } from './paths.js';
+import { listenOnSocket } from './socket-file.js';
 
 export interface ProbeServerOptions extends EndpointOptions<IncomingMessage> {
   /** TCP port, 0 to 65535; 0 takes a free one. Either this or `socket`. */
@@ -13,7 +15,7 @@ export interface ProbeServerOptions extends EndpointOptions<IncomingMessage> {
    * @default all of IPv6 and IPv4
    */
   host?: string | undefined;
-  /** Path of a UNIX socket. Either this or `port`. */
+  /** Path of a UNIX socket, for the user of this process alone. The file that a dead process has left is replaced. Either this or `port`. */
   socket?: string | undefined;
 }
 
@@ -73,16 +75,13 @@ function checkAddress({ port, host, socket }: ProbeServerOptions): void {
 }
 
 async function listen(server: Server, { port, host, socket }: ProbeServerOptions): Promise<void> {
-  const address = socket === undefined ? { port, host } : { path: socket };
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(address, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
+    if (socket !== undefined) return await listenOnSocket(server, socket);
+    const listening = once(server, 'listening');
+    server.listen({ port, host });
+    await listening;
   } catch (error) {
+    if (ConfigurationError.is(error)) throw error;
     throw new ConfigurationError(
       `probeServer() cannot listen on ${socket ?? `port ${String(port)}`}: ${describeError(error)}. Free it, or choose another.`,
       { cause: error },

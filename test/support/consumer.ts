@@ -12,6 +12,7 @@ export function projectPath(...parts: readonly string[]): string {
 }
 
 export interface Manifest {
+  readonly version: string;
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
   readonly devDependencies: Readonly<Record<string, string>>;
   readonly peerDependencies: Readonly<Record<string, string>>;

@@ -44,8 +44,11 @@ export async function run(command: string, args: readonly string[], options: Spa
 }
 
 /** A program of Node, with a start that is not slowed by certificates that it does not need. */
-export function startNode(file: string, env: Record<string, string> = {}): Child {
-  return start(process.execPath, [file], { env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined, NODE_V8_COVERAGE: undefined, ...env } });
+export function startNode(file: string, env: Record<string, string> = {}, options: SpawnOptions = {}): Child {
+  return start(process.execPath, [file], {
+    ...options,
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined, NODE_V8_COVERAGE: undefined, ...env },
+  });
 }
 
 /** Waits for a condition, and fails with its last error when it does not come. */

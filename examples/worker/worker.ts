@@ -1,0 +1,33 @@
+// A worker without HTTP. It takes jobs from a queue on Redis, and the exec probes of its pod ask it by a socket, or read its heartbeat.
+import { setTimeout as pause } from 'node:timers/promises';
+import { Worker } from 'bullmq';
+import { probeHeartbeat, probeServer } from 'koa-probes';
+import { redis, registry as probes } from './probes.js';
+
+/** Of this process alone, in memory. */
+const directory = process.env['PROBE_DIRECTORY'] ?? '/run/app';
+
+probeHeartbeat(probes, { directory, intervalMs: 1_000 });
+await probeServer(probes, { socket: `${directory}/probes.sock` });
+
+const worker = new Worker<{ ms: number }>(
+  'jobs',
+  async ({ name, data }) => {
+    if (name === 'mail') return pause(data.ms);
+    // A report is made in one go: nothing else is done meanwhile, and the probes see it.
+    const endsAt = performance.now() + data.ms;
+    while (performance.now() < endsAt);
+  },
+  { connection: redis },
+);
+worker.on('completed', ({ name }) => console.log(`${name} is done`));
+worker.on('error', () => {}); // said by the probe
+
+async function shutDown() {
+  probes.lifecycle.drain();
+  await worker.close(); // takes no more jobs, and ends the one in hand
+  await redis.quit();
+  probes.close();
+}
+process.once('SIGTERM', () => void shutDown());
+console.log('waiting for jobs');

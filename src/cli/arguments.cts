@@ -1,0 +1,150 @@
+import type { Command, Target, Verbosity, Way } from './command.cjs';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Flag by flag: `true` where it takes no value. */
+type Flags = Partial<Readonly<Record<string, string | true>>>;
+
+const TARGETS: Readonly<Record<string, Target>> = {
+  '--live': { kind: 'liveness', path: '/livez', file: 'live' },
+  '--ready': { kind: 'readiness', path: '/readyz', file: 'ready' },
+  '--health': { kind: 'liveness', path: '/healthz', file: 'live' },
+  '--startup': { kind: 'startup', path: '/startupz', file: 'startup' },
+};
+
+const SHORT: Readonly<Record<string, string>> = {
+  L: '--live',
+  R: '--ready',
+  H: '--health',
+  S: '--startup',
+  q: '--quiet',
+  v: '--verbose',
+  h: '--help',
+};
+
+const WAYS = ['--socket', '--url', '--heartbeat', '--app'] as const;
+const ALWAYS = ['--help', '--version', '--timeout'];
+const PROBE_FLAGS = [...ALWAYS, ...Object.keys(TARGETS), ...WAYS, '--quiet', '--verbose'];
+const LIST_FLAGS = [...ALWAYS, '--app', '--json'];
+const WITH_VALUE = new Set<string>([...WAYS, '--timeout']);
+
+/** Seconds. That of a probe is below the kubelet's default, 1 s. */
+const DEFAULT_TIMEOUT = { probe: 0.9, list: 30 };
+const LONGEST_TIMEOUT = 3_600;
+
+/** A command line that cannot be carried out. Its message is one line, with the cure. */
+class UsageError extends Error {}
+
+/** By hand: the parser of `node:util` costs a tenth of a start of Node. */
+function readCommand([name, ...rest]: readonly string[], environment: Environment): Command {
+  if (name === undefined) throw new UsageError('no command is given. There are `probe` and `list`: try `koa-probes --help`.');
+  if (name === '--help' || name === '-h') return { name: 'help' };
+  if (name === '--version') return { name: 'version' };
+  if (name !== 'probe' && name !== 'list') throw new UsageError(`unknown command ${show(name)}. There are \`probe\` and \`list\`.`);
+  const flags = readFlags(rest, name === 'probe' ? PROBE_FLAGS : LIST_FLAGS);
+  if (flags['--help']) return { name: 'help' };
+  if (flags['--version']) return { name: 'version' };
+  const timeoutMs = (flags['--timeout'] === undefined ? DEFAULT_TIMEOUT[name] : readSeconds(flags['--timeout'])) * 1_000;
+  if (name === 'probe')
+    return { name, target: chooseTarget(flags), way: chooseWay(flags, environment), timeoutMs, verbosity: readVerbosity(flags) };
+  const module = flags['--app'];
+  if (typeof module !== 'string') throw new UsageError('`list` needs the module with the probes: `--app ./dist/probes.js`.');
+  return { name, module, isJson: flags['--json'] === true, timeoutMs };
+}
+
+/** `--name value`, `--name=value`, `-x`, and several short ones together: `-Rq`. Where one is repeated, the last counts. */
+function readFlags(words: readonly string[], known: readonly string[]): Flags {
+  const flags: Record<string, string | true> = {};
+  for (let index = 0; index < words.length; index += 1) {
+    const word = words[index] ?? '';
+    const valueAt = word.startsWith('--') ? word.indexOf('=') + 1 : 0;
+    const name = valueAt === 0 ? word : word.slice(0, valueAt - 1);
+    const given = valueAt === 0 ? undefined : word.slice(valueAt);
+    for (const flag of expandShort(name)) {
+      if (!known.includes(flag)) throw new UsageError(`unknown argument ${show(word)}. Known are ${known.join(', ')}.`);
+      if (!WITH_VALUE.has(flag)) {
+        if (given !== undefined) throw new UsageError(`${flag} takes no value. Leave out ${show(`=${given}`)}.`);
+        flags[flag] = true;
+        continue;
+      }
+      const value = given ?? words[(index += 1)];
+      if (value === undefined || value === '' || value.startsWith('--'))
+        throw new UsageError(`${flag} needs a value: ${flag} ${EXAMPLES[flag] ?? ''}.`);
+      flags[flag] = value;
+    }
+  }
+  return flags;
+}
+
+const EXAMPLES: Readonly<Record<string, string>> = {
+  '--socket': '/run/app/probes.sock',
+  '--url': 'http://127.0.0.1:3000',
+  '--heartbeat': '/run/app',
+  '--app': './dist/probes.js',
+  '--timeout': '0.9',
+};
+
+function expandShort(word: string): string[] {
+  return word.startsWith('-') && !word.startsWith('--') ? Array.from(word.slice(1), (letter) => SHORT[letter] ?? `-${letter}`) : [word];
+}
+
+function chooseTarget(flags: Flags): Target {
+  const [flag, ...more] = Object.keys(TARGETS).filter((name) => flags[name]);
+  if (flag === undefined) throw new UsageError(`no kind is given. Give one of ${Object.keys(TARGETS).join(', ')}.`);
+  if (more.length > 0) throw new UsageError(`${[flag, ...more].join(' and ')} are two kinds. Ask for each in a probe of its own.`);
+  return TARGETS[flag] as Target;
+}
+
+/** A flag wins over the environment; there, the socket over the URL, and the URL over the port. */
+function chooseWay(flags: Flags, { PROBE_SOCKET, PROBE_URL, PORT }: Environment): Way {
+  const [flag, ...more] = WAYS.filter((name) => flags[name] !== undefined);
+  if (more.length > 0) throw new UsageError(`${[flag, ...more].join(' and ')} are two ways to the probes. Give one.`);
+  const value = flag === undefined ? '' : String(flags[flag]);
+  if (flag === '--socket') return { by: 'socket', path: value };
+  if (flag === '--url') return { by: 'url', url: readUrl(flag, value) };
+  if (flag === '--heartbeat') return { by: 'heartbeat', directory: value };
+  if (flag === '--app') return { by: 'app', module: value };
+  if (PROBE_SOCKET) return { by: 'socket', path: PROBE_SOCKET };
+  if (PROBE_URL) return { by: 'url', url: readUrl('PROBE_URL', PROBE_URL) };
+  if (!PORT)
+    throw new UsageError(
+      'nothing says where the probes are. Give --socket, --url, --heartbeat or --app, or set PROBE_SOCKET, PROBE_URL or PORT.',
+    );
+  if (!/^\d{1,5}$/.test(PORT) || Number(PORT) < 1 || Number(PORT) > 65_535) {
+    throw new UsageError(`PORT is ${show(PORT)}, which is no port from 1 to 65535. Correct it, or give --url or --socket.`);
+  }
+  return { by: 'url', url: new URL(`http://127.0.0.1:${PORT}`) };
+}
+
+function readUrl(source: string, text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
+    throw new UsageError(
+      `${source} is ${show(withoutPassword(text))}, but an http or https URL without a query and a user is needed: http://127.0.0.1:3000.`,
+    );
+  }
+  return url;
+}
+
+function readSeconds(text: string | true): number {
+  const seconds = typeof text === 'string' && /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : 0;
+  if (seconds > 0 && seconds <= LONGEST_TIMEOUT) return seconds;
+  throw new UsageError(
+    `--timeout is ${show(String(text))}, but seconds above 0 and up to ${String(LONGEST_TIMEOUT)} are needed: --timeout 0.9.`,
+  );
+}
+
+function readVerbosity(flags: Flags): Verbosity {
+  return flags['--quiet'] ? 'quiet' : flags['--verbose'] ? 'verbose' : 'normal';
+}
+
+/** In one line, whatever stands in it. */
+function show(text: string): string {
+  return JSON.stringify(text.slice(0, 100));
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^/]*@/, '//');
+}
+
+export = { readCommand, UsageError };

@@ -1,0 +1,46 @@
+/** What a kind of probe is called, in the code, in a URL and in the folder of the heartbeat. */
+export interface Target {
+  readonly kind: 'liveness' | 'readiness' | 'startup';
+  readonly path: string;
+  readonly file: string;
+}
+
+/** How the probes are reached. */
+export type Way =
+  | { readonly by: 'socket'; readonly path: string }
+  | { readonly by: 'url'; readonly url: URL }
+  | { readonly by: 'heartbeat'; readonly directory: string }
+  | { readonly by: 'app'; readonly module: string };
+
+/** `quiet`: nothing on either stream; `verbose`: a line a check. */
+export type Verbosity = 'quiet' | 'normal' | 'verbose';
+
+/** What the command line asks for. */
+export type Command = { readonly name: 'help' | 'version' } | ProbeCommand | ListCommand;
+
+export interface ProbeCommand {
+  readonly name: 'probe';
+  readonly target: Target;
+  readonly way: Way;
+  readonly timeoutMs: number;
+  readonly verbosity: Verbosity;
+}
+
+export interface ListCommand {
+  readonly name: 'list';
+  readonly module: string;
+  readonly isJson: boolean;
+  readonly timeoutMs: number;
+}
+
+/** What came back, by whatever way: that of an HTTP answer. */
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** How the command ends. */
+export interface Outcome {
+  readonly code: 0 | 1 | 2;
+  readonly text: string;
+}

@@ -1,0 +1,23 @@
+import { describeError } from '../errors.js';
+import type { ListCommand, Outcome } from './command.cjs';
+import { contain } from './contain.js';
+import { renderTable } from './list-table.js';
+import { AppError, loadRegistry } from './load-app.js';
+
+/** Shows the probes of an application that is imported for it. It runs none of them. */
+export async function listApp({ module, isJson, timeoutMs }: ListCommand, finish: (outcome: Outcome) => void): Promise<void> {
+  const end = contain(timeoutMs, false, finish);
+  try {
+    const probes = await loadRegistry(module);
+    const described = probes.describe();
+    probes.close();
+    end({ code: 0, text: isJson ? JSON.stringify(described, null, 2) : renderTable(described) });
+  } catch (error) {
+    // For a developer, and no event: the whole reason.
+    const cause = error instanceof Error && error.cause !== undefined ? ` It said: ${describeError(error.cause)}` : '';
+    end({
+      code: error instanceof AppError ? error.code : 1,
+      text: `koa-probes: ${error instanceof AppError ? error.message : describeError(error)}${cause}`,
+    });
+  }
+}

@@ -1,0 +1,30 @@
+import type { ProbeDescription } from '../description.js';
+
+const TITLES = ['NAME', 'KINDS', 'CLASS', 'OPTIONS'];
+
+/** A row a probe. Options that are the defaults are said once, below. */
+export function renderTable(probes: readonly ProbeDescription[]): string {
+  if (probes.length === 0) return 'There are no probes.';
+  const rows = probes.map(({ name, kinds, className, options }) => {
+    const set = Object.entries(options).filter(([, { source }]) => source !== 'default');
+    return [
+      name.value,
+      kinds.join(', '),
+      className ?? '-',
+      set.map(([option, { value, source }]) => `${option}=${String(value)} (${source})`).join(', ') || '-',
+    ];
+  });
+  const widths = TITLES.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = [TITLES, ...rows].map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+  return [...lines, '', `All other options have their defaults: ${defaultsOf(probes)}.`].join('\n');
+}
+
+function defaultsOf(probes: readonly ProbeDescription[]): string {
+  const defaults = probes.flatMap(({ options }) => Object.entries(options).filter(([, { source }]) => source === 'default'));
+  return [...new Set(defaults.map(([option, { value }]) => `${option}=${String(value)}`))].join(', ');
+}

@@ -1,0 +1,91 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { isError } from '../errors.js';
+import type { ProbeRegistry } from '../registry.js';
+import { REGISTRY_TOKEN } from '../registry-token.js';
+
+/** Only what another installed copy of the package has as well. */
+export type AppRegistry = Pick<ProbeRegistry, 'run' | 'close' | 'describe'>;
+
+/** The application cannot be used. `code` is that of the command: 2 where the command line is wrong, 1 where the application is. */
+export class AppError extends Error {
+  constructor(
+    message: string,
+    readonly code: 1 | 2,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** The exports that are looked at, in this order. */
+const EXPORTS = ['probes', 'container', 'default'] as const;
+
+/** Imports a module, by its path or its package's name as seen from the working directory, and finds the registry that it exports. */
+export async function loadRegistry(specifier: string): Promise<AppRegistry> {
+  const url = locate(specifier);
+  const exports = await attempt(`the module ${specifier} cannot be imported`, specifier, () => import(url));
+  const exported = choose(exports);
+  if (exported === undefined) {
+    throw new AppError(
+      `the module ${specifier} exports none of ${EXPORTS.join(', ')}. Export the ProbeRegistry: \`export const probes = …\`.`,
+      2,
+    );
+  }
+  const made = await attempt(`the function that ${specifier} exports has failed`, specifier, () => {
+    return typeof exported === 'function' ? (exported as () => unknown)() : exported;
+  });
+  if (isRegistry(made)) return made;
+  if (!isContainer(made)) {
+    throw new AppError(`the module ${specifier} exports neither a ProbeRegistry nor a Container, nor a function that returns one.`, 2);
+  }
+  if (!made.isBound(REGISTRY_TOKEN)) {
+    throw new AppError(`the container that ${specifier} exports has no ProbeRegistry. Call \`await discoverProbes(container)\` first.`, 2);
+  }
+  return made.get(REGISTRY_TOKEN) as AppRegistry;
+}
+
+/** A file where there is one, else what a package of the working directory exports. */
+function locate(specifier: string): string {
+  if (specifier.startsWith('file:')) return specifier;
+  const path = resolve(specifier);
+  if (existsSync(path)) return pathToFileURL(path).href;
+  try {
+    return pathToFileURL(createRequire(resolve('koa-probes')).resolve(specifier)).href;
+  } catch (cause) {
+    throw new AppError(`there is no module ${specifier} in ${process.cwd()}. Name a compiled file: --app ./dist/probes.js.`, 2, { cause });
+  }
+}
+
+/** The message of what is thrown stays out of this one: it may hold the address of a database. */
+async function attempt(what: string, specifier: string, act: () => unknown): Promise<unknown> {
+  try {
+    return await act();
+  } catch (error) {
+    const name = isError(error) ? ` (${error.name})` : '';
+    throw new AppError(`${what}${name}: reason withheld. \`koa-probes list --app ${specifier}\` shows it.`, 1, { cause: error });
+  }
+}
+
+/** A CommonJS module is its own default export, with the exports in it. */
+function choose(exports: unknown): unknown {
+  const found = EXPORTS.map((name) => (exports as Record<string, unknown>)[name]).find((value) => value !== undefined && value !== null);
+  if (typeof found !== 'object' || found === null || isRegistry(found) || isContainer(found)) return found;
+  return choose(found) ?? found;
+}
+
+function isRegistry(value: unknown): value is AppRegistry {
+  return hasMethods(value, 'run', 'close', 'register');
+}
+
+function isContainer(value: unknown): value is { isBound(id: symbol): boolean; get(id: symbol): unknown } {
+  return hasMethods(value, 'get', 'isBound', 'bind');
+}
+
+function hasMethods(value: unknown, ...names: readonly string[]): boolean {
+  return (
+    typeof value === 'object' && value !== null && names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
+  );
+}

@@ -1,0 +1,29 @@
+import { renderText } from '../render/text.js';
+import { statusCodeOf } from '../report.js';
+import type { Outcome, ProbeCommand } from './command.cjs';
+import { contain } from './contain.js';
+import { AppError, loadRegistry } from './load-app.js';
+import { summarise } from './summary.cjs';
+
+/** Runs the probes of an application that is imported for it. */
+export async function probeApp(module: string, command: ProbeCommand, finish: (outcome: Outcome) => void): Promise<void> {
+  const { target, timeoutMs, verbosity } = command;
+  const end = contain(timeoutMs, verbosity === 'quiet', finish);
+  try {
+    const probes = await loadRegistry(module);
+    const report = await probes.run(target.kind);
+    // Takes the sockets and heartbeats of the application away.
+    probes.close();
+    const body = renderText(report, { title: target.path.slice(1), audience: 'public', isVerbose: verbosity === 'verbose' });
+    end({
+      code: report.status === 'fail' ? 1 : 0,
+      text: summarise({ status: statusCodeOf(report), body }, target.path, verbosity),
+    });
+  } catch (error) {
+    end(
+      error instanceof AppError
+        ? { code: error.code, text: `koa-probes: ${error.message}` }
+        : { code: 1, text: `koa-probes: ${target.path} failed` },
+    );
+  }
+}

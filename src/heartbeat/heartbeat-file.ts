@@ -1,0 +1,39 @@
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A file that is whole whenever it is read. It is written synchronously: nothing can bring back what was removed meanwhile. */
+export class HeartbeatFile {
+  readonly #path: string;
+  readonly #temporary: string;
+
+  constructor(directory: string, name: string) {
+    this.#path = join(directory, name);
+    this.#temporary = join(directory, `.${name}.tmp`);
+  }
+
+  /** Good until so many whole seconds of the uptime, on this boot of the machine; or of no good, with the lines of what has failed. */
+  write(until: number, failures: readonly string[] = []): void {
+    // Its own file, whoever has put one there before.
+    rmSync(this.#temporary, { force: true });
+    writeFileSync(this.#temporary, [until, readBootId(), ...failures, ''].join('\n'), { flag: 'wx', mode: 0o600 });
+    renameSync(this.#temporary, this.#path);
+  }
+
+  remove(): void {
+    for (const path of [this.#path, this.#temporary]) rmSync(path, { force: true });
+  }
+}
+
+/** For its owner alone, where it is not there yet. */
+export function makeDirectory(directory: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+}
+
+/** Uptimes of another boot mean nothing. Empty where the system has no such file. */
+function readBootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,114 @@
+import { once } from 'node:events';
+import { chmodSync, linkSync, lstatSync, renameSync, unlinkSync, type BigIntStats } from 'node:fs';
+import { connect, type Server } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { isMainThread } from 'node:worker_threads';
+import { ConfigurationError } from '../errors.js';
+
+/** Bytes of a path in the address of a UNIX socket, less the zero at its end. Node cuts a longer one without a word. */
+const LONGEST_PATH = process.platform === 'linux' ? 107 : 103;
+
+/** How long a process may take between making the file and listening on it. */
+const LISTENS_WITHIN_MS = 50;
+
+const MOST_ATTEMPTS = 5;
+
+const OWNER_ONLY = 0o600;
+
+/** Listens on a UNIX socket of the owner's alone. The file of a dead process is replaced; that of a living one, and any other file, stays. */
+export async function listenOnSocket(server: Server, path: string): Promise<void> {
+  const length = Buffer.byteLength(path);
+  if (length > LONGEST_PATH) {
+    throw new ConfigurationError(
+      `The path of \`socket\` has ${String(length)} bytes, and the system takes ${String(LONGEST_PATH)} at most: ${path}. Choose a shorter one: /run/app/probes.sock.`,
+    );
+  }
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await bind(server, path);
+      return removeAtExit(server, path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || attempt === MOST_ATTEMPTS) throw error;
+    }
+    await removeStale(path);
+  }
+}
+
+/** The file is made within the call of `listen`: the mask stands for no longer. A worker thread cannot set it. */
+async function bind(server: Server, path: string): Promise<void> {
+  const listening = once(server, 'listening');
+  // In a cluster too: the socket is that of one process.
+  const listen = () => server.listen({ path, exclusive: true });
+  if (isMainThread) {
+    const mask = process.umask(0o777 & ~OWNER_ONLY);
+    try {
+      listen();
+    } finally {
+      process.umask(mask);
+    }
+  } else listen();
+  await listening;
+  if (!isMainThread) chmodSync(path, OWNER_ONLY);
+}
+
+/** Node removes the file when the server is closed, and not where the process ends before. */
+function removeAtExit(server: Server, path: string): void {
+  const own = identify(path);
+  const remove = () => {
+    if (identify(path) === own) unlinkSync(path);
+  };
+  process.once('exit', remove);
+  server.once('close', () => process.off('exit', remove));
+}
+
+async function removeStale(path: string): Promise<void> {
+  const first = await identifyStale(path);
+  if (first === undefined) return;
+  await pause(LISTENS_WITHIN_MS);
+  if ((await identifyStale(path)) !== first) return;
+  // Out of the way first: another process that starts at the same moment may have put its own there since.
+  const aside = `${path}.${String(process.pid)}`;
+  try {
+    renameSync(path, aside);
+  } catch {
+    return;
+  }
+  if (fingerprint(lstatSync(aside, { bigint: true })) !== first) linkSync(aside, path);
+  unlinkSync(aside);
+}
+
+/** What tells the file from one that replaces it; undefined where there is none any more. */
+async function identifyStale(path: string): Promise<string | undefined> {
+  const identity = identify(path);
+  if (identity === undefined || !(await isAlive(path))) return identity;
+  throw new ConfigurationError(`Another process listens on the \`socket\` ${path}. Give each process a path of its own.`);
+}
+
+function identify(path: string): string | undefined {
+  const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  if (stats === undefined) return undefined;
+  if (!stats.isSocket()) {
+    throw new ConfigurationError(
+      `The \`socket\` ${path} is a file of another kind, which is not replaced. Remove it, or choose another path.`,
+    );
+  }
+  return fingerprint(stats);
+}
+
+function fingerprint({ dev, ino, mtimeNs }: BigIntStats): string {
+  return [dev, ino, mtimeNs].join(':');
+}
+
+/** Only a refusal says that nobody listens. A file that is gone is asked for anew. */
+async function isAlive(path: string): Promise<boolean> {
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code !== 'ECONNREFUSED' && code !== 'ENOENT';
+  } finally {
+    socket.destroy();
+  }
+}
