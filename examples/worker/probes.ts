@@ -10,7 +10,12 @@ export const redis = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:63
 redis.on('error', () => {}); // said by the probe
 
 const container = new Container();
-container.bind(REDIS).toConstantValue(redis);
+container
+  .bind(REDIS)
+  .toConstantValue(redis)
+  .onDeactivation(async () => {
+    await redis.quit(); // at the end of the shutdown
+  });
 export const registry = await discoverProbes(container);
 
 /** For the command: a client that was made just now has no connection yet. */

@@ -1,7 +1,7 @@
 // A worker without HTTP. It takes jobs from a queue on Redis, and the exec probes of its pod ask it by a socket, or read its heartbeat.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'bullmq';
-import { probeHeartbeat, probeServer } from 'koa-probes';
+import { gracefulShutdown, probeHeartbeat, probeServer } from 'koa-probes';
 import { redis, registry as probes } from './probes.js';
 
 /** Of this process alone, in memory. */
@@ -23,11 +23,6 @@ const worker = new Worker<{ ms: number }>(
 worker.on('completed', ({ name }) => console.log(`${name} is done`));
 worker.on('error', () => {}); // said by the probe
 
-async function shutDown() {
-  probes.lifecycle.drain();
-  await worker.close(); // takes no more jobs, and ends the one in hand
-  await redis.quit();
-  probes.close();
-}
-process.once('SIGTERM', () => void shutDown());
+const shutdown = gracefulShutdown([], probes);
+shutdown.onClosing('worker', () => worker.close()); // takes no more jobs, and ends the one in hand
 console.log('waiting for jobs');

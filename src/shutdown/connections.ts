@@ -10,10 +10,6 @@ import { Http2Sessions } from './http2-sessions.js';
 const SETTLED_AFTER_MS = 150;
 const ROUND_EVERY_MS = 20;
 
-/** In a turn of the event loop that takes longer, requests arrive unseen: nothing is closed after it. So for a time; an application may always be busy. */
-const QUIET_TURN_MS = 1;
-const QUIET_WITHIN_MS = 1_000;
-
 /** As many connections as can wait in the kernel to be accepted, where Linux is left as it is. */
 const LONGEST_QUEUE = 4_096;
 
@@ -90,7 +86,7 @@ export class Connections {
       await pause(ROUND_EVERY_MS);
       if (performance.now() < settledAt) continue;
       this.#sessions.close();
-      await this.#closeSettled(settledAt + QUIET_WITHIN_MS);
+      await this.#closeSettled();
     }
     // Those that were open before they were watched, and have sent nothing since.
     for (const server of this.servers as readonly Partial<HttpServer>[]) server.closeAllConnections?.();
@@ -110,12 +106,11 @@ export class Connections {
     }
   }
 
-  /** Each after a quiet turn of the event loop, until `patientUntil`: what has come is seen by then. */
-  async #closeSettled(patientUntil: number): Promise<void> {
-    await turn();
+  /** Each after a turn of the event loop of its own: while it closes several, requests would arrive unseen. */
+  async #closeSettled(): Promise<void> {
     for (const [socket, connection] of this.#bySocket) {
       if (!connection.hasRestedSince(performance.now() - SETTLED_AFTER_MS)) continue;
-      if (performance.now() < patientUntil && !(await isQuiet())) continue;
+      await turn();
       if (connection.hasRestedSince(performance.now() - SETTLED_AFTER_MS)) socket.destroy();
     }
   }
@@ -141,12 +136,6 @@ export class Connections {
   readonly #onFinish = (message: unknown): void => {
     this.#bySocket.get((message as Exchange).socket)?.end(performance.now());
   };
-}
-
-async function isQuiet(): Promise<boolean> {
-  const turnedAt = performance.now();
-  await turn();
-  return performance.now() - turnedAt <= QUIET_TURN_MS;
 }
 
 function forgetIn(connections: Map<Socket, Connection>) {
