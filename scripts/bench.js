@@ -1,22 +1,21 @@
 /** npm run bench [-- <name> …] [-- --json] [-- soak --minutes <number>] */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { hasPackages, root } from './setup.js';
 
 const BENCHMARKS = ['pass-through', 'guard', 'hang', 'readiness', 'exec', 'shutdown'];
 
 /** Runs for ten minutes, and only where it is asked for. */
 const SOAK = 'soak';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const bench = fileURLToPath(new URL('../bench/', import.meta.url));
 
 const { names, flags } = readArguments();
 
-if (!existsSync(`${root}node_modules`)) prepare('npm', ['install', '--no-save'], root);
+if (!hasPackages()) prepare('npm', ['install', '--no-save'], root);
 prepare('npx', ['tsc', '--build'], root);
-if (!existsSync(`${bench}node_modules`)) prepare('npm', ['install', '--no-save'], bench);
+if (!hasPackages(bench)) prepare('npm', ['install', '--no-save'], bench);
 
 for (const name of names.length > 0 ? names : BENCHMARKS) {
   run(process.execPath, ['--expose-gc', `${bench}${name}.js`, ...flags], root, 'inherit');

@@ -28,12 +28,15 @@ export function environment() {
   return { ...process.env, PATH: [join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter) };
 }
 
-/** Installs the packages of a folder where they are missing or older than its lock file. */
-export function installPackages(folder = root) {
+/** Whether the packages of a folder are there, and not older than its lock file. */
+export function hasPackages(folder = root) {
   const installed = join(folder, 'node_modules', '.package-lock.json');
-  const isCurrent = existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(folder, 'package-lock.json')).mtimeMs;
+  return existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(folder, 'package-lock.json')).mtimeMs;
+}
+
+export function installPackages(folder = root) {
   // Not `npm ci`: the lock file has the native parts of the tools only for the platforms that its registry had.
-  if (!isCurrent) run('npm', 'install', '--no-save', '--prefix', folder, '--no-audit', '--no-fund');
+  if (!hasPackages(folder)) run('npm', 'install', '--no-save', '--prefix', folder, '--no-audit', '--no-fund');
 }
 
 /** Installs the servers that the tests need, on Debian as root; elsewhere says what is missing. */
