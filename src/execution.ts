@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Batch } from './batch.js';
 import { isError, ProbeTimeoutError } from './errors.js';
 import { OUTSIDE, type OutsideListener } from './outside.js';
@@ -28,7 +29,7 @@ export class Execution {
   #expiry: ProbeTimeoutError | undefined;
   #place = 0;
   /** Who waits too. Most runs have nobody, and an array would cost more than the run. */
-  #others: { readonly batch: Batch; readonly place: number }[] | undefined;
+  #others: Map<Batch, number> | undefined;
 
   constructor(
     readonly name: string,
@@ -56,12 +57,12 @@ export class Execution {
   }
 
   wait(batch: Batch, place: number): void {
-    (this.#others ??= []).push({ batch, place });
+    (this.#others ??= new Map()).set(batch, place);
   }
 
   /** The one that it has begun with is kept: the time of the run counts from there. */
   stopWaiting(batch: Batch): void {
-    this.#others = this.#others?.filter((other) => other.batch !== batch);
+    this.#others?.delete(batch);
   }
 
   /** When the time of the run in flight is over, on the clock of `performance.now()`; never once it is. */
@@ -126,7 +127,7 @@ export class Execution {
     this.#others = undefined;
     const result = this.observer.onResult(this, outcome);
     batch?.onResult(place, result);
-    if (others !== undefined) for (const other of others) other.batch.onResult(other.place, result);
+    if (others !== undefined) for (const [other, itsPlace] of others) other.onResult(itsPlace, result);
   }
 }
 
@@ -140,7 +141,12 @@ class ExecutionContext implements ProbeContext, OutsideListener {
   ) {}
 
   get signal(): AbortSignal {
-    return (this.controller ??= new AbortController()).signal;
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      // A check may hand it to as many requests as it makes: that is no leak.
+      setMaxListeners(0, this.controller.signal);
+    }
+    return this.controller.signal;
   }
 
   [OUTSIDE](what: string): void {

@@ -56,7 +56,7 @@ export class Monitor implements ExecutionObserver {
   /** `batch` is told a result at once, where there is one or no run may begin; else the result of the run in flight, or of a new one. */
   join(batch: Batch, place: number): void {
     const now = batch.beginsAt;
-    if (this.#closedBy !== undefined) return batch.onResult(place, this.#failAtOnce(now, this.#closedBy));
+    if (this.#closedBy !== undefined) return batch.onResult(place, failed(this.name, now, now, this.#closedBy));
     if (batch.acceptsLatest && this.#latest !== undefined && now - this.#latestAt < this.#maxAgeMs)
       return batch.onResult(place, this.#latest);
     if (this.#execution.batch !== undefined) return this.#execution.wait(batch, place);
@@ -121,7 +121,7 @@ export class Monitor implements ExecutionObserver {
 
   #backOff(execution: Execution): void {
     const hangsAgain = this.#abandoned !== undefined;
-    this.#backOffMs = hangsAgain ? Math.min(this.#backOffMs * 2, LONGEST_BACK_OFF_MS) : this.options.timeoutMs;
+    this.#backOffMs = Math.min(hangsAgain ? this.#backOffMs * 2 : this.options.timeoutMs, LONGEST_BACK_OFF_MS);
     this.#abandoned = execution;
     this.#execution = this.#makeExecution();
     this.#retryAt = performance.now() + this.#backOffMs;

@@ -155,9 +155,10 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
    * A check that is in flight already is joined and not run a second time.
    * A startup probe that has passed is not run again. While starting, readiness runs the startup probes that have not.
    */
-  run(kind: ProbeKind, { exclude = NONE, only }: RunOptions = {}): Promise<ProbeReport> {
+  run(kind: ProbeKind, options: RunOptions = {}): Promise<ProbeReport> {
     // Not async: that would cost as much as ten trivial checks.
     try {
+      const { exclude = NONE, only } = options;
       checkOneOf('run()', 'kind', kind, PROBE_KINDS);
       checkArray('`exclude` of run()', exclude);
       return only === undefined ? this.#runAll(kind, exclude) : this.#runOne(kind, only);
@@ -172,8 +173,9 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     this.#isClosed = true;
     const reason = new NotReady('the registry is closed');
     for (const schedule of this.#schedules) schedule.stop();
-    for (const monitor of this.#monitors.values()) monitor.close(reason);
+    // First: a run that ends with its last check still asks the lifecycle.
     this.#lifecycleByKind.readiness?.close(reason);
+    for (const monitor of this.#monitors.values()) monitor.close(reason);
     this.announce('close');
   }
 

@@ -60,8 +60,8 @@ class Run<T> extends Batch {
   }
 
   onResult(place: number, result: ProbeResult): void {
-    // What comes after the answer is none of it.
-    if (this.#pending === 0) return;
+    // What comes after the answer is none of it, and need not be guarded any longer.
+    if (this.#pending === 0) return this.#guardOn();
     this.#results[place] = result;
     this.#pending -= 1;
     if (this.#pending === 0) this.#end();
@@ -106,7 +106,13 @@ class Run<T> extends Batch {
       this.#pending = 0;
       this.#end();
     }
-    this.#armNext(now);
+    this.#guardOn();
+  }
+
+  /** What it has begun and is in flight still. */
+  #guardOn(): void {
+    clearTimeout(this.#timer);
+    this.#armNext(performance.now());
   }
 
   #end(): void {

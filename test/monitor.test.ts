@@ -45,6 +45,25 @@ describe('the options of a probe', () => {
     return statuses.join(' ');
   };
 
+  describe('timeoutMs', () => {
+    it('leaves a probe that hangs alone for a minute at most, however long it is', async () => {
+      const begunAt: number[] = [];
+      register({
+        timeoutMs: 90_000,
+        check: () => {
+          begunAt.push(performance.now());
+          return new Promise(() => {});
+        },
+      });
+      while (begunAt.length < 4) {
+        void registry.run('readiness');
+        await clock.tickAsync(1_000);
+      }
+      const pauses = begunAt.slice(1).map((at, index) => Math.round((at - (begunAt[index] ?? 0)) / 1_000) - 90);
+      expect(pauses).to.satisfy((all: number[]) => all.every((pause) => pause <= 61));
+    });
+  });
+
   describe('cacheMs', () => {
     it('gives a result to later requests without a run until it is that old', async () => {
       register({ cacheMs: 1_000 });

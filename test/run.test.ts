@@ -256,8 +256,61 @@ describe('run(kind)', () => {
     expect((await registry.run('readiness')).status).to.equal('fail');
     expect(signal?.aborted).to.equal(false);
     await until(() => signal?.aborted);
-    const { results } = await registry.run('startup');
-    expect(String(results[0]?.error)).to.include('still running');
+    // A turn later it is abandoned.
+    await until(async () => String((await registry.run('startup')).results[0]?.error).includes('still running'));
+  });
+
+  it('keeps no timer, once what it has begun is over, where its deadline was over before', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    for (const end of [(slow: ControlledCheck) => slow.resolve(), (_: ControlledCheck, registry: ProbeRegistry) => registry.close()]) {
+      const before = timers();
+      const slow = new ControlledCheck();
+      const registry = new ProbeRegistry({ logger: false });
+      registry.register({ name: 'schema', kinds: ['startup'], timeoutMs: 3_600_000, check: slow.check });
+      await registry.run('readiness');
+      end(slow, registry);
+      await until(() => timers() <= before, 5_000);
+      registry.close();
+    }
+  });
+
+  it('answers thousands by the deadline that wait for the same check', async () => {
+    const registry = new ProbeRegistry({ logger: false });
+    registry.register({ name: 'schema', kinds: ['startup'], timeoutMs: 60_000, check: () => new Promise(() => {}) });
+    const leaving = Array.from({ length: 20_000 }, () => registry.run('readiness'));
+    const reports = await Promise.all(leaving);
+    expect(reports.every(({ status }) => status === 'fail')).to.equal(true);
+    registry.close();
+  }).timeout(3_000);
+
+  it('fails readiness that is under way when the registry is closed, where its probes are not critical too', async () => {
+    const registry = registryOf({ critical: false, check: () => new Promise(() => {}) });
+    const underWay = registry.run('readiness');
+    registry.close();
+    expect((await underWay).status).to.equal('fail');
+    expect((await registry.run('readiness', { only: 'odd' })).status).to.equal('fail');
+  });
+
+  it('gives the signal to any number of listeners without a warning', async () => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on('warning', onWarning);
+    const registry = registryOf({
+      check: ({ signal }: ProbeContext) => {
+        for (let count = 0; count < 20; count += 1) signal.addEventListener('abort', () => count);
+      },
+    });
+    await registry.run('readiness');
+    await new Promise(setImmediate);
+    process.off('warning', onWarning);
+    expect(warnings).to.deep.equal([]);
+  });
+
+  it('rejects for options that are none', async () => {
+    const problem = await registryOf({ check: () => {} })
+      .run('readiness', null as never)
+      .catch((error: unknown) => error);
+    expect(problem).to.be.instanceOf(TypeError);
   });
 
   it('has no place for a probe that is registered while it runs, also where its deadline is over first', async () => {

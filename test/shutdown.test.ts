@@ -5,6 +5,7 @@ import { createServer, type RequestListener, type ServerResponse } from 'node:ht
 import * as http2 from 'node:http2';
 import * as https from 'node:https';
 import { connect, type AddressInfo, type Server as NetServer, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect as connectSecurely } from 'node:tls';
 import { expect } from 'chai';
 import Koa from 'koa';
@@ -47,6 +48,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
   let probes: ProbeRegistry;
   let installed: GracefulShutdown[];
   let sockets: Socket[];
+  let servers: NetServer[];
   const codes: number[] = [];
 
   beforeEach(() => {
@@ -54,11 +56,13 @@ describe('gracefulShutdown(servers, probes, options)', () => {
     probes = new ProbeRegistry({ logger });
     installed = [];
     sockets = [];
+    servers = [];
     codes.length = 0;
   });
   afterEach(async () => {
     for (const socket of sockets) socket.destroy();
     for (const shutdown of installed) shutdown.uninstall();
+    for (const server of servers) server.close();
     probes.close();
     process.exitCode = undefined;
   });
@@ -75,6 +79,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
   async function listen<T extends NetServer>(server: T): Promise<T> {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
+    servers.push(server);
     return server;
   }
 
@@ -169,6 +174,34 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(answer.match(/^connection: .*$/gim)).to.deep.equal(['Connection: keep-alive', 'Connection: keep-alive', 'Connection: close']);
     });
 
+    it('keeps each of the headers that are repeated in a list', async () => {
+      const { server, held, letGo } = await startHeld((response) => {
+        response.writeHead(200, ['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2', 'Connection', 'keep-alive']).end('done');
+      });
+      const shutdown = install(server);
+      const socket = await dial(server);
+      socket.write(GET());
+      await until(() => held.length === 1);
+      void shutdown.shutdown();
+      letGo();
+      const answer = await read(socket);
+      expect(answer.match(/^(set-cookie|connection): .*$/gim)).to.have.members(['Set-Cookie: a=1', 'Set-Cookie: b=2', 'Connection: close']);
+    });
+
+    it('does not cut an upload that is answered before it has come', async () => {
+      const server = await listen(createServer((_request, response) => response.writeHead(401).end('no')));
+      const shutdown = install(server, { drainDelayMs: 50 });
+      const socket = await dial(server);
+      const done = shutdown.shutdown();
+      socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n');
+      const answer = read(socket);
+      await once(socket, 'data');
+      for (let part = 0; part < 8; part += 1) await new Promise((resolve) => socket.write(Buffer.alloc(1_000_000), resolve));
+      expect(await answer).to.match(/^HTTP\/1.1 401 /);
+      expect(socket.bytesWritten).to.be.above(8_000_000);
+      expect(await done).to.equal(0);
+    });
+
     it('does not change the answers before', async () => {
       const { server, held, letGo } = await startHeld();
       install(server);
@@ -209,6 +242,55 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       await until(() => logger.lines.some((line) => line.includes('the listeners are closed')));
       letGo();
       expect(await read(socket)).to.match(/Connection: keep-alive[^]*done/);
+      expect(await done).to.equal(0);
+    });
+
+    it('closes one whose request was answered before its body had come', async () => {
+      const server = await listen(createServer((_request, response) => response.writeHead(401).end('no')));
+      server.keepAliveTimeout = 60_000;
+      const shutdown = install(server);
+      const socket = await dial(server);
+      socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n');
+      await once(socket, 'data');
+      const uploaded = once(server, 'uploaded');
+      server.once('request', () => {});
+      socket.write('body', () => setImmediate(() => server.emit('uploaded')));
+      await uploaded;
+      expect(await shutdown.shutdown()).to.equal(0);
+    });
+
+    it('waits for the second half of a request whose first half came before the answer to the one before', async () => {
+      const { server, held, letGo } = await startHeld();
+      const shutdown = install(server);
+      const socket = await dial(server);
+      socket.write(GET('/1'));
+      await until(() => held.length === 1);
+      held[0]?.flushHeaders();
+      const before = held[0]?.socket?.bytesRead ?? 0;
+      socket.write('GET /2 HTTP/1.1\r\n');
+      await until(() => (held[0]?.socket?.bytesRead ?? 0) > before);
+      const done = shutdown.shutdown();
+      await until(() => !server.listening);
+      letGo();
+      await once(socket, 'data');
+      // Longer than a connection at rest is left.
+      await pause(400);
+      socket.write('Host: a\r\n\r\n');
+      const rest = read(socket);
+      await until(() => held.length === 1);
+      letGo();
+      expect(await rest).to.match(/200 OK[^]*Connection: close[^]*done/);
+      expect(await done).to.equal(0);
+    });
+
+    it('finishes a request that was in flight when it was installed', async () => {
+      const { server, held, letGo } = await startHeld();
+      const answer = ask(urlOf(server), { headers: { connection: 'keep-alive' } });
+      await until(() => held.length === 1);
+      const done = install(server).shutdown();
+      await until(() => logger.lines.some((line) => line.includes('the listeners are closed')));
+      letGo();
+      expect(await answer).to.include({ status: 200, body: 'done' });
       expect(await done).to.equal(0);
     });
 
@@ -401,6 +483,19 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await code).to.equal(0);
     });
 
+    it('finishes the streams of a session that was there before it was installed', async () => {
+      const server = await listen(http2.createServer(done as never));
+      const client = http2.connect(`http://127.0.0.1:${String(portOf(server))}`);
+      expect(await request(client)).to.equal('done');
+      const shutdown = install(server);
+      const opened = once(server, 'stream');
+      const answer = request(client);
+      await opened;
+      const code = shutdown.shutdown();
+      expect(await answer).to.equal('done');
+      expect(await code).to.equal(0);
+    });
+
     it('serves HTTP/1 on an http2 server as on any other', async () => {
       const server = await listen(http2.createSecureServer({ ...certificate, allowHTTP1: true }, done as never));
       const shutdown = install(server);
@@ -487,6 +582,49 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(codes).to.deep.equal([1]);
     });
 
+    it('waits for the work that a hook begins', async () => {
+      const ended: string[] = [];
+      const shutdown = install([]);
+      shutdown.onShutdown('outbox', () => {
+        void probes.lifecycle.track(
+          pause(50).then(() => ended.push('flush')),
+          'flush',
+        );
+      });
+      expect(await shutdown.shutdown()).to.equal(0);
+      expect(ended).to.deep.equal(['flush']);
+    });
+
+    it('does not wait for the hooks of another shutdown of the same probes', async () => {
+      const inner = install([]);
+      const outer = install([]);
+      outer.onShutdown('inner', () => inner.shutdown('outer'));
+      expect(await outer.shutdown()).to.equal(0);
+    });
+
+    it('calls at once a hook of the closing that is registered after it', async () => {
+      const called: string[] = [];
+      const shutdown = install([]);
+      shutdown.onClosing('late', () => {
+        shutdown.onClosing('later', () => called.push('later'));
+      });
+      await shutdown.shutdown();
+      expect(called).to.deep.equal(['later']);
+    });
+
+    it('exits though another shutdown was never begun', async () => {
+      install([], { signals: [] });
+      expect(await install([]).shutdown()).to.equal(0);
+      expect(codes).to.deep.equal([0]);
+    });
+
+    it('takes a signal that is named twice once', async () => {
+      install([], { signals: ['SIGUSR2', 'SIGUSR2'] });
+      process.kill(process.pid, 'SIGUSR2');
+      await until(() => codes.length > 0);
+      expect(codes).to.deep.equal([0]);
+    });
+
     it('keeps an exit code that the application has set', async () => {
       const shutdown = install([]);
       process.exitCode = 3;
@@ -511,9 +649,9 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       const second = install(server);
       const answer = ask(urlOf(server));
       await until(() => held.length === 1);
+      const done = second.shutdown();
       await first.shutdown();
       expect([probes.isClosed, codes]).to.deep.equal([false, []]);
-      const done = second.shutdown();
       letGo();
       await Promise.all([answer, done]);
       expect([probes.isClosed, codes]).to.deep.equal([true, [0]]);
@@ -571,6 +709,18 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       const before = footprint(server);
       await install(server).shutdown();
       expect(footprint(server)).to.deep.equal(before);
+    });
+
+    it('is nothing, where one of two servers listened late and the other never', async () => {
+      const [never, late] = [createServer(), createServer()];
+      const before = footprint(never);
+      const shutdown = install([never, late]);
+      shutdown.onClosing('start', async () => {
+        await listen(late);
+        await until(() => !late.listening);
+      });
+      await shutdown.shutdown();
+      expect(footprint(never)).to.deep.equal(before);
     });
 
     it('lets a shutdown under way come to its end after uninstall()', async () => {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { ConfigurationError, describeError, isError } from '../errors.js';
 import type { ProbeContext } from '../probe.js';
 
@@ -14,6 +15,7 @@ export async function checkTargets<T>(
   signal.throwIfAborted();
   // Made by hand: `AbortSignal.any` leaks for periodic probes (nodejs/node#54614).
   const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
   const onAbort = () => controller.abort(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
   const checks = Array.from(targets, (target) => check(target, controller));

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import type { Server as HttpServer, ServerResponse } from 'node:http';
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import type { Server, Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
@@ -18,6 +18,7 @@ const REQUEST_START = 'http.server.request.start';
 const RESPONSE_FINISH = 'http.server.response.finish';
 
 interface Exchange {
+  readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly socket: Socket;
   readonly server: Server;
@@ -29,6 +30,7 @@ export class Connections {
   readonly #sessions: Http2Sessions;
   #accepted = 0;
   #isAnnounced = false;
+  #isCut = false;
 
   constructor(private readonly servers: readonly Server[]) {
     this.#sessions = new Http2Sessions(servers);
@@ -37,7 +39,7 @@ export class Connections {
     subscribe(RESPONSE_FINISH, this.#onFinish);
   }
 
-  /** Leaves no listener behind. */
+  /** Leaves no listener on a server. */
   unwatch(): void {
     this.#sessions.unwatch();
     for (const server of this.servers) {
@@ -75,7 +77,7 @@ export class Connections {
     await this.#acceptWaiting();
     for (const server of this.servers) {
       if (server.listening) closeListener(server);
-      else server.once('listening', closeLate);
+      else server.off('listening', closeLate).once('listening', closeLate);
     }
   }
 
@@ -88,13 +90,24 @@ export class Connections {
       this.#sessions.close();
       await this.#closeSettled();
     }
-    // Those that were open before they were watched, and have sent nothing since.
-    for (const server of this.servers as readonly Partial<HttpServer>[]) server.closeAllConnections?.();
+    for (const server of this.servers) await this.#closeUnwatched(server);
+  }
+
+  /** Those that were open before they were watched: the idle ones are closed, and what is in flight on the others goes on to its end. */
+  async #closeUnwatched(server: Server & { closeIdleConnections?: () => void }): Promise<void> {
+    // One of http2 alone does not know its idle ones.
+    while (server.closeIdleConnections !== undefined && !this.#isCut) {
+      server.closeIdleConnections();
+      if ((await countConnections(server)) === 0) return;
+      await pause(ROUND_EVERY_MS);
+    }
   }
 
   /** Cuts whatever is open. */
   destroy(): void {
+    this.#isCut = true;
     for (const socket of this.#bySocket.keys()) socket.destroy();
+    for (const server of this.servers as readonly Partial<HttpServer>[]) server.closeAllConnections?.();
   }
 
   /** What waits in the kernel would be reset with the listener. Node accepts one connection in a turn of the event loop: when a turn brings none, none is left. */
@@ -126,16 +139,20 @@ export class Connections {
   readonly #onClose = forgetIn(this.#bySocket);
 
   readonly #onStart = (message: unknown): void => {
-    const { server, socket, response } = message as Exchange;
+    const { server, socket, request, response } = message as Exchange;
     if (!this.servers.includes(server)) return;
     const connection = this.#bySocket.get(socket) ?? this.#watch(socket);
-    connection.begin(response);
+    connection.begin(request, response);
     if (this.#isAnnounced) connection.announceCloseWith(response);
   };
 
   readonly #onFinish = (message: unknown): void => {
     this.#bySocket.get((message as Exchange).socket)?.end(performance.now());
   };
+}
+
+function countConnections(server: Server): Promise<number> {
+  return new Promise((resolve) => server.getConnections((error, count) => resolve(error === null ? count : 0)));
 }
 
 function forgetIn(connections: Map<Socket, Connection>) {

@@ -10,7 +10,7 @@ import { ShutdownSequence, type ShutdownHook } from './sequence.js';
 
 export interface GracefulShutdown {
   /**
-   * Registers a hook that is called when the listeners are closed, all of this kind together: it ends what would go on by itself, WebSockets, event streams, the consumer of a queue.
+   * Registers a hook that is called when the listeners are closed, all of this kind together, or at once where they are already: it ends what would go on by itself, WebSockets, event streams, the consumer of a queue.
    * The shutdown waits for it beside the requests in flight.
    */
   onClosing(name: string, hook: ShutdownHook): void;
@@ -62,12 +62,15 @@ class ProcessShutdown implements GracefulShutdown {
     this.#installation = new Installation(probes);
     this.#sequence = new ShutdownSequence(this.#connections, probes, this.#installation, options);
     for (const signal of options.signals) process.on(signal, this.#onSignal);
-    if (options.uncaughtErrors) process.on('uncaughtException', this.#onUncaughtException);
+    if (!options.uncaughtErrors) return;
+    process.on('uncaughtException', this.#onUncaughtException);
+    // Node makes an exception of it only where nobody else listens.
+    process.on('unhandledRejection', this.#onUnhandledRejection);
   }
 
   onClosing(name: string, hook: ShutdownHook): void {
     checkHook('onClosing()', name, hook);
-    this.#sequence.closingHooks.push({ name, hook });
+    this.#sequence.addClosingHook({ name, hook });
   }
 
   onShutdown(name: string, hook: ShutdownHook): void {
@@ -100,7 +103,10 @@ class ProcessShutdown implements GracefulShutdown {
     void this.shutdown(origin);
   };
 
+  readonly #onUnhandledRejection = (error: unknown): void => this.#onUncaughtException(error, 'unhandledRejection');
+
   async #run(reason: string): Promise<number> {
+    this.#installation.isUnderWay = true;
     await this.#sequence.run(reason);
     this.#stopListening();
     // Of another shutdown in this process, or of the application.
@@ -115,6 +121,7 @@ class ProcessShutdown implements GracefulShutdown {
     this.#isListening = false;
     for (const signal of this.options.signals) process.off(signal, this.#onSignal);
     process.off('uncaughtException', this.#onUncaughtException);
+    process.off('unhandledRejection', this.#onUnhandledRejection);
   }
 
   #leave(): boolean {

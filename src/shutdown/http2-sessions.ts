@@ -14,12 +14,11 @@ export class Http2Sessions {
   #isAnnounced = false;
 
   constructor(private readonly servers: readonly Server[]) {
-    for (const server of servers) server.on('session', this.#watch);
+    for (const server of servers) server.on('session', this.#watch).on('stream', this.#onStream);
   }
 
   unwatch(): void {
-    for (const server of this.servers) server.off('session', this.#watch);
-    for (const session of this.#sessions) session.off('stream', this.#onStream);
+    for (const server of this.servers) server.off('session', this.#watch).off('stream', this.#onStream);
     this.#sessions.clear();
   }
 
@@ -35,17 +34,19 @@ export class Http2Sessions {
   }
 
   readonly #watch = (session: ServerHttp2Session): void => {
+    if (this.#sessions.has(session)) return;
     this.#sessions.add(session);
-    session.on('stream', this.#onStream);
     session.once('close', () => this.#sessions.delete(session));
   };
 
   readonly #onStream = (stream: ServerHttp2Stream): void => {
-    const { session } = stream;
+    const session = stream.session as ServerHttp2Session | undefined;
+    // It may have been there before it was watched.
+    if (session !== undefined) this.#watch(session);
     this.streams += 1;
     stream.once('close', () => {
       this.streams -= 1;
-      if (this.#isAnnounced && session !== undefined) announceCloseOf(session as ServerHttp2Session);
+      if (this.#isAnnounced && session !== undefined) announceCloseOf(session);
     });
   };
 }

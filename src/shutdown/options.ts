@@ -35,7 +35,7 @@ export interface ShutdownOptions {
   uncaughtErrors?: boolean | undefined;
   /**
    * How it ends: `true` by `process.exit(code)`, `false` by setting `process.exitCode` alone, a function by calling it with the code.
-   * A second signal always exits.
+   * A second signal exits with `false` too, and calls the function at once.
    * @default true
    */
   exit?: boolean | ((code: number) => void) | undefined;
@@ -60,9 +60,9 @@ export function resolveShutdownOptions(
 ): ResolvedShutdownOptions {
   rejectUnknownOptions(SUBJECT, options, OPTION_NAMES);
   const isInKubernetes = environment['KUBERNETES_SERVICE_HOST'] !== undefined;
-  const signals = options.signals ?? DEFAULTS.signals;
+  checkSignals(options.signals ?? DEFAULTS.signals);
+  const signals = [...new Set(options.signals ?? DEFAULTS.signals)];
   const timeoutMs = options.timeoutMs ?? DEFAULTS.timeoutMs;
-  checkSignals(signals);
   checkMilliseconds(SUBJECT, 'timeoutMs', timeoutMs);
   const usualDelayMs = isInKubernetes && hasServer ? Math.min(KUBERNETES_DEFAULTS.drainDelayMs, timeoutMs / 2) : 0;
   const drainDelayMs = options.drainDelayMs ?? usualDelayMs;

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describeError } from '../errors.js';
 import type { ShutdownProgress } from '../lifecycle.js';
 import type { ProbeRegistry } from '../registry.js';
+import { Work } from '../work.js';
 import type { Connections } from './connections.js';
 import type { Installation } from './installation.js';
 import { describeProgress } from './progress.js';
@@ -22,12 +23,15 @@ interface Times {
 
 /** The steps of one shutdown, in their order, and what is left of them. It knows nothing of signals and exits. */
 export class ShutdownSequence {
-  readonly closingHooks: NamedHook[] = [];
   readonly hooks: NamedHook[] = [];
   /** A hook or a deactivation failed, or the time was over. */
   hasFailed = false;
+  readonly #closingHooks: NamedHook[] = [];
+  /** Hooks that have begun. Apart from the work of the application, for which another shutdown may be waiting too. */
+  readonly #begun = new Work();
   #reason = '';
   #beganAt = 0;
+  #isClosing = false;
   #isOver = false;
 
   constructor(
@@ -36,6 +40,11 @@ export class ShutdownSequence {
     private readonly installation: Installation,
     private readonly times: Times,
   ) {}
+
+  addClosingHook(hook: NamedHook): void {
+    if (this.#isClosing) void this.#call(hook);
+    else this.#closingHooks.push(hook);
+  }
 
   /** Up to the first `await` in the turn of the signal. Resolves at the latest when `timeoutMs` is over. */
   async run(reason: string): Promise<void> {
@@ -51,29 +60,37 @@ export class ShutdownSequence {
   }
 
   async #proceed(): Promise<void> {
-    const { lifecycle } = this.probes;
     await pause(this.times.drainDelayMs);
     await this.connections.closeListeners();
     const closed = this.connections.close();
-    for (const one of this.closingHooks) void this.#call(one);
+    this.#isClosing = true;
+    for (const one of this.#closingHooks) void this.#call(one);
     this.#report('closing');
     await closed;
-    // Not beside each other: a request may leave work behind that goes on after its answer.
-    await lifecycle.work.whenDone();
+    await this.#begun.whenDone();
+    // Not beside the requests: one may leave work behind that goes on after its answer. So may a hook.
+    await this.#whenWorkIsDone();
     if (this.#isOver) return;
     this.#report('hooks');
     for (let next = this.hooks.pop(); next !== undefined; next = this.hooks.pop()) {
       await this.#call(next);
       if (this.#isOver) return;
     }
+    await this.#whenWorkIsDone();
+    if (this.#isOver) return;
     this.#report('deactivating');
     if (this.installation.releaseProbes()) {
       this.probes.close();
       await this.#call({ name: "the container's deactivation", hook: () => this.probes.deactivate?.() });
+      await this.#whenWorkIsDone();
     }
     if (this.#isOver) return;
     this.#isOver = true;
     this.#report('finished');
+  }
+
+  #whenWorkIsDone(): Promise<void> {
+    return this.probes.lifecycle.work.whenDone();
   }
 
   #cutShort(): void {
@@ -85,7 +102,7 @@ export class ShutdownSequence {
   }
 
   async #call({ name, hook }: NamedHook): Promise<void> {
-    const end = this.probes.lifecycle.holdShutdown(name);
+    const end = this.#begun.begin(name);
     try {
       await hook(this.#reason);
     } catch (error) {
@@ -103,7 +120,7 @@ export class ShutdownSequence {
       elapsedMs: performance.now() - this.#beganAt,
       connections: this.connections.open,
       requests: this.connections.requests,
-      work: this.probes.lifecycle.work.names,
+      work: [...this.probes.lifecycle.work.names, ...this.#begun.names],
       hooks: this.hooks.map(({ name }) => name).toReversed(),
     };
     this.probes.logger[phase === 'timed out' ? 'error' : 'info'](describeProgress(progress));
