@@ -48,7 +48,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
   let probes: ProbeRegistry;
   let installed: GracefulShutdown[];
   let sockets: Socket[];
-  let servers: NetServer[];
+  let listening: NetServer[];
   const codes: number[] = [];
 
   beforeEach(() => {
@@ -56,13 +56,13 @@ describe('gracefulShutdown(servers, probes, options)', () => {
     probes = new ProbeRegistry({ logger });
     installed = [];
     sockets = [];
-    servers = [];
+    listening = [];
     codes.length = 0;
   });
   afterEach(async () => {
     for (const socket of sockets) socket.destroy();
     for (const shutdown of installed) shutdown.uninstall();
-    for (const server of servers) server.close();
+    for (const server of listening) server.close();
     probes.close();
     process.exitCode = undefined;
   });
@@ -79,7 +79,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
   async function listen<T extends NetServer>(server: T): Promise<T> {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    servers.push(server);
+    listening.push(server);
     return server;
   }
 
