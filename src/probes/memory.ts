@@ -16,6 +16,7 @@ export interface MemoryLimits {
   /**
    * How much of V8's limit its heap may hold: 0 to 1.
    * V8 lets garbage lie until the heap is large, so that a healthy one comes near 0.8; above 0.95 it collects without end and ends the process soon.
+   * Young objects, some 16 MiB by default, can all grow old at once: with a limit below some 300 MiB choose a lower ratio, or they end the process between two probes.
    * @default 0.95
    */
   maxHeapRatio?: number | undefined;
