@@ -1,7 +1,7 @@
 import { ConfigurationError } from './errors.js';
 import { readProbeMetadata, writeProbeMetadata, type ProbeClass } from './metadata.js';
 import { overlayOptions, type ProbeKind, type ProbeOptions } from './probe.js';
-import { show } from './validation.js';
+import { checkObject, show } from './validation.js';
 
 /** Works as a legacy and as a standard decorator: the second argument is only there in standard mode. */
 export type ProbeDecorator = (probeClass: ProbeClass, context?: ClassDecoratorContext) => void;
@@ -24,14 +24,27 @@ export function StartupProbe(options: ProbeOptions = {}): ProbeDecorator {
   return decorate('startup', options);
 }
 
-const decoratedClasses = new Set<ProbeClass>();
+/** One list a process: what a second installed copy of the package decorates is found too. */
+const CLASSES = Symbol.for('koa-probes.classes');
+
+const shared = globalThis as { [CLASSES]?: Set<ProbeClass> };
+const decoratedClasses = (shared[CLASSES] ??= new Set());
 
 /** All classes that have been decorated so far in this process, in that order. */
 export function listDecoratedClasses(): readonly ProbeClass[] {
   return [...decoratedClasses];
 }
 
+const DECORATORS: Readonly<Record<ProbeKind, string>> = { liveness: 'LivenessProbe', readiness: 'ReadinessProbe', startup: 'StartupProbe' };
+
 function decorate(kind: ProbeKind, options: ProbeOptions): ProbeDecorator {
+  if (typeof options === 'function') {
+    const { name } = options as ProbeClass;
+    throw new ConfigurationError(
+      `The decorator of the ${kind} probe ${name} has no parentheses, and so would decorate nothing. Write \`@${DECORATORS[kind]}()\`.`,
+    );
+  }
+  checkObject(`the options of a ${kind} probe`, options);
   return (probeClass) => {
     if (typeof probeClass !== 'function') {
       throw new ConfigurationError(

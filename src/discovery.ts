@@ -1,12 +1,13 @@
 import { injectable, type Container } from 'inversify';
 import { listDecoratedClasses } from './decorators.js';
+import { resolveDefinition } from './definition.js';
 import { originOf } from './description.js';
 import { ConfigurationError, describeError } from './errors.js';
 import { Lifecycle } from './lifecycle.js';
 import { readProbeMetadata, type ProbeClass, type ProbeMetadata } from './metadata.js';
 import { readOutside } from './outside.js';
 import { importModules } from './modules.js';
-import { nameOfClass, overlayOptions, PROBE_OPTION_NAMES, type Probe, type ProbeOptions } from './probe.js';
+import { nameOfClass, overlayOptions, PROBE_OPTION_NAMES, type Probe, type ProbeContext, type ProbeOptions } from './probe.js';
 import { ProbeRegistry, REGISTRY_OPTION_NAMES, type RegistryOptions } from './registry.js';
 import { REGISTRY_TOKEN } from './registry-token.js';
 import { checkArray, checkObject, listed, rejectUnknownOptions, show } from './validation.js';
@@ -81,15 +82,20 @@ export async function discoverProbes(container: Container, options: DiscoveryOpt
   container.bind(REGISTRY_TOKEN).toConstantValue(registry);
   container.bind(Lifecycle).toConstantValue(registry.lifecycle);
   try {
-    for (const { name, probeClass, metadata } of enabled) {
-      if (!container.isBound(probeClass)) bound.push(probeClass);
-      const probe = await resolveProbe(container, probeClass, registry);
-      register(registry, probe, probeClass, { ...metadata, options: { ...overlayOptions(metadata.options, settings[name] ?? {}), name } });
-      registry.noteOrigin(name, originOf(probeClass.name, ['decorator', metadata.options], ['settings', settings[name] ?? {}]));
+    // All of them first: a probe may inject one that comes after it.
+    for (const { probeClass } of enabled) {
+      if (container.isBound(probeClass)) continue;
+      bound.push(probeClass);
+      await explain(probeClass, () => bindToItself(container, probeClass));
+    }
+    for (const candidate of enabled) {
+      const probe = await resolveProbe(container, candidate.probeClass, registry);
+      register(registry, probe, candidate, settings[candidate.name] ?? {});
     }
   } catch (error) {
     registry.close();
-    for (const identifier of bound.toReversed()) await container.unbindAsync(identifier);
+    // Why it fails is the first error, and not what a deactivation says to that.
+    for (const identifier of bound.toReversed()) await container.unbindAsync(identifier).catch(() => {});
     throw error;
   }
   return registry;
@@ -129,21 +135,28 @@ function rejectUnknownNames(option: string, names: readonly string[], candidates
 }
 
 async function resolveProbe(container: Container, probeClass: ProbeClass, registry: ProbeRegistry): Promise<Probe> {
+  const className = nameOf(probeClass);
   const warning = setTimeout(() => {
     registry.logger.warn(
-      `still waiting for the container to resolve ${probeClass.name}: one of its bindings has not settled after ${String(SLOW_RESOLUTION_MS)} ms`,
+      `still waiting for the container to resolve ${className}: one of its bindings has not settled after ${String(SLOW_RESOLUTION_MS)} ms`,
     );
   }, SLOW_RESOLUTION_MS).unref();
   try {
-    if (!container.isBound(probeClass)) bindToItself(container, probeClass);
-    return await container.getAsync<Probe>(probeClass);
-  } catch (error) {
-    throw new ConfigurationError(
-      `The container cannot make ${probeClass.name}. Bind what it injects, mend its constructor, or leave it out with \`disabled\`. It said: ${describeError(error)}`,
-      { cause: error },
-    );
+    return await explain(probeClass, () => container.getAsync<Probe>(probeClass));
   } finally {
     clearTimeout(warning);
+  }
+}
+
+/** What Inversify says to `work`, with the class and the cure. */
+async function explain<T>(probeClass: ProbeClass, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new ConfigurationError(
+      `The container cannot make ${nameOf(probeClass)}. Bind what it injects, mend its constructor, or leave it out with \`disabled\`. It said: ${describeError(error)}`,
+      { cause: error },
+    );
   }
 }
 
@@ -156,18 +169,18 @@ function bindToItself(container: Container, probeClass: ProbeClass): void {
   container.bind(probeClass).toSelf().inSingletonScope();
 }
 
-function register(
-  registry: ProbeRegistry,
-  probe: Probe,
-  probeClass: ProbeClass,
-  { kinds, options }: ProbeMetadata & { options: { name: string } },
-): void {
+function register(registry: ProbeRegistry, probe: Probe, { name, probeClass, metadata }: Candidate, setting: ProbeOptions): void {
+  const origin = originOf(probeClass.name, ['decorator', metadata.options], ['settings', setting]);
   try {
     if (typeof probe?.check !== 'function') throw new ConfigurationError('what the container has bound to it has no method `check`.');
-    registry.register({ ...options, kinds, check: (context) => probe.check(context) });
-    const outside = readOutside(probeClass);
-    if (outside !== undefined) registry.noteOutside(options.name, outside);
+    const options = overlayOptions(metadata.options, setting);
+    const definition = { ...options, name, kinds: metadata.kinds, check: (context: ProbeContext) => probe.check(context) };
+    registry.add(resolveDefinition(definition), origin, readOutside(probeClass));
   } catch (error) {
-    throw new ConfigurationError(`${probeClass.name}: ${describeError(error)}`, { cause: error });
+    throw new ConfigurationError(`${nameOf(probeClass)}: ${describeError(error)}`, { cause: error });
   }
+}
+
+function nameOf(probeClass: ProbeClass): string {
+  return probeClass.name || 'An anonymous class';
 }

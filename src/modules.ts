@@ -7,6 +7,9 @@ export async function importModules(patterns: readonly string[]): Promise<void> 
   if (patterns.length === 0) return;
   const { glob } = await import('tinyglobby');
   for (const pattern of patterns) {
+    if (typeof pattern !== 'string' || pattern === '') {
+      throw new ConfigurationError(`Expected \`modules\` of discoverProbes() to hold glob patterns, got ${show(pattern)}.`);
+    }
     const files = await glob(pattern, { absolute: true, ignore: ['**/*.d.{ts,mts,cts}'], expandDirectories: false });
     if (files.length === 0) {
       throw new ConfigurationError(

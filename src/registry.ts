@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { LIFECYCLE, resolveDefinition, type ProbeDefinition } from './definition.js';
+import { LIFECYCLE, resolveDefinition, type ProbeDefinition, type ResolvedDefinition } from './definition.js';
 import { describeProbe, originOf, type ProbeDescription, type ProbeOrigin } from './description.js';
 import { ConfigurationError, describeError, NotReady } from './errors.js';
 import { Lifecycle, type ShutdownProgress } from './lifecycle.js';
@@ -49,6 +49,9 @@ export interface ProbeEvents {
 
 export const REGISTRY_OPTION_NAMES = ['deadlineMs', 'logger'] as const;
 
+/** What messages call it, whoever makes it: `discoverProbes` hands its options on. */
+const SUBJECT = 'the registry';
+
 const NONE: readonly string[] = [];
 
 /** How far the default deadline lies above the longest timeout of a kind. */
@@ -81,8 +84,10 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
 
   constructor(options: RegistryOptions = {}) {
     super();
-    rejectUnknownOptions('ProbeRegistry', options, REGISTRY_OPTION_NAMES);
-    if (options.deadlineMs !== undefined) checkMilliseconds('ProbeRegistry', 'deadlineMs', options.deadlineMs);
+    // Each server and each metric listens: many are no leak.
+    this.setMaxListeners(0);
+    rejectUnknownOptions(SUBJECT, options, REGISTRY_OPTION_NAMES);
+    if (options.deadlineMs !== undefined) checkMilliseconds(SUBJECT, 'deadlineMs', options.deadlineMs);
     this.#deadlineMs = options.deadlineMs;
     this.logger = resolveLogger(options.logger);
     this.lifecycle = new Lifecycle({
@@ -106,7 +111,11 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
    * @throws ConfigurationError where the name is taken or not fit for a URL, a kind is unknown, or an option is out of its range.
    */
   register(definition: ProbeDefinition): void {
-    const { name, kinds, probe, options } = resolveDefinition(definition);
+    this.add(resolveDefinition(definition), originOf(undefined, ['register', definition]));
+  }
+
+  /** @internal Beside the probe: where its options come from, and what it checks outside the process, where that is known. */
+  add({ name, kinds, probe, options }: ResolvedDefinition, origin: ProbeOrigin, outside?: string): void {
     const subject = `probe ${show(name)}`;
     if (this.#isClosed) throw new ConfigurationError(`The ${subject} cannot be registered: the registry is closed.`);
     if (this.#monitors.has(name)) {
@@ -119,22 +128,13 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     }
     const monitor = new Monitor(name, kinds, options, probe, this.#listener);
     this.#monitors.set(name, monitor);
-    this.#origins.set(name, originOf(undefined, ['register', definition]));
+    this.#origins.set(name, origin);
     for (const kind of kinds) {
       this.#byKind[kind].push(monitor);
       this.#longestTimeoutMs[kind] = Math.max(this.#longestTimeoutMs[kind], options.timeoutMs);
     }
+    if (outside !== undefined) monitor.onOutside(outside);
     if (options.intervalMs > 0) this.#schedules.push(startSchedule(monitor));
-  }
-
-  /** @internal The probe of that name checks something outside the process. */
-  noteOutside(name: string, what: string): void {
-    this.#monitors.get(name)?.onOutside(what);
-  }
-
-  /** @internal The probe of that name was found, and not registered by hand. */
-  noteOrigin(name: string, origin: ProbeOrigin): void {
-    this.#origins.set(name, origin);
   }
 
   /** @internal The probes as they are set up, in the order of registration. */

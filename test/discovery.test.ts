@@ -53,6 +53,17 @@ describe('discoverProbes(container, options)', () => {
     expect(output).to.equal('lifecycle,found\n');
   });
 
+  it('finds what a second installed copy of the package decorates', async () => {
+    const output = await runProgram(`
+      const { ReadinessProbe: OtherReadinessProbe } = await import(new URL('./decorators.js?copy', import.meta.resolve('koa-probes')));
+      class OtherProbe { check() {} }
+      OtherReadinessProbe()(OtherProbe);
+      const probes = await discoverProbes(new Container());
+      console.log(OtherReadinessProbe === ReadinessProbe, probes.has('readiness', 'other'));
+    `);
+    expect(output).to.equal('false true\n');
+  });
+
   it('does not find an undecorated subclass of a decorated class', async () => {
     @ReadinessProbe()
     class ParentProbe {
@@ -109,6 +120,23 @@ describe('discoverProbes(container, options)', () => {
     container.bind('url').toDynamicValue(async () => 'https://search');
     const probes = await discover(container, [InjectedProbe]);
     expect((await probes.run('readiness')).results.at(-1)?.data).to.deep.equal({ url: 'https://search' });
+  });
+
+  it('lets a probe inject another, whichever of them stands first', async () => {
+    @ReadinessProbe()
+    class OuterProbe {
+      constructor(@inject(PassingProbe) readonly inner: PassingProbe) {}
+      check() {
+        return this.inner.check();
+      }
+    }
+    for (const classes of [
+      [OuterProbe, PassingProbe],
+      [PassingProbe, OuterProbe],
+    ]) {
+      const probes = await discover(new Container(), classes);
+      expect((await probes.run('readiness')).results.map(({ status }) => status)).to.deep.equal(['pass', 'pass', 'pass']);
+    }
   });
 
   it('takes a class that carries @injectable() too, above or below', async () => {
@@ -196,6 +224,13 @@ describe('discoverProbes(container, options)', () => {
       const { message } = await problemOf(discoverProbes(container, { modules: ['no/such/*.js'] }));
       expect(message).to.match(/pattern "no\/such\/\*\.js" in `modules` matches no file/);
     });
+
+    for (const pattern of [3, undefined, '', {}]) {
+      it(`refuses ${JSON.stringify(pattern) ?? 'nothing'} for a pattern, and imports nothing`, async () => {
+        const { message } = await problemOf(discoverProbes(container, { modules: [pattern as never] }));
+        expect(message).to.match(/Expected `modules` of discoverProbes\(\) to hold glob patterns, got/);
+      });
+    }
 
     it('fails for a module that cannot be imported, and names it', async () => {
       await writeFile(join(folder, 'broken.js'), 'throw new Error("no configuration");');
@@ -300,6 +335,23 @@ describe('discoverProbes(container, options)', () => {
       expect((await problemOf(discover(container, [ForgetfulProbe]))).message).to.match(/cannot make ForgetfulProbe\. .*@inject/);
     });
 
+    it('names the circle of probes that inject each other', async () => {
+      const token = Symbol('last');
+      @ReadinessProbe()
+      class FirstProbe {
+        constructor(@inject(token) readonly last: unknown) {}
+        check() {}
+      }
+      @ReadinessProbe()
+      class LastProbe {
+        constructor(@inject(FirstProbe) readonly first: FirstProbe) {}
+        check() {}
+      }
+      container.bind(token).toService(LastProbe);
+      const { message } = await problemOf(discover(container, [FirstProbe, LastProbe]));
+      expect(message).to.match(/cannot make FirstProbe\. .*Circular dependency found: FirstProbe -> .*LastProbe -> FirstProbe/);
+    });
+
     it('names both classes of a name that is used twice', async () => {
       @LivenessProbe({ name: 'passing' })
       class OtherProbe {
@@ -319,7 +371,7 @@ describe('discoverProbes(container, options)', () => {
           ),
         ]),
       );
-      expect(message).to.match(/Expected `name`/);
+      expect(message).to.match(/^An anonymous class: Expected `name`/);
     });
 
     it('names the class whose binding has no check', async () => {
@@ -335,7 +387,7 @@ describe('discoverProbes(container, options)', () => {
       expect((await problemOf(discover(container, [], { class: [] } as object))).message).to.match(
         /Unknown option `class` of discoverProbes\(\)/,
       );
-      expect((await problemOf(discover(container, [], { deadlineMs: -1 }))).message).to.match(/`deadlineMs`/);
+      expect((await problemOf(discover(container, [], { deadlineMs: -1 }))).message).to.match(/`deadlineMs` of the registry/);
       expect((await problemOf(discover(container, [], { disabled: 'search' as never }))).message).to.match(
         /`disabled` of discoverProbes\(\) to be an array, got "search"/,
       );
@@ -379,6 +431,31 @@ describe('discoverProbes(container, options)', () => {
       expect((await (await discover(container, [FirstProbe, SecondProbe])).run('readiness')).status).to.equal('pass');
     });
 
+    it('says why it fails, and nothing else, where what it had bound cannot be unbound', async () => {
+      @ReadinessProbe()
+      class StubbornProbe {
+        check() {}
+        @preDestroy()
+        destroy() {
+          throw new Error('stop failed');
+        }
+      }
+      @ReadinessProbe()
+      class RejectedProbe {
+        constructor(@inject('database') readonly database: unknown) {}
+        check() {}
+      }
+      container
+        .bind('database')
+        .toDynamicValue(() => Promise.reject(new Error('connect ECONNREFUSED 10.0.0.7:5432')))
+        .inSingletonScope();
+      for (let call = 1; call <= 2; call += 1) {
+        const { message } = await problemOf(discover(container, [StubbornProbe, RejectedProbe]));
+        expect(message).to.match(/cannot make RejectedProbe\. .*connect ECONNREFUSED/);
+        expect([ProbeRegistry, Lifecycle].some((identifier) => container.isBound(identifier))).to.equal(false);
+      }
+    });
+
     it('says which class it waits for where a binding never settles', async function () {
       @ReadinessProbe()
       class StuckProbe {
@@ -410,6 +487,15 @@ describe('@ReadinessProbe(options)', () => {
       }
       return TornProbe;
     }).to.throw(ConfigurationError, /decorators of TornProbe give `timeoutMs` twice, as `100`.* and as `200`/);
+  });
+
+  it('refuses to stand without its parentheses, as a build that checks no types lets it', () => {
+    const decorator = LivenessProbe as unknown as (probeClass: unknown) => unknown;
+    expect(() => decorator(PassingProbe)).to.throw(
+      ConfigurationError,
+      /liveness probe PassingProbe has no parentheses.*`@LivenessProbe\(\)`/,
+    );
+    expect(() => decorator(null)).to.throw(ConfigurationError, /the options of a liveness probe to be an object, got `null`/);
   });
 
   it('refuses to stand on anything but a class', () => {
