@@ -197,6 +197,7 @@ describe('probeMiddleware(probes, options)', () => {
       ['a function that returns true', (ctx) => ctx.get('x-token') === 'operator', 'down at db.internal'],
       ['a function that returns false', () => false, 'reason withheld'],
       ['a function that returns a promise', (async () => true) as never, 'reason withheld'],
+      ['a function whose promise is rejected', (() => Promise.reject(new Error('no session'))) as never, 'reason withheld'],
       [
         'a function that throws',
         () => {
@@ -216,6 +217,14 @@ describe('probeMiddleware(probes, options)', () => {
         );
       });
     }
+  });
+
+  it('answers a request for the whole URL, as a proxy may send it', async () => {
+    probes.lifecycle.setReady(false, 'maintenance');
+    const answer = await sendRaw(await start(), `GET HTTP://10.0.0.7:3000/readyz/?verbose HTTP/1.1\r\n${KUBELET_HEADERS}`);
+    expect(answer)
+      .to.match(/^HTTP\/1\.1 503 /)
+      .and.to.include('[-]lifecycle failed: maintenance');
   });
 
   describe('`paths`', () => {
@@ -240,6 +249,8 @@ describe('probeMiddleware(probes, options)', () => {
       ['with a query', { readiness: '/readyz?verbose' }, /path "\/readyz\?verbose" in `paths\.readiness` to have no query/],
       ['with a slash at its end', { startup: ['/startupz/'] }, /path "\/startupz\/" in `paths\.startup` to have no "\/" at its end/],
       ['that is a slash', { readiness: '/' }, /path "\/" in `paths\.readiness`/],
+      ['that clients encode', { readiness: '/ré{ady}' }, /path .* to be as clients send it: "\/r%C3%A9%7Bady%7D"/],
+      ['that clients shorten', { readiness: '/a/../ready' }, /to be as clients send it: "\/ready"/],
       ['that is no string', { readiness: [5] }, /path `5`.* in `paths\.readiness` to begin/],
       [
         'in two kinds',
@@ -270,7 +281,18 @@ describe('probeMiddleware(probes, options)', () => {
   });
 
   describe('for a request that is not a probe', () => {
-    for (const path of ['/', '/readyzz', '/readyz.json', '/api/readyz', '/Readyz', '//readyz', '/live', '/livezebra?x=/livez', '*']) {
+    for (const path of [
+      '/',
+      '/readyzz',
+      '/readyz.json',
+      '/api/readyz',
+      '/Readyz',
+      '//readyz',
+      '/live',
+      '/livezebra?x=/livez',
+      '*',
+      'http://10.0.0.7/api',
+    ]) {
       it(`hands ${path} on untouched`, async () => {
         expect((await sendRaw(await start(), `GET ${path} HTTP/1.1\r\n${KUBELET_HEADERS}`)).split('\r\n\r\n')[1]).to.equal(
           `the application: ${path}`,

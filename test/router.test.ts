@@ -45,6 +45,14 @@ describe('koa-probes/router', () => {
       expect((await ask(`${url}/ready`)).body).to.equal('the application');
     });
 
+    it('answers on the very path, whatever its letters mean to a router', async () => {
+      for (const path of ['/a:b', '/a(b)', '/a*', '/a+[b]!']) {
+        const url = await start(probeRouter(probes, { paths: { readiness: path } }));
+        expect((await ask(`${url}${path}/database`)).body).to.equal('ok');
+        expect((await ask(`${url}/ab`)).body).to.equal('the application');
+      }
+    });
+
     it('refuses options that are out of their range', () => {
       expect(() => probeRouter(probes, { paths: { readiness: 'ready' } })).to.throw(ConfigurationError, /"ready" in `paths\.readiness`/);
       expect(() => probeRouter(probes, { path: '/' } as object)).to.throw(ConfigurationError, /Unknown option `path` of probeRouter/);

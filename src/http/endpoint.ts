@@ -72,12 +72,16 @@ function checkRegistry(caller: string, probes: unknown): void {
 
 function chooseAudience<Request>(details: AnswerOptions<Request>['details'], request: Request, logger: ProbeLogger): ReasonAudience {
   if (typeof details !== 'function') return details === 'all' ? 'operator' : 'public';
+  const complain = (error: unknown) => logger.error(`\`details\` failed, the reasons are withheld: ${describeError(error)}`);
   try {
-    return details(request) === true ? 'operator' : 'public';
+    const answer: unknown = details(request);
+    if (answer === true) return 'operator';
+    // A promise is not waited for, but its rejection would end the process.
+    Promise.resolve(answer).catch(complain);
   } catch (error) {
-    logger.error(`\`details\` threw, the reasons are withheld: ${describeError(error)}`);
-    return 'public';
+    complain(error);
   }
+  return 'public';
 }
 
 /** Plain text whatever `Accept` says: what does not exist has no report. */

@@ -62,7 +62,8 @@ export function createUrlMatcher(paths?: PathOptions): UrlMatcher {
   };
   const [firstLetters, lastLetters] = [lettersAt(1), lettersAt(shortest - 1)];
 
-  return function matchUrl(url) {
+  return function matchUrl(requested) {
+    const url = requested.charCodeAt(0) === SLASH ? requested : toOriginForm(requested);
     if (url.length < shortest || lastLetters[url.charCodeAt(shortest - 1)] !== 1 || firstLetters[url.charCodeAt(1)] !== 1) return undefined;
     for (const route of routes) {
       const target = url.startsWith(route.path) ? readTarget(route, url) : undefined;
@@ -70,6 +71,13 @@ export function createUrlMatcher(paths?: PathOptions): UrlMatcher {
     }
     return undefined;
   };
+}
+
+const SLASH = '/'.charCodeAt(0);
+
+/** A proxy may ask for the whole URL (RFC 9112, section 3.2.2), and a router finds the path in it. */
+function toOriginForm(url: string): string {
+  return url.replace(/^https?:\/\/[^/?#]*/i, '');
 }
 
 function readTarget({ kind, path }: Route, url: string): ProbeTarget | undefined {
@@ -88,10 +96,10 @@ function readTarget({ kind, path }: Route, url: string): ProbeTarget | undefined
 function checkPath(kind: ProbeKind, path: unknown): void {
   const subject = `the path ${show(path)} in \`paths.${kind}\``;
   if (typeof path !== 'string' || !path.startsWith('/')) throw new ConfigurationError(`Expected ${subject} to begin with "/".`);
-  if (!/^[\x21-\x7e]*$/.test(path))
-    throw new ConfigurationError(`Expected ${subject} to be encoded as in a request: ${show(encodeURI(path))}.`);
   if (/[?#]/.test(path))
     throw new ConfigurationError(`Expected ${subject} to have no query and no fragment. A query in a request is tolerated as it is.`);
+  const requested = new URL(`http://localhost${path}`).pathname;
+  if (requested !== path) throw new ConfigurationError(`Expected ${subject} to be as clients send it: ${show(requested)}.`);
   if (path.endsWith('/'))
     throw new ConfigurationError(
       `Expected ${subject} to have no "/" at its end and a name before it. A slash at the end of a request is tolerated as it is.`,

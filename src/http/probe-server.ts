@@ -83,7 +83,7 @@ async function listen(server: Server, { port, host, socket }: ProbeServerOptions
   } catch (error) {
     if (ConfigurationError.is(error)) throw error;
     throw new ConfigurationError(
-      `probeServer() cannot listen on ${socket ?? `port ${String(port)}`}: ${describeError(error)}. Free it, or choose another.`,
+      `probeServer() cannot listen on ${socket ?? `port ${String(port)}${host === undefined ? '' : ` of ${host}`}`}: ${describeError(error)}. Free it, or choose another.`,
       { cause: error },
     );
   }

@@ -23,7 +23,7 @@ export function probeRouter(probes: ProbeRegistry, options: ProbeMiddlewareOptio
   const { paths, ...answerOptions } = options;
   const router = new Router({ sensitive: true });
   for (const { kind, path } of resolvePaths(paths)) {
-    router.get(`${path}{/*name}`, probeView(probes, kind, answerOptions));
+    router.get(`${escapePattern(path)}{/*name}`, probeView(probes, kind, answerOptions));
   }
   return router;
 }
@@ -46,4 +46,9 @@ export function probeView(probes: ProbeRegistry, kind: ProbeKind, options: Answe
     const name = ctx.params?.['name']?.replace(/\/$/, '') || undefined;
     writeAnswer(ctx, await answer({ kind, title, name, query: ctx.querystring }, ctx.req.headers.accept, ctx));
   };
+}
+
+/** The path itself, whatever its letters mean in a pattern of the router. */
+function escapePattern(path: string): string {
+  return path.replace(/[{}()[\]+?!:*\\]/g, '\\$&');
 }
