@@ -4,6 +4,10 @@ import { join } from 'node:path';
 import { environment, installPackages, root, run } from './setup.js';
 
 const port = Number(process.env.PORT ?? 3000);
+if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+  console.error(`PORT is "${process.env.PORT}", which is no port from 1 to 65535. Take another one: PORT=3001 npm run demo`);
+  process.exit(1);
+}
 const base = `http://localhost:${port}`;
 const requests = [
   { path: '/readyz?verbose' },
@@ -35,8 +39,10 @@ server.once('exit', (code) => {
     console.error(output.includes('EADDRINUSE') ? `Port ${port} is taken. Take another one: PORT=3001 npm run demo` : output);
   process.exit(isListening ? 0 : (code ?? 1));
 });
+// However this ends: nobody is left who could stop it.
+process.on('exit', () => server.kill());
 let isAskedToStop = false;
-for (const signal of ['SIGINT', 'SIGTERM']) {
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
     if (!isAskedToStop) server.kill(signal);
     isAskedToStop = true;
