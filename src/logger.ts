@@ -26,12 +26,13 @@ export function resolveLogger(logger: ProbeLogger | false | undefined): ProbeLog
   for (const level of LEVELS) {
     if (typeof target[level] === 'function') continue;
     throw new ConfigurationError(
-      `Expected \`logger\` of ProbeRegistry to have the methods ${listed(LEVELS)}, but it has no \`${level}\`. Give it pino, the console or \`false\`.`,
+      `Expected \`logger\` of the registry to have the methods ${listed(LEVELS)}, but it has no \`${level}\`. Give it pino, the console or \`false\`.`,
     );
   }
   const write = (level: keyof ProbeLogger) => (message: string) => {
     try {
-      target[level](`koa-probes: ${message}`);
+      // One that writes to the network may return a promise.
+      Promise.resolve(target[level](`koa-probes: ${message}`)).catch(ignore);
     } catch {
       // There is nowhere left to say it.
     }

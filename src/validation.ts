@@ -17,9 +17,9 @@ export function checkCount(subject: string, option: string, value: unknown): voi
   throw new ConfigurationError(`Expected \`${option}\` of ${subject} to be a whole number from 1 to 1000, got ${show(value)}.`);
 }
 
-/** What is safe in a URL, in a line of the log and in a line of the answer. */
+/** What is safe in a URL, in a line of the log and in a line of the answer. A client resolves `.` and `..` before it asks. */
 export function checkName(subject: string, name: unknown): asserts name is string {
-  if (typeof name === 'string' && /^[\w.-]{1,100}$/.test(name)) return;
+  if (typeof name === 'string' && /^(?!\.{1,2}$)[\w.-]{1,100}$/.test(name)) return;
   throw new ConfigurationError(
     `Expected \`name\` of ${subject} to be 1 to 100 letters, digits, ".", "_" or "-", got ${show(name)}. Give it one: \`{ name: 'search' }\`.`,
   );
@@ -46,6 +46,11 @@ export function rejectUnknownOptions(subject: string, options: unknown, known: r
     if (known.includes(option)) continue;
     throw new ConfigurationError(`Unknown option \`${option}\` of ${subject}. Known are ${listed(known)}.`);
   }
+}
+
+/** What a value is, for a message in which it must not stand: it may hold a password. */
+export function showType(value: unknown): string {
+  return typeof value === 'string' ? 'a text' : show(value);
 }
 
 /** `value` as a message shows it: what it is where that is short, else its type. */

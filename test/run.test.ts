@@ -454,6 +454,7 @@ describe('register(definition)', () => {
   const cases: [string, object, RegExp][] = [
     ['has no name', { name: undefined }, /`name`.*1 to 100 letters.*got `undefined`/],
     ['has a name that breaks a line', { name: 'a\nb' }, /got "a\\nb"/],
+    ['has a name that a client takes for a folder', { name: '..' }, /got "\.\."/],
     ['has the name of the lifecycle', { name: 'lifecycle' }, /"lifecycle" is taken/],
     ['has no kinds', { kinds: [] }, /`kinds` of probe "queue"/],
     ['has its kind as a string', { kinds: 'readiness' }, /`kinds` of probe "queue" to be an array.*got "readiness"/],
@@ -498,10 +499,10 @@ describe('register(definition)', () => {
 
 describe('new ProbeRegistry(options)', () => {
   it('refuses options that are out of their range, by name', () => {
-    expect(() => new ProbeRegistry({ deadlineMs: 0 })).to.throw(/`deadlineMs` of ProbeRegistry/);
+    expect(() => new ProbeRegistry({ deadlineMs: 0 })).to.throw(/`deadlineMs` of the registry/);
     expect(() => new ProbeRegistry({ deadline: 5 } as object)).to.throw(/Unknown option `deadline`.*`deadlineMs`/);
-    expect(() => new ProbeRegistry(5 as never)).to.throw(/the options of ProbeRegistry to be an object, got `5`/);
-    expect(() => new ProbeRegistry({ logger: { log() {} } as never })).to.throw(/`logger` of ProbeRegistry/);
+    expect(() => new ProbeRegistry(5 as never)).to.throw(/the options of the registry to be an object, got `5`/);
+    expect(() => new ProbeRegistry({ logger: { log() {} } as never })).to.throw(/`logger` of the registry/);
   });
 });
 
@@ -564,9 +565,24 @@ describe('on a change of status', () => {
     expect(seen).to.deep.equal(['odd readiness none fail', 'lifecycle readiness none pass']);
   });
 
+  it('gives the change to any number of listeners without a warning', async () => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on('warning', onWarning);
+    const registry = registryOf({ check: () => {} });
+    let told = 0;
+    for (let count = 0; count < 20; count += 1) registry.on('change', () => (told += 1));
+    await registry.run('readiness', { only: 'odd' });
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', onWarning);
+    expect([told, warnings]).to.deep.equal([20, []]);
+  });
+
   it('is unharmed by a listener and by a logger that throw', async () => {
     const broken = () => fail(new Error('disk full'));
-    const registry = new ProbeRegistry({ logger: { info: broken, warn: broken, error: broken } });
+    const registry = new ProbeRegistry({
+      logger: { info: broken, error: broken, warn: () => Promise.reject(new Error('connection lost')) as never },
+    });
     registry.register({ name: 'odd', kinds: ['readiness'], check: () => false });
     registry.on('change', () => fail(new Error('listener')));
     // oxlint-disable-next-line typescript/no-misused-promises -- what users write
@@ -617,7 +633,7 @@ describe('new NotReady(message, options)', () => {
       const { results } = await registryOf({ check: () => fail(error) }).run('readiness');
       expect(results[1]?.failure).to.deep.equal({ reason: 'down', detail: 'down: password hunter2 rejected', statusCode: 503 });
     }
-    expect(new NotReady('').message).to.equal('not ready');
+    for (const blank of ['', ' \n ']) expect(new NotReady(blank).message).to.equal('not ready');
   });
 
   it('knows itself in what cannot be looked at', () => {

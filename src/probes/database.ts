@@ -2,7 +2,7 @@ import type { ServiceIdentifier } from 'inversify';
 import type { Knex } from 'knex';
 import { ConfigurationError } from '../errors.js';
 import type { ProbeContext } from '../probe.js';
-import { show } from '../validation.js';
+import { showType } from '../validation.js';
 import { describeAll, requireTargets } from './targets.js';
 
 /** Bind every `Knex` that `DatabaseProbe` and `MigrationsProbe` are to check: `container.bind(DATABASE).toConstantValue(knex(…))`. */
@@ -15,7 +15,7 @@ export function validateDatabases(probe: string, databases: readonly Knex[]): vo
 
 export function validateKnex(knex: unknown): void {
   if (typeof knex === 'function' && 'client' in knex && 'raw' in knex) return;
-  throw new ConfigurationError(`Expected a Knex, got ${show(knex)}. Bind what \`knex(config)\` gives.`);
+  throw new ConfigurationError(`Expected a Knex, got ${showType(knex)}. Bind what \`knex(config)\` gives.`);
 }
 
 /** Checks all of them together, and waits for each, so that the message says every one that failed. */

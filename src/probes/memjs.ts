@@ -6,7 +6,7 @@ import { ReadinessProbe } from '../decorators.js';
 import { ConfigurationError, describeError } from '../errors.js';
 import { ChecksOutside, noteOutside } from '../outside.js';
 import type { Probe, ProbeContext } from '../probe.js';
-import { rejectUnknownOptions, show } from '../validation.js';
+import { rejectUnknownOptions, show, showType } from '../validation.js';
 import { lookupOnce } from './lookup.js';
 import { checkTargets, requireTargets } from './targets.js';
 
@@ -105,7 +105,7 @@ export async function checkMemjs(
 
 function validateClient(client: Pick<Client, 'servers'> | undefined): void {
   if (Array.isArray(client?.servers)) return;
-  throw new ConfigurationError(`Expected a client of memjs, got ${show(client)}. Bind what \`Client.create()\` gives.`);
+  throw new ConfigurationError(`Expected a client of memjs, got ${showType(client)}. Bind what \`Client.create()\` gives.`);
 }
 
 function addressOf({ host, port }: Server): string {

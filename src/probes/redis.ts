@@ -3,7 +3,7 @@ import { ReadinessProbe } from '../decorators.js';
 import { ConfigurationError } from '../errors.js';
 import { ChecksOutside, noteOutside } from '../outside.js';
 import type { Probe, ProbeContext } from '../probe.js';
-import { rejectUnknownOptions, show } from '../validation.js';
+import { rejectUnknownOptions, show, showType } from '../validation.js';
 import { askConnection, type RedisConnection } from './redis/connection.js';
 import { watchErrors } from './redis/client-errors.js';
 import { connectIoredis, isIoredis, type IoredisClient, type IoredisCluster } from './redis/ioredis.js';
@@ -91,6 +91,6 @@ function validateClient(client: RedisClient): void {
   const value: unknown = client;
   if (typeof value === 'object' && value !== null && (isIoredis(client) || isNodeRedis(client))) return;
   throw new ConfigurationError(
-    `Expected a client of ioredis or redis, got ${show(value)}. Bind what \`new Redis()\` or \`createClient()\` gives.`,
+    `Expected a client of ioredis or redis, got ${showType(value)}. Bind what \`new Redis()\` or \`createClient()\` gives.`,
   );
 }
