@@ -1,9 +1,9 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { runCommand } from './support/command.js';
+import { COMMAND, runCommand } from './support/command.js';
 import { projectPath } from './support/consumer.js';
-import { startNode, until } from './support/processes.js';
+import { run, startNode, until } from './support/processes.js';
 
 const PATIENT = ['--timeout', '20'];
 
@@ -104,7 +104,7 @@ describe('koa-probes', () => {
 
     it('keeps what the application writes out of its own output', async () => {
       const noise =
-        "console.log('starting'); console.error('warning'); process.stdout.write('!', () => {}); setInterval(() => console.log('tick'), 1);";
+        "console.log('starting'); console.error('warning'); process.stdout.write('!', () => {}); setInterval(() => console.log('tick'), 1); process.stdout.end('bye');";
       expect(await probe(noise + withChecks("() => console.log('checking')"))).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
     });
 
@@ -129,14 +129,19 @@ describe('koa-probes', () => {
       [
         'probes that take longer than the timeout',
         withChecks('() => new Promise(() => {})').replace('logger: false', 'logger: false, deadlineMs: 60000'),
-        /^koa-probes: the application has not been imported and its probes have not answered within 0\.5 s\.\n$/,
+        /^koa-probes: the application was not through within 0\.5 s: its import, its probes, a lookup or a call to the file system hangs\.\n$/,
         ['--timeout', '0.5'],
       ],
-      ['a module that hangs', 'await new Promise(() => {});', /^koa-probes: the application has not been imported/, ['--timeout', '0.5']],
+      [
+        'a module that hangs',
+        'await new Promise(() => {});',
+        /^koa-probes: the application was not through within 0\.5 s/,
+        ['--timeout', '0.5'],
+      ],
       [
         'a function that hangs',
         'export default () => new Promise(() => {});',
-        /^koa-probes: the application has not been imported/,
+        /^koa-probes: the application was not through within 0\.5 s/,
         ['--timeout', '0.5'],
       ],
       [
@@ -164,10 +169,23 @@ describe('koa-probes', () => {
         `process.on('exit', () => { throw new Error('hunter2'); });${withChecks("() => { throw new NotReady('cold'); }")}`,
         /^\[-]check-0 failed: cold\n$/,
       ],
+      ...["process.on('exit', () => { process.exitCode = 0; });", "process.on('exit', () => process.exit(0));"].map(
+        (listener): [string, string, RegExp] => [
+          `a listener that changes the code: ${listener}`,
+          listener + withChecks("() => { throw new NotReady('cold'); }"),
+          /^\[-]check-0 failed: cold\n$/,
+        ],
+      ),
+      ['a module that ends the process past its listeners', "process.removeAllListeners('exit'); process.exit(0);", /^$/],
       [
-        'a listener that changes the code',
-        `process.on('exit', () => { process.exitCode = 0; });${withChecks("() => { throw new NotReady('cold'); }")}`,
-        /^\[-]check-0 failed: cold\n$/,
+        'an error whose name is a text',
+        "const error = new Error('no'); error.name = 'Error: postgres://me:hunter2@db'; throw error;",
+        /^koa-probes: the module \.\/app\.mjs cannot be imported: reason withheld\./,
+      ],
+      [
+        'an export that throws when it is looked at',
+        "export const probes = new Proxy({}, { get() { throw new Error('hunter2'); } });",
+        /^koa-probes: the module \.\/app\.mjs cannot be imported \(Error\): reason withheld\./,
       ],
     ];
     for (const [what, source, message, args = []] of failures) {
@@ -198,6 +216,41 @@ describe('koa-probes', () => {
         expect(durationMs).to.be.within(800, 10_000);
       });
     }
+
+    describe('while a call of the application to the file system hangs, for which the end of a process waits', () => {
+      const hanging = `import { readFile } from 'node:fs'; readFile('./pipe', () => {});`;
+      beforeEach(() => run('mkfifo', [join(folder, 'pipe')]));
+
+      it('tells a failure at once, and ends by a signal', async () => {
+        const result = await probe(hanging + withChecks("() => { throw new NotReady('cold'); }"));
+        expect(result).to.include({ code: 'SIGKILL', stdout: '', stderr: '[-]check-0 failed: cold\n' });
+      });
+
+      it('passes for nothing, as it could not end in time', async () => {
+        const { code, stdout, stderr } = await probe(hanging + PASSING, '--timeout', '1');
+        expect([code, stdout]).to.deep.equal(['SIGKILL', '']);
+        expect(stderr).to.match(/^koa-probes: the application was not through within 1 s: .*a call to the file system hangs\.\n$/);
+      });
+
+      it('passes where the call ends in time', async () => {
+        const writing = `import { writeFile } from 'node:fs'; setTimeout(() => writeFile('./pipe', 'x', () => {}), 300);`;
+        expect(await probe(hanging + writing + PASSING)).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
+      });
+    });
+
+    it('takes its sockets and heartbeats away with it on SIGTERM', async () => {
+      write(
+        'app.mjs',
+        `import { probeHeartbeat, probeServer } from 'koa-probes';${withChecks('() => new Promise(() => {})').replace('logger: false', 'logger: false, deadlineMs: 60000')}
+        await probeServer(probes, { socket: './probes.sock' });
+        probeHeartbeat(probes, { directory: './heartbeat', intervalMs: 100 });`,
+      );
+      const child = startNode(COMMAND, {}, { cwd: folder }, ['probe', '-R', '--app', './app.mjs', ...PATIENT]);
+      await until(() => existsSync(join(folder, 'heartbeat', 'live')));
+      expect(await child.stop('SIGTERM')).to.equal(1);
+      expect(child.output()).to.equal('koa-probes: ended by SIGTERM.\n');
+      expect([readdirSync(folder).toSorted(), readdirSync(join(folder, 'heartbeat'))]).to.deep.equal([['app.mjs', 'heartbeat'], []]);
+    });
 
     const unusable: [string, string, RegExp][] = [
       ['exports nothing', 'export {};', /the module \.\/app\.mjs exports none of probes, container, default\. Export the ProbeRegistry/],
@@ -236,25 +289,30 @@ describe('koa-probes', () => {
       import { ProbeRegistry, probeHeartbeat, probeServer } from 'koa-probes';
       export const probes = new ProbeRegistry({ logger: false, deadlineMs: 60000 });
       const hang = () => new Promise(() => console.log('hangs'));
+      probes.register({ name: 'hanging', kinds: ['readiness'], timeoutMs: 60000, check: hang });
       await probeServer(probes, { socket: './' + process.pid + '.sock' });
       probeHeartbeat(probes, { directory: './heartbeat-' + process.pid });
       setInterval(() => {}, 1000);
-      if (process.argv[1].endsWith('app.mjs')) for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      const isWorker = process.argv[1].endsWith('app.mjs');
+      if (isWorker) console.log('port', (await probeServer(probes, { port: 0 })).address().port);
+      if (isWorker) for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
       if (process.pid % 2 === 0) await hang();
-      probes.register({ name: 'hanging', kinds: ['readiness'], timeoutMs: 60000, check: hang });
     `;
 
     it('leave no process, socket or file behind', async () => {
       write('app.mjs', HANGING);
       const worker = startNode(join(folder, 'app.mjs'), {}, { cwd: folder });
       try {
-        const socket = `${String(worker.process.pid)}.sock`;
-        await until(() => existsSync(join(folder, socket)));
+        const pid = String(worker.process.pid);
+        await until(() => worker.output().includes('port'));
+        const [, port = ''] = /port (\d+)/.exec(worker.output()) ?? [];
         const before = readdirSync(folder);
         const options = { cwd: folder, env: { NODE_V8_COVERAGE: '' } };
         // Few at a time import the application, and long enough for it to get as far as it does.
         const ways = Array.from({ length: 200 }, (_, index) => {
-          return index % 8 === 0 ? ['--app', './app.mjs', '--timeout', '4'] : ['--socket', socket, '--timeout', '0.9'];
+          if (index % 8 === 0) return ['--app', './app.mjs', '--timeout', '4'];
+          if (index % 8 === 1) return ['--heartbeat', `./heartbeat-${pid}`];
+          return index % 2 === 0 ? ['--socket', `${pid}.sock`] : ['--url', `http://127.0.0.1:${port}`];
         });
         const runOneByOne = async () => {
           for (let way = ways.pop(); way !== undefined; way = ways.pop()) {
@@ -314,6 +372,13 @@ describe('koa-probes', () => {
       expect(disk).not.to.have.property('className');
     });
 
+    it('says all of it, however long, to a pipe that is read late', async () => {
+      write('app.mjs', withChecks(...Array.from({ length: 300 }, () => '() => {}')));
+      const script = `"${process.execPath}" "${COMMAND}" list --json --app ./app.mjs | { sleep 1; cat; }`;
+      const output = await run('sh', ['-c', script], { cwd: folder, env: { PATH: process.env['PATH'] } });
+      expect(JSON.parse(output)).to.have.lengthOf(300);
+    });
+
     it('runs no probe, and says so where there is none', async () => {
       write('app.mjs', withChecks("() => console.error('run')").replace('logger: false', ''));
       expect((await list()).code).to.equal(0);
@@ -326,8 +391,10 @@ describe('koa-probes', () => {
       const { code, stderr } = await list();
       expect(code).to.equal(1);
       expect(stderr).to.match(
-        /^koa-probes: the module \.\/app\.mjs cannot be imported \(Error\): .*It said: the database is missing: ECONNREFUSED\n$/,
+        /^koa-probes: the module \.\/app\.mjs cannot be imported \(Error\): the database is missing: ECONNREFUSED\n$/,
       );
+      write('app.mjs', 'throw undefined;');
+      expect((await list()).stderr).to.equal('koa-probes: the module ./app.mjs cannot be imported: undefined was thrown\n');
     });
   });
 });

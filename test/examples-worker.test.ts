@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Queue } from 'bullmq';
 import { expect } from 'chai';
+import { parse } from 'yaml';
 import { COMMAND } from './support/command.js';
 import { projectPath } from './support/consumer.js';
 import { run, start, startNode, until, type Child } from './support/processes.js';
@@ -96,11 +97,15 @@ describe('examples/worker', () => {
   });
 });
 
-/** The command of one probe, from its list in one line. */
+interface Deployment {
+  readonly spec: { readonly template: { readonly spec: { readonly containers: readonly [Readonly<Record<string, unknown>>] } } };
+}
+
+/** The command of one probe, as Kubernetes reads it: a list of texts, and a number is none. */
 function readCommand(spec: string, kind: Kind): string[] {
   const name = { startup: 'startupProbe', live: 'livenessProbe', ready: 'readinessProbe' }[kind];
-  const text = readFileSync(projectPath('examples/worker', `${spec}.yaml`), 'utf8');
-  const [, list] = new RegExp(`${name}:\\n\\s+exec: \\{ command: \\[(.*)\\] \\}\\n`).exec(text) ?? [];
-  if (list === undefined) throw new Error(`${spec}.yaml has no ${name}.`);
-  return list.split(', ').map((word) => word.replace(/^'(.*)'$/, '$1'));
+  const deployment = parse(readFileSync(projectPath('examples/worker', `${spec}.yaml`), 'utf8')) as Deployment;
+  const probe = deployment.spec.template.spec.containers[0][name] as { exec: { command: unknown[] } };
+  for (const word of probe.exec.command) expect(word).to.be.a('string');
+  return probe.exec.command as string[];
 }

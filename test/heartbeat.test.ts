@@ -4,6 +4,7 @@ import { tmpdir, uptime } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { ConfigurationError, NotReady, probeHeartbeat, ProbeRegistry, type ProbeHeartbeatOptions } from 'koa-probes';
+import { canMount, mountTmpfs } from './support/mounts.js';
 import { start, until, type Child } from './support/processes.js';
 import { ControlledCheck, MemoryLogger } from './support/probes.js';
 
@@ -175,6 +176,23 @@ describe('probeHeartbeat(probes, options)', () => {
     await untilGood('live');
     expect(complaints()).to.have.lengthOf(1);
   });
+
+  if (canMount) {
+    it('leaves no pass in place where a failure cannot be written, as on a full disk', async () => {
+      const disk = await mountTmpfs('size=16k');
+      try {
+        probeHeartbeat(probes, { directory: disk.path, intervalMs: 60_000 });
+        await until(() => existsSync(join(disk.path, 'ready')));
+        expect(() => writeFileSync(join(disk.path, 'full'), Buffer.alloc(65_536))).to.throw(/ENOSPC/);
+        probes.lifecycle.setReady(false, 'maintenance');
+        await until(() => !existsSync(join(disk.path, 'ready')));
+        expect(logger.lines.join()).to.match(/the readiness heartbeat cannot be written: ENOSPC/);
+      } finally {
+        probes.close();
+        await disk.remove();
+      }
+    });
+  }
 
   const wrong: [string, object, RegExp][] = [
     ['no directory', {}, /`directory` of probeHeartbeat\(\) to be a path, got `undefined`/],

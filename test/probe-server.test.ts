@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -233,6 +233,23 @@ describe('probeServer(probes, { socket })', () => {
     expect(String(problem)).to.include(`Another process listens on the \`socket\` ${socket}. Give each process a path of its own.`);
     expect((await askSocket()).status).to.equal(200);
   });
+
+  // Only root can become another user.
+  if (process.getuid?.() === 0) {
+    it("says so where the file is another user's, who cannot be asked whether it lives", async () => {
+      await leaveStale();
+      chmodSync(folder, 0o777);
+      const source = `
+        import { ProbeRegistry, probeServer } from 'koa-probes';
+        process.setuid(65534);
+        console.log(await probeServer(new ProbeRegistry({ logger: false }), { socket: process.argv[1] }).then(String, String));`;
+      const output = await run(process.execPath, ['--input-type=module', '--eval', source, socket]);
+      expect(output).to.include(
+        `The \`socket\` ${socket} is another user's, and cannot be asked whether that process lives. Remove it, or`,
+      );
+      expect(readdirSync(folder)).to.deep.equal(['probes.sock']);
+    });
+  }
 
   it('leaves a file of another kind alone', async () => {
     writeFileSync(socket, 'precious');

@@ -7,6 +7,9 @@ type Served = Extract<Way, { by: 'socket' | 'url' }>;
 /** The answers of this library have 10 KiB at most. */
 const LONGEST_ANSWER = 65_536;
 
+/** One reading of the connection. */
+const BUFFER_BYTES = 16_384;
+
 const HEAD_END = '\r\n\r\n';
 
 /**
@@ -15,20 +18,27 @@ const HEAD_END = '\r\n\r\n';
  */
 function ask(way: Served, path: string, done: (answer: Answer | string) => void): void {
   let received = '';
-  const onread = {
-    buffer: Buffer.allocUnsafe(LONGEST_ANSWER),
-    callback(size: number, buffer: Uint8Array) {
-      received += Buffer.from(buffer.buffer, buffer.byteOffset, size).toString('latin1');
-      const answer = readAnswer(received, false);
+  const buffer = Buffer.allocUnsafe(BUFFER_BYTES);
+  const read = (isOver: boolean) => {
+    try {
+      const answer = readAnswer(received, isOver);
       if (answer !== undefined) done(answer);
+      else if (isOver) done(`${nameOf(way)} hung up in the middle of its answer.`);
       else if (received.length > LONGEST_ANSWER)
         done(`${nameOf(way)} sends more than ${String(LONGEST_ANSWER)} bytes. Is it the application?`);
-      return true;
-    },
+    } catch (error) {
+      if (!(error instanceof NotHttp)) throw error;
+      done(`${nameOf(way)} answers otherwise than by HTTP. Is it the application?`);
+    }
   };
-  const socket = open(way, onread);
-  socket.on('end', () => done(readAnswer(received, true) ?? `${nameOf(way)} hung up in the middle of its answer.`));
-  socket.on('error', ({ code = 'ERROR' }: NodeJS.ErrnoException) => done(explain(way, code)));
+  const callback = (size: number) => {
+    received += buffer.toString('latin1', 0, size);
+    read(false);
+    return true;
+  };
+  const socket = open(way, { buffer, callback });
+  socket.on('end', () => read(true));
+  socket.on('error', ({ code = 'ERROR' }: NodeJS.ErrnoException) => (received === '' ? done(explain(way, code)) : read(true)));
   const { host, prefix } = addressOf(way);
   socket.write(
     `GET ${prefix}${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: koa-probes\r\nAccept: text/plain\r\nConnection: close\r\n\r\n`,
@@ -49,17 +59,38 @@ function addressOf(way: Served): { readonly host: string; readonly prefix: strin
   return way.by === 'socket' ? { host: 'localhost', prefix: '' } : { host: way.url.host, prefix: way.url.pathname.replace(/\/+$/, '') };
 }
 
-/** The answer, as soon as it is whole: by its length, or with the connection where it names none. */
+class NotHttp extends Error {}
+
+/** The answer, as soon as it is whole: by its length, or with the connection where it names none. Throws where it is none of HTTP. */
 function readAnswer(received: string, isOver: boolean): Answer | undefined {
   const headEnd = received.indexOf(HEAD_END);
-  const status = Number(received.slice('HTTP/1.1 '.length, 'HTTP/1.1 200'.length));
-  if (headEnd === -1 || !received.startsWith('HTTP/1.') || !(status >= 100)) return undefined;
-  const head = received.slice(0, headEnd).toLowerCase();
-  const body = received.slice(headEnd + HEAD_END.length);
+  if (headEnd === -1) return undefined;
+  const status = readStatus(received);
+  const rest = received.slice(headEnd + HEAD_END.length);
+  // It only announces the answer.
+  if (status < 200) return readAnswer(rest, isOver);
+  const body = readBody(status, received.slice(0, headEnd).toLowerCase(), rest, isOver);
+  return body === undefined ? undefined : { status, body: Buffer.from(body, 'latin1').toString() };
+}
+
+/** Of a line like `HTTP/1.1 200 OK`: three digits, and nothing else between the blanks. */
+function readStatus(received: string): number {
+  const digits = received.slice('HTTP/1.1 '.length, 'HTTP/1.1 200'.length);
+  const status = Number(digits);
+  const behind = received['HTTP/1.1 200'.length];
+  const isProper = received.startsWith('HTTP/1.') && received['HTTP/1.1'.length] === ' ' && (behind === ' ' || behind === '\r');
+  if (isProper && status >= 100 && String(status) === digits) return status;
+  throw new NotHttp();
+}
+
+function readBody(status: number, head: string, rest: string, isOver: boolean): string | undefined {
+  if (status === 204 || status === 304) return '';
+  if (readField(head, 'transfer-encoding')?.endsWith('chunked')) return joinChunks(rest);
   const length = readField(head, 'content-length');
-  const isWhole = length === undefined ? isOver : body.length >= Number(length);
-  const whole = readField(head, 'transfer-encoding')?.endsWith('chunked') ? joinChunks(body) : isWhole ? body : undefined;
-  return whole === undefined ? undefined : { status, body: Buffer.from(whole, 'latin1').toString() };
+  if (length === undefined) return isOver ? rest : undefined;
+  const bytes = Number(length);
+  if (!(bytes >= 0) || String(bytes) !== length) throw new NotHttp();
+  return rest.length >= bytes ? rest.slice(0, bytes) : undefined;
 }
 
 function readField(head: string, name: string): string | undefined {
@@ -74,10 +105,9 @@ function readField(head: string, name: string): string | undefined {
 function joinChunks(body: string): string | undefined {
   let text = '';
   let at = 0;
-  while (at < body.length) {
-    const sizeEnd = body.indexOf('\r\n', at);
+  for (let sizeEnd = body.indexOf('\r\n'); sizeEnd !== -1; sizeEnd = body.indexOf('\r\n', at)) {
     const size = Number.parseInt(body.slice(at, sizeEnd), 16);
-    if (sizeEnd === -1 || Number.isNaN(size)) return undefined;
+    if (!(size >= 0)) throw new NotHttp();
     if (size === 0) return text;
     text += body.slice(sizeEnd + 2, sizeEnd + 2 + size);
     at = sizeEnd + 2 + size + 2;
@@ -94,7 +124,7 @@ function explain(way: Served, code: string): string {
   }
   if (code === 'ENOENT')
     return `there is no socket ${way.path}. Start the worker with \`probeServer(probes, { socket })\`, or correct --socket or PROBE_SOCKET.`;
-  if (code === 'ECONNREFUSED') return `nothing listens on ${way.path}: the worker that made it has ended.`;
+  if (code === 'ECONNREFUSED') return `nothing listens on ${way.path}: the worker that made it has ended, or it is no socket.`;
   return `no connection to ${way.path} (${code}). Run the command as the user of the worker, or correct --socket or PROBE_SOCKET.`;
 }
 

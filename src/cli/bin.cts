@@ -6,10 +6,14 @@ import type askModule = require('./ask.cjs');
 import type heartbeatModule = require('./heartbeat.cjs');
 import type helpModule = require('./help.cjs');
 import type summaryModule = require('./summary.cjs');
+import type threadsModule = require('./threads.cjs');
 import type { Answer, Command, Outcome, ProbeCommand } from './command.cjs';
 
 const STANDARD_OUTPUT = 1;
 const STANDARD_ERROR = 2;
+
+const ATTEMPT_EVERY_MS = 5;
+const MOST_ATTEMPTS = 1_000;
 
 const words = process.argv.slice(2);
 
@@ -69,15 +73,29 @@ function judge({ target, verbosity }: ProbeCommand, answer: Answer | string): Ou
 
 /** Ends at once: taking the event loop down in good order would cost more than the question. */
 function finish({ code, text }: Outcome): void {
-  try {
-    if (!isQuiet()) fs.writeSync(code === 0 ? STANDARD_OUTPUT : STANDARD_ERROR, `${text}\n`);
-  } catch {
-    // Nobody reads it: the exit code says the same.
+  if (!isQuiet()) say(code === 0 ? STANDARD_OUTPUT : STANDARD_ERROR, `${text}\n`);
+  if (code === 1 && (require('./threads.cjs') as typeof threadsModule).hasBusyThreads()) {
+    // The exit would wait for them. That it failed is told by a signal as well.
+    process.emit('exit', code);
+    process.kill(process.pid, 'SIGKILL');
   }
   process.exit(code);
 }
 
+/** A pipe takes at once what it has room for, where an application has made it so. Who does not read reads the exit code. */
+function say(stream: number, text: string): void {
+  let rest = Buffer.from(text);
+  for (let attempts = 0; rest.length > 0 && attempts < MOST_ATTEMPTS; attempts += 1) {
+    try {
+      rest = rest.subarray(fs.writeSync(stream, rest));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ATTEMPT_EVERY_MS);
+    }
+  }
+}
+
 /** Also where the command line is wrong otherwise. */
 function isQuiet(): boolean {
-  return words.some((word) => word === '--quiet' || (word.startsWith('-') && !word.startsWith('--') && word.includes('q')));
+  return words.some((word) => word === '--quiet' || /^-[a-zA-Z]?q[a-zA-Z]?$/.test(word));
 }

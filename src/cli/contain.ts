@@ -1,8 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import type { Outcome } from './command.cjs';
+import { hasBusyThreads } from './threads.cjs';
 
 /** How long after the timeout an event loop counts as blocked, and not as one that waits for its turn on a busy machine. */
 const BLOCKED_AFTER_MS = 500;
+
+const THREADS_EVERY_MS = 10;
 
 /** In a thread of its own, the only place from which a blocked event loop can be ended. A thread cannot choose the exit code of the process: it is that of the signal. */
 const WATCHDOG = `
@@ -19,16 +22,22 @@ setTimeout(() => {
  */
 export function contain(timeoutMs: number, isQuiet: boolean, finish: (outcome: Outcome) => void): (outcome: Outcome) => void {
   let isOver = false;
+  const setCode = ownExitCode();
   const end = (outcome: Outcome) => {
     if (isOver) return;
+    if (outcome.code === 0 && hasBusyThreads()) {
+      // It is no pass in time before the process can end.
+      setTimeout(() => end(outcome), THREADS_EVERY_MS);
+      return;
+    }
     isOver = true;
-    process.on('exit', () => (process.exitCode = outcome.code));
+    setCode(outcome.code);
     try {
       finish(outcome);
     } catch {
       // A listener of the application has thrown.
       process.removeAllListeners('exit');
-      process.exit(outcome.code);
+      process.exit();
     }
   };
   const fail = (text: string) => end({ code: 1, text: `koa-probes: ${text}` });
@@ -40,17 +49,39 @@ export function contain(timeoutMs: number, isQuiet: boolean, finish: (outcome: O
   silence(process.stderr);
   process.on('exit', () => fail('the application has ended the process. Export the probes from a module that starts nothing.'));
   process.on('uncaughtException', () => fail('the application has thrown an error outside of its probes: reason withheld.'));
-  setTimeout(() => fail(`the application has not been imported and its probes have not answered within ${limit}.`), delayMs);
+  // With what the application does at its exit: its sockets and heartbeats are removed.
+  process.once('SIGTERM', () => fail('ended by SIGTERM.'));
+  setTimeout(
+    () => fail(`the application was not through within ${limit}: its import, its probes, a lookup or a call to the file system hangs.`),
+    delayMs,
+  );
   const text = isQuiet ? '' : `koa-probes: the application has blocked the event loop for longer than ${limit}.\n`;
   new Worker(WATCHDOG, { eval: true, env: {}, execArgv: [], workerData: { delayMs: delayMs + BLOCKED_AFTER_MS, text } }).unref();
   return end;
 }
 
+/** Whatever code the application ends the process with: a failure, until the command has its own. `process.exit()` calls this last of all. */
+function ownExitCode(): (code: Outcome['code']) => void {
+  const ending = process as unknown as { reallyExit(code: number): never };
+  const reallyExit = ending.reallyExit.bind(process);
+  let own: Outcome['code'] = 1;
+  ending.reallyExit = () => reallyExit(own);
+  return (code) => (own = code);
+}
+
 /** What is written to the file descriptor itself still appears. */
 function silence(stream: NodeJS.WriteStream): void {
-  stream.write = (_chunk: unknown, encoding?: unknown, done?: unknown) => {
-    const told = typeof encoding === 'function' ? encoding : done;
-    if (typeof told === 'function') process.nextTick(told);
+  stream.write = (...given: unknown[]) => {
+    tellDone(given);
     return true;
   };
+  stream.end = (...given: unknown[]) => {
+    tellDone(given);
+    return stream;
+  };
+}
+
+function tellDone(given: readonly unknown[]): void {
+  const done = given.find((one) => typeof one === 'function');
+  if (done !== undefined) process.nextTick(done);
 }

@@ -26,9 +26,12 @@ function readHeartbeat(directory: string, file: string): Answer | string {
     : `the heartbeat ${path} has expired ${String(lateBy)} s ago: the event loop is blocked, or the worker has ended.`;
 }
 
+const NOT_BLOCKING = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK;
+
 function read(path: string): string | { readonly code: string } {
   try {
-    return fs.readFileSync(path, 'utf8');
+    // What stands there may be a pipe, and nobody may write to it.
+    return fs.readFileSync(fs.openSync(path, NOT_BLOCKING), 'utf8');
   } catch (error) {
     return { code: (error as NodeJS.ErrnoException).code ?? 'ERROR' };
   }

@@ -13,11 +13,8 @@ export async function listApp({ module, isJson, timeoutMs }: ListCommand, finish
     probes.close();
     end({ code: 0, text: isJson ? JSON.stringify(described, null, 2) : renderTable(described) });
   } catch (error) {
+    if (!(error instanceof AppError)) return end({ code: 1, text: `koa-probes: ${describeError(error)}` });
     // For a developer, and no event: the whole reason.
-    const cause = error instanceof Error && error.cause !== undefined ? ` It said: ${describeError(error.cause)}` : '';
-    end({
-      code: error instanceof AppError ? error.code : 1,
-      text: `koa-probes: ${error instanceof AppError ? error.message : describeError(error)}${cause}`,
-    });
+    end({ code: error.code, text: `koa-probes: ${error.message}${error.code === 1 ? `: ${describeError(error.cause)}` : ''}` });
   }
 }

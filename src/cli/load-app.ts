@@ -9,7 +9,7 @@ import { REGISTRY_TOKEN } from '../registry-token.js';
 /** Only what another installed copy of the package has as well. */
 export type AppRegistry = Pick<ProbeRegistry, 'run' | 'close' | 'describe'>;
 
-/** The application cannot be used. `code` is that of the command: 2 where the command line is wrong, 1 where the application is. */
+/** The application cannot be used. `code` is that of the command: 2 where the command line is wrong; 1 where the application is, for the reason that is the cause. */
 export class AppError extends Error {
   constructor(
     message: string,
@@ -26,15 +26,14 @@ const EXPORTS = ['probes', 'container', 'default'] as const;
 /** Imports a module, by its path or its package's name as seen from the working directory, and finds the registry that it exports. */
 export async function loadRegistry(specifier: string): Promise<AppRegistry> {
   const url = locate(specifier);
-  const exports = await attempt(`the module ${specifier} cannot be imported`, specifier, () => import(url));
-  const exported = choose(exports);
+  const exported = await attempt(`the module ${specifier} cannot be imported`, async () => choose(await import(url)));
   if (exported === undefined) {
     throw new AppError(
       `the module ${specifier} exports none of ${EXPORTS.join(', ')}. Export the ProbeRegistry: \`export const probes = …\`.`,
       2,
     );
   }
-  const made = await attempt(`the function that ${specifier} exports has failed`, specifier, () => {
+  const made = await attempt(`the function that ${specifier} exports has failed`, () => {
     return typeof exported === 'function' ? (exported as () => unknown)() : exported;
   });
   if (isRegistry(made)) return made;
@@ -60,20 +59,24 @@ function locate(specifier: string): string {
 }
 
 /** The message of what is thrown stays out of this one: it may hold the address of a database. */
-async function attempt(what: string, specifier: string, act: () => unknown): Promise<unknown> {
+async function attempt(what: string, act: () => unknown): Promise<unknown> {
   try {
     return await act();
   } catch (error) {
-    const name = isError(error) ? ` (${error.name})` : '';
-    throw new AppError(`${what}${name}: reason withheld. \`koa-probes list --app ${specifier}\` shows it.`, 1, { cause: error });
+    const name = isError(error) && /^\w{1,50}$/.test(error.name) ? ` (${error.name})` : '';
+    throw new AppError(`${what}${name}`, 1, { cause: error });
   }
 }
 
 /** A CommonJS module is its own default export, with the exports in it. */
 function choose(exports: unknown): unknown {
-  const found = EXPORTS.map((name) => (exports as Record<string, unknown>)[name]).find((value) => value !== undefined && value !== null);
+  const found = pick(exports);
   if (typeof found !== 'object' || found === null || isRegistry(found) || isContainer(found)) return found;
-  return choose(found) ?? found;
+  return pick(found) ?? found;
+}
+
+function pick(exports: unknown): unknown {
+  return EXPORTS.map((name) => (exports as Record<string, unknown>)[name]).find((value) => value !== undefined && value !== null);
 }
 
 function isRegistry(value: unknown): value is AppRegistry {

@@ -22,7 +22,10 @@ export async function probeApp(module: string, command: ProbeCommand, finish: (o
   } catch (error) {
     end(
       error instanceof AppError
-        ? { code: error.code, text: `koa-probes: ${error.message}` }
+        ? {
+            code: error.code,
+            text: `koa-probes: ${error.message}${error.code === 1 ? `: reason withheld. \`koa-probes list --app ${module}\` shows it.` : ''}`,
+          }
         : { code: 1, text: `koa-probes: ${target.path} failed` },
     );
   }

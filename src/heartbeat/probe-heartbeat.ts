@@ -134,13 +134,20 @@ class Beat {
   #write({ status, results }: ProbeReport, startedAtUptime: number): void {
     if (status === 'fail') {
       const failed = results.filter((result) => result.status === 'fail');
-      return this.file.write(
-        0,
-        failed.map(({ name, failure }) => `[-]${name} failed: ${failure?.reason ?? ''}`),
-      );
+      return this.#writeFailure(failed.map(({ name, failure }) => `[-]${name} failed: ${failure?.reason ?? ''}`));
     }
     const goodForMs = this.intervalMs + this.probes.deadlineOf(this.kind) + MARGIN_MS;
     this.file.write(Math.ceil(startedAtUptime + goodForMs / 1_000) - 1);
+  }
+
+  /** On a full disk the pass before would stay good: no file is a failure too. */
+  #writeFailure(lines: readonly string[]): void {
+    try {
+      this.file.write(0, lines);
+    } catch (error) {
+      this.file.remove();
+      throw error;
+    }
   }
 
   /** Traffic is to stop for good; liveness goes on. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, linkSync, lstatSync, renameSync, unlinkSync, type BigIntStats } from 'node:fs';
 import { connect, type Server } from 'node:net';
@@ -55,7 +56,11 @@ async function bind(server: Server, path: string): Promise<void> {
 function removeAtExit(server: Server, path: string): void {
   const own = identify(path);
   const remove = () => {
-    if (identify(path) === own) unlinkSync(path);
+    try {
+      if (identify(path) === own) unlinkSync(path);
+    } catch {
+      // Something else stands there by now, and the process is at its end.
+    }
   };
   process.once('exit', remove);
   server.once('close', () => process.off('exit', remove));
@@ -67,20 +72,31 @@ async function removeStale(path: string): Promise<void> {
   await pause(LISTENS_WITHIN_MS);
   if ((await identifyStale(path)) !== first) return;
   // Out of the way first: another process that starts at the same moment may have put its own there since.
-  const aside = `${path}.${String(process.pid)}`;
+  const aside = `${path}.${randomUUID()}`;
   try {
     renameSync(path, aside);
   } catch {
     return;
   }
-  if (fingerprint(lstatSync(aside, { bigint: true })) !== first) linkSync(aside, path);
-  unlinkSync(aside);
+  try {
+    if (fingerprint(lstatSync(aside, { bigint: true })) !== first) linkSync(aside, path);
+  } finally {
+    unlinkSync(aside);
+  }
 }
 
 /** What tells the file from one that replaces it; undefined where there is none any more. */
 async function identifyStale(path: string): Promise<string | undefined> {
   const identity = identify(path);
-  if (identity === undefined || !(await isAlive(path))) return identity;
+  if (identity === undefined) return undefined;
+  const code = await tryToConnect(path);
+  // A file that is gone is asked for anew.
+  if (code === 'ECONNREFUSED' || code === 'ENOENT') return identity;
+  if (code === 'EACCES') {
+    throw new ConfigurationError(
+      `The \`socket\` ${path} is another user's, and cannot be asked whether that process lives. Remove it, or choose another path.`,
+    );
+  }
   throw new ConfigurationError(`Another process listens on the \`socket\` ${path}. Give each process a path of its own.`);
 }
 
@@ -99,15 +115,14 @@ function fingerprint({ dev, ino, mtimeNs }: BigIntStats): string {
   return [dev, ino, mtimeNs].join(':');
 }
 
-/** Only a refusal says that nobody listens. A file that is gone is asked for anew. */
-async function isAlive(path: string): Promise<boolean> {
+/** Only a refusal says that nobody listens. */
+async function tryToConnect(path: string): Promise<string | undefined> {
   const socket = connect(path);
   try {
     await once(socket, 'connect');
-    return true;
+    return undefined;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    return code !== 'ECONNREFUSED' && code !== 'ENOENT';
+    return (error as NodeJS.ErrnoException).code;
   } finally {
     socket.destroy();
   }

@@ -44,8 +44,8 @@ export async function run(command: string, args: readonly string[], options: Spa
 }
 
 /** A program of Node, with a start that is not slowed by certificates that it does not need. */
-export function startNode(file: string, env: Record<string, string> = {}, options: SpawnOptions = {}): Child {
-  return start(process.execPath, [file], {
+export function startNode(file: string, env: Record<string, string> = {}, options: SpawnOptions = {}, args: readonly string[] = []): Child {
+  return start(process.execPath, [file, ...args], {
     ...options,
     env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined, NODE_V8_COVERAGE: undefined, ...env },
   });
