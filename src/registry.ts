@@ -6,6 +6,7 @@ import { Lifecycle, type ShutdownProgress } from './lifecycle.js';
 import { resolveLogger, type ProbeLogger } from './logger.js';
 import { Monitor, type MonitorListener } from './monitor.js';
 import { PROBE_KINDS, resolveProbeOptions, type ProbeKind } from './probe.js';
+import { logOutside, logStatus } from './operator-log.js';
 import { excluded, makeReport, type ProbeReport, type ProbeResult } from './report.js';
 import { runTogether } from './run.js';
 import { startSchedule, type Schedule } from './schedule.js';
@@ -78,7 +79,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   readonly #schedules: Schedule[] = [];
   readonly #listener: MonitorListener = {
     onStatus: (...change) => this.#onStatus(...change),
-    onOutside: (monitor, what) => this.#onOutside(monitor, what),
+    onOutside: (monitor, what) => logOutside(this.logger, monitor, what),
   };
   #isClosed = false;
 
@@ -231,19 +232,8 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   }
 
   #onStatus(monitor: Monitor, result: ProbeResult, previous: ProbeChange['previous']): void {
-    const subject = describeMonitor(monitor);
-    if (result.status === 'fail') this.logger.warn(`${subject} failed: ${result.failure?.detail ?? ''}`);
-    else if (result.status === 'warn') this.logger.warn(`${subject} is degraded: ${result.failure?.detail ?? ''}`);
-    else if (previous !== undefined) this.logger.info(`${subject} passes again`);
+    logStatus(this.logger, monitor, result, previous);
     this.announce('change', { name: monitor.name, kinds: monitor.kinds, result, previous });
-  }
-
-  #onOutside(monitor: Monitor, what: string): void {
-    if (!monitor.kinds.includes('liveness') || monitor.options.restartOnOutage) return;
-    this.logger.warn(
-      `${describeMonitor(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and no restart mends it. ` +
-        'Make it a readiness probe, or say that you want it so with `restartOnOutage: true`.',
-    );
   }
 
   /** @internal Each listener for itself: one that throws or rejects keeps no other from hearing of it. */
@@ -257,8 +247,4 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
       }
     }
   }
-}
-
-function describeMonitor({ kinds, name }: Monitor): string {
-  return `${kinds.join(' and ')} probe ${name}`;
 }
