@@ -37,6 +37,12 @@ describe('probeHeartbeat(probes, options)', () => {
   const untilGood = (file: string) => until(() => isGood(path(file)));
   const untilBad = (file: string) => until(() => !isGood(path(file)));
 
+  const untilRuns = async (registry: ProbeRegistry, count: number) => {
+    let runs = 0;
+    registry.register({ name: 'counted', kinds: ['liveness'], check: () => void (runs += 1) });
+    await until(() => runs >= count);
+  };
+
   it('makes the directory and writes a file a kind, for the owner alone', async () => {
     probeHeartbeat(probes, { directory });
     for (const file of FILES) await untilGood(file);
@@ -158,8 +164,12 @@ describe('probeHeartbeat(probes, options)', () => {
       heartbeat.stop();
       expect(readdirSync(directory)).to.deep.equal([]);
       expect(countListeners()).to.deep.equal(before);
+      // As long as another that goes on takes for several runs.
+      const other = new ProbeRegistry({ logger: false });
+      probeHeartbeat(other, { directory: join(folder, 'other'), intervalMs: 20 });
       slow.resolve();
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await untilRuns(other, 3);
+      other.close();
       expect(readdirSync(directory)).to.deep.equal([]);
       expect(slow.runs).to.equal(1);
     });
@@ -171,7 +181,7 @@ describe('probeHeartbeat(probes, options)', () => {
     rmSync(directory, { recursive: true });
     const complaints = () => logger.lines.filter((line) => line.includes('the liveness heartbeat cannot be written: ENOENT'));
     await until(() => complaints().length > 0);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await untilRuns(probes, 3);
     mkdirSync(directory);
     await untilGood('live');
     expect(complaints()).to.have.lengthOf(1);
