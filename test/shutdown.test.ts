@@ -83,8 +83,8 @@ describe('gracefulShutdown(servers, probes, options)', () => {
     return server;
   }
 
-  async function dial(server: NetServer): Promise<Socket> {
-    const socket = connect(portOf(server), '127.0.0.1').on('error', () => {});
+  async function dial(server: NetServer, options: { allowHalfOpen?: boolean } = {}): Promise<Socket> {
+    const socket = connect({ port: portOf(server), host: '127.0.0.1', ...options }).on('error', () => {});
     sockets.push(socket);
     await once(socket, 'connect');
     return socket;
@@ -188,19 +188,62 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(answer.match(/^(set-cookie|connection): .*$/gim)).to.have.members(['Set-Cookie: a=1', 'Set-Cookie: b=2', 'Connection: close']);
     });
 
-    it('does not cut an upload that is answered before it has come', async () => {
-      const server = await listen(createServer((_request, response) => response.writeHead(401).end('no')));
-      const shutdown = install(server, { drainDelayMs: 50 });
-      const socket = await dial(server);
+    it('is to close the connection, where the answer comes before the end of the request', async () => {
+      const server = await listen(createServer((_request, response) => response.end('done')));
+      const shutdown = install(server, { drainDelayMs: 300 });
       const done = shutdown.shutdown();
-      socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n');
-      const answer = read(socket);
-      await once(socket, 'data');
-      for (let part = 0; part < 8; part += 1) await new Promise((resolve) => socket.write(Buffer.alloc(1_000_000), resolve));
-      expect(await answer).to.match(/^HTTP\/1.1 401 /);
-      expect(socket.bytesWritten).to.be.above(8_000_000);
+      const socket = await dial(server);
+      socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody');
+      expect(await read(socket)).to.match(/^HTTP\/1\.1 200 [^]*Connection: close[^]*done$/);
       expect(await done).to.equal(0);
     });
+
+    const uploads: { title: string; refuse: RequestListener }[] = [
+      {
+        title: 'has not been read',
+        refuse: (_request, response) => response.writeHead(401).end('no'),
+      },
+      {
+        title: 'has been read in part',
+        refuse: (request, response) => {
+          request.once('data', () => {
+            request.pause();
+            response.writeHead(413).end('no');
+          });
+        },
+      },
+      {
+        title: 'is answered without a length',
+        refuse: (_request, response) => {
+          response.removeHeader('Transfer-Encoding');
+          response.writeHead(401).write('no');
+          response.end();
+        },
+      },
+    ];
+    for (const { title, refuse } of uploads) {
+      it(`is to close the connection, with an upload that ${title}, which is not cut`, async () => {
+        const server = await listen(createServer(refuse));
+        const shutdown = install(server, { drainDelayMs: 50 });
+        const socket = await dial(server, { allowHalfOpen: true });
+        const errors: Error[] = [];
+        socket.on('error', (error) => errors.push(error));
+        let answer = '';
+        socket.on('data', (chunk) => (answer += String(chunk)));
+        const closed = once(socket, 'close');
+        const done = shutdown.shutdown();
+        socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000001\r\n\r\n1');
+        await once(socket, 'end');
+        expect(answer).to.match(/^HTTP\/1\.1 4\d\d [^]*Connection: close[^]*\bno\b/);
+        // Longer than a connection at rest is left.
+        await pause(400);
+        for (let part = 0; part < 3; part += 1) await new Promise((resolve) => socket.write(Buffer.alloc(1_000_000), resolve));
+        socket.end();
+        await closed;
+        expect(errors).to.deep.equal([]);
+        expect(await done).to.equal(0);
+      });
+    }
 
     it('does not change the answers before', async () => {
       const { server, held, letGo } = await startHeld();
@@ -245,18 +288,21 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await done).to.equal(0);
     });
 
-    it('closes one whose request was answered before its body had come', async () => {
+    it('waits for the body of a request that was answered before it came, and closes then', async () => {
       const server = await listen(createServer((_request, response) => response.writeHead(401).end('no')));
       server.keepAliveTimeout = 60_000;
       const shutdown = install(server);
       const socket = await dial(server);
       socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n');
       await once(socket, 'data');
-      const uploaded = once(server, 'uploaded');
-      server.once('request', () => {});
-      socket.write('body', () => setImmediate(() => server.emit('uploaded')));
-      await uploaded;
-      expect(await shutdown.shutdown()).to.equal(0);
+      const done = shutdown.shutdown();
+      await until(() => !server.listening);
+      // Longer than a connection at rest is left.
+      await pause(400);
+      expect(socket.readyState).to.equal('open');
+      socket.write('body');
+      expect(await read(socket)).to.equal('');
+      expect(await done).to.equal(0);
     });
 
     it('waits for the second half of a request whose first half came before the answer to the one before', async () => {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 
 /** An empty line between two requests is no begin of one (RFC 9112, section 2.2). */
 const STRAY_BYTES = '\r\n'.length;
@@ -10,6 +10,7 @@ export class Connection {
   #bytesAtRest = 0;
   #requests = 0;
   #latest: ServerResponse | undefined;
+  #upload: IncomingMessage | undefined;
 
   constructor(
     readonly socket: Socket,
@@ -26,8 +27,13 @@ export class Connection {
     this.#requests += 1;
     this.#latest = response;
     this.#notePart();
-    // What comes of its body is no part of the next request, also after an answer that has not waited for it.
-    if (hasBody(request)) request.once('end', () => this.#notePart());
+    if (!hasBody(request)) return;
+    this.#upload = request;
+    request.once('end', () => {
+      if (this.#upload === request) this.#upload = undefined;
+      // What has come of its body is no part of the next request, also after an answer that has not waited for it.
+      this.#notePart();
+    });
   }
 
   end(now: number): void {
@@ -43,10 +49,11 @@ export class Connection {
   }
 
   /**
-   * Nothing is in flight, and nothing has come since the last request: not so where one was sent in part, nor on an upgraded socket or one that speaks HTTP/2.
+   * Nothing is in flight or still to come of a request that is answered, and nothing has come since: not so where one was sent in part, nor on an upgraded socket or one that speaks HTTP/2.
    */
   hasRestedSince(time: number): boolean {
-    return this.#requests === 0 && this.socket.bytesRead - this.#bytesAtRest <= STRAY_BYTES && this.#restedAt <= time;
+    const isBetweenRequests = this.#requests === 0 && this.#upload === undefined;
+    return isBetweenRequests && this.socket.bytesRead - this.#bytesAtRest <= STRAY_BYTES && this.#restedAt <= time;
   }
 
   /** The client is told with the answer under way, where that is not too late, not to come again. */
@@ -54,13 +61,14 @@ export class Connection {
     if (this.#latest !== undefined) this.announceCloseWith(this.#latest);
   }
 
-  /** Decided when the head is written: a request that is pipelined behind this one would be lost, and so would be the answer to an upload that has not come to its end. */
+  /** Decided when the head is written: a request that is pipelined behind this one would be lost. */
   announceCloseWith(response: ServerResponse): void {
     if (response.headersSent) return;
     const writeHead = response.writeHead.bind(response) as (...head: unknown[]) => ServerResponse;
     response.writeHead = (...head: unknown[]) => {
-      if (this.#latest !== response || isUploading(response.req)) return writeHead(...head);
+      if (this.#latest !== response) return writeHead(...head);
       closeAfter(response);
+      hangUpAfter(response.req, this.socket);
       const list = head.find((part): part is string[] => Array.isArray(part));
       if (list !== undefined) setEach(response, list);
       return writeHead(...head.filter((part) => part !== list));
@@ -84,8 +92,19 @@ function setEach(response: ServerResponse, list: readonly string[]): void {
   for (let at = 0; at < list.length; at += 2) response.appendHeader(list[at] ?? '', list[at + 1] ?? '');
 }
 
-function isUploading(request: IncomingMessage): boolean {
-  return !request.complete && hasBody(request);
+/**
+ * Node hangs up as soon as the answer is sent, and a client that is still sending would read of a reset in its place. Now it reads the answer and its end, and is heard out
+ * (RFC 9112, section 9.6).
+ */
+function hangUpAfter(request: IncomingMessage, socket: Socket): void {
+  const hangUp = (): void => Socket.prototype.destroySoon.call(socket);
+  socket.destroySoon = () => {
+    if (request.complete) return hangUp();
+    socket.end();
+    request.once('end', hangUp);
+    // Node itself reads on only where the application has not begun to.
+    if (request.listenerCount('data') === 0) request.resume();
+  };
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {
