@@ -5,6 +5,7 @@ import { createServer, type RequestListener, type ServerResponse } from 'node:ht
 import * as http2 from 'node:http2';
 import * as https from 'node:https';
 import { connect, type AddressInfo, type Server as NetServer, type Socket } from 'node:net';
+import { Duplex, PassThrough } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect as connectSecurely } from 'node:tls';
 import { expect } from 'chai';
@@ -355,6 +356,18 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await read(early)).to.include('done');
       expect(await done).to.equal(0);
       expect(events[0]).to.include({ phase: 'draining', connections: 1, requests: 1 });
+    });
+
+    it('closes one that is no socket, once it is idle', async () => {
+      const server = await listen(createServer((_request, response) => response.end('done')));
+      const shutdown = install(server);
+      const [toServer, toClient] = [new PassThrough(), new PassThrough()];
+      const connection = Duplex.from({ readable: toServer, writable: toClient });
+      server.emit('connection', connection);
+      toServer.write(GET());
+      await once(toClient, 'data');
+      expect(await shutdown.shutdown()).to.equal(0);
+      expect(connection.destroyed).to.equal(true);
     });
 
     it('leaves an upgraded one to its hook', async () => {

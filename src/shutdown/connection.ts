@@ -45,7 +45,12 @@ export class Connection {
   }
 
   #notePart(): void {
-    this.#bytesAtRest = this.socket.bytesRead;
+    this.#bytesAtRest = this.#bytesRead;
+  }
+
+  /** A server takes any duplex stream for a connection, and not every one counts. */
+  get #bytesRead(): number {
+    return (this.socket as Partial<Socket>).bytesRead ?? 0;
   }
 
   /**
@@ -53,7 +58,7 @@ export class Connection {
    */
   hasRestedSince(time: number): boolean {
     const isBetweenRequests = this.#requests === 0 && this.#upload === undefined;
-    return isBetweenRequests && this.socket.bytesRead - this.#bytesAtRest <= STRAY_BYTES && this.#restedAt <= time;
+    return isBetweenRequests && this.#bytesRead - this.#bytesAtRest <= STRAY_BYTES && this.#restedAt <= time;
   }
 
   /** The client is told with the answer under way, where that is not too late, not to come again. */
