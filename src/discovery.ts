@@ -1,4 +1,5 @@
 import { injectable, type Container } from 'inversify';
+import { deactivateContainer } from './deactivation.js';
 import { listDecoratedClasses } from './decorators.js';
 import { resolveDefinition } from './definition.js';
 import { originOf } from './description.js';
@@ -76,7 +77,7 @@ export async function discoverProbes(container: Container, options: DiscoveryOpt
   rejectTwins(enabled);
 
   const registry = new ProbeRegistry(registryOptions);
-  registry.deactivate = () => container.unbindAllAsync();
+  registry.deactivate = () => deactivateContainer(container);
   const bound: (ProbeClass | typeof ProbeRegistry | typeof Lifecycle | symbol)[] = [ProbeRegistry, REGISTRY_TOKEN, Lifecycle];
   container.bind(ProbeRegistry).toConstantValue(registry);
   container.bind(REGISTRY_TOKEN).toConstantValue(registry);

@@ -250,14 +250,15 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     const scenario = await begin('container');
     scenario.signal('SIGTERM');
     expect((await scenario.exited()).code).to.equal(0);
-    expect(scenario.output()).to.match(/queue closed[^]*database deactivated/);
+    expect(scenario.output()).to.match(/queue closed[^]*broker deactivated[^]*cache deactivated[^]*database deactivated/);
   });
 
-  it('exits with 1 where a deactivation fails', async () => {
+  it('deactivates the rest of the container and exits with 1 where deactivations fail', async () => {
     const scenario = await begin('container', { FAIL: 'yes' });
     scenario.signal('SIGTERM');
     expect((await scenario.exited()).code).to.equal(1);
-    expect(scenario.output()).to.include("the container's deactivation failed: it would not close");
+    expect(scenario.output()).to.match(/broker deactivated[^]*cache deactivated[^]*database deactivated/);
+    expect(scenario.output()).to.include("the container's deactivation failed: the broker would not close: the cache would not close");
   });
 
   it('finishes what is in flight after an uncaught error, and exits with 1, where it is told to', async () => {
