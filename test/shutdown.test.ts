@@ -9,9 +9,11 @@ import { Duplex, PassThrough } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect as connectSecurely } from 'node:tls';
 import { expect } from 'chai';
+import { Container } from 'inversify';
 import Koa from 'koa';
 import {
   ConfigurationError,
+  discoverProbes,
   gracefulShutdown,
   ProbeRegistry,
   type GracefulShutdown,
@@ -671,6 +673,40 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(called).to.deep.equal(['later']);
     });
 
+    it('waits for a hook of the closing that is registered by a hook of the end', async () => {
+      const ended: string[] = [];
+      const shutdown = install([]);
+      shutdown.onShutdown('database', () => {
+        shutdown.onClosing('late', async () => {
+          await pause(50);
+          ended.push('late');
+        });
+      });
+      expect(await shutdown.shutdown()).to.equal(0);
+      expect(ended).to.deep.equal(['late']);
+    });
+
+    it('calls at once, and waits for, a hook that is registered while the container is deactivated', async () => {
+      const ended: string[] = [];
+      const container = new Container();
+      probes = await discoverProbes(container, { classes: [], logger });
+      const shutdown = install([]);
+      container
+        .bind('database')
+        .toConstantValue('database')
+        .onDeactivation(() => {
+          shutdown.onShutdown('late', async () => {
+            await pause(50);
+            ended.push('late');
+            throw new Error('too late');
+          });
+        });
+      container.get('database');
+      expect(await shutdown.shutdown()).to.equal(1);
+      expect(ended).to.deep.equal(['late']);
+      expect(logger.lines.join('\n')).to.include('late failed: too late');
+    });
+
     it('exits though another shutdown was never begun', async () => {
       install([], { signals: [] });
       expect(await install([]).shutdown()).to.equal(0);
@@ -714,6 +750,21 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       letGo();
       await Promise.all([answer, done]);
       expect([probes.isClosed, codes]).to.deep.equal([true, [0]]);
+    });
+
+    it('leaves the probes to another shutdown that still needs them, where its own time is over', async () => {
+      const { server, held, letGo } = await startHeld();
+      const first = install([], { timeoutMs: 50 });
+      first.onShutdown('hangs', () => new Promise(() => {}));
+      const second = install(server);
+      const answer = ask(urlOf(server));
+      await until(() => held.length === 1);
+      const done = second.shutdown();
+      expect(await first.shutdown()).to.equal(1);
+      expect([probes.isClosed, codes]).to.deep.equal([false, []]);
+      letGo();
+      await Promise.all([answer, done]);
+      expect([probes.isClosed, codes]).to.deep.equal([true, [1]]);
     });
 
     it('survives a listener of its event and a logger that throw', async () => {

@@ -15,7 +15,7 @@ export interface GracefulShutdown {
    */
   onClosing(name: string, hook: ShutdownHook): void;
   /**
-   * Registers a hook that is called when nothing is in flight any more, one after another, the last that was registered first: it closes what the requests needed.
+   * Registers a hook that is called when nothing is in flight any more, one after another, the last that was registered first, or at once where that is over: it closes what the requests needed.
    * One that fails is logged, makes the exit code 1, and stops no other.
    */
   onShutdown(name: string, hook: ShutdownHook): void;
@@ -75,7 +75,7 @@ class ProcessShutdown implements GracefulShutdown {
 
   onShutdown(name: string, hook: ShutdownHook): void {
     checkHook('onShutdown()', name, hook);
-    this.#sequence.hooks.push({ name, hook });
+    this.#sequence.addHook({ name, hook });
   }
 
   shutdown(reason = 'the application'): Promise<number> {

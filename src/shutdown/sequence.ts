@@ -23,15 +23,16 @@ interface Times {
 
 /** The steps of one shutdown, in their order, and what is left of them. It knows nothing of signals and exits. */
 export class ShutdownSequence {
-  readonly hooks: NamedHook[] = [];
   /** A hook or a deactivation failed, or the time was over. */
   hasFailed = false;
   readonly #closingHooks: NamedHook[] = [];
+  readonly #hooks: NamedHook[] = [];
   /** Hooks that have begun. Apart from the work of the application, for which another shutdown may be waiting too. */
   readonly #begun = new Work();
   #reason = '';
   #beganAt = 0;
   #isClosing = false;
+  #isPastHooks = false;
   #isOver = false;
 
   constructor(
@@ -44,6 +45,11 @@ export class ShutdownSequence {
   addClosingHook(hook: NamedHook): void {
     if (this.#isClosing) void this.#call(hook);
     else this.#closingHooks.push(hook);
+  }
+
+  addHook(hook: NamedHook): void {
+    if (this.#isPastHooks) void this.#call(hook);
+    else this.#hooks.push(hook);
   }
 
   /** Up to the first `await` in the turn of the signal. Resolves at the latest when `timeoutMs` is over. */
@@ -67,30 +73,35 @@ export class ShutdownSequence {
     for (const one of this.#closingHooks) void this.#call(one);
     this.#report('closing');
     await closed;
-    await this.#begun.whenDone();
     // Not beside the requests: one may leave work behind that goes on after its answer. So may a hook.
-    await this.#whenWorkIsDone();
+    await this.#whenAllIsDone();
     if (this.#isOver) return;
     this.#report('hooks');
-    for (let next = this.hooks.pop(); next !== undefined; next = this.hooks.pop()) {
+    for (let next = this.#hooks.pop(); next !== undefined; next = this.#hooks.pop()) {
       await this.#call(next);
       if (this.#isOver) return;
     }
-    await this.#whenWorkIsDone();
+    this.#isPastHooks = true;
+    await this.#whenAllIsDone();
     if (this.#isOver) return;
     this.#report('deactivating');
     if (this.installation.releaseProbes()) {
       this.probes.close();
       await this.#call({ name: "the container's deactivation", hook: () => this.probes.deactivate?.() });
-      await this.#whenWorkIsDone();
     }
+    await this.#whenAllIsDone();
     if (this.#isOver) return;
     this.#isOver = true;
     this.#report('finished');
   }
 
-  #whenWorkIsDone(): Promise<void> {
-    return this.probes.lifecycle.work.whenDone();
+  /** Hooks that have begun, and work: either may begin the other. */
+  async #whenAllIsDone(): Promise<void> {
+    const { work } = this.probes.lifecycle;
+    do {
+      await this.#begun.whenDone();
+      await work.whenDone();
+    } while (this.#begun.names.length > 0);
   }
 
   #cutShort(): void {
@@ -98,7 +109,7 @@ export class ShutdownSequence {
     this.hasFailed = true;
     this.#report('timed out');
     this.connections.destroy();
-    this.probes.close();
+    if (this.installation.releaseProbes()) this.probes.close();
   }
 
   async #call({ name, hook }: NamedHook): Promise<void> {
@@ -121,7 +132,7 @@ export class ShutdownSequence {
       connections: this.connections.open,
       requests: this.connections.requests,
       work: [...this.probes.lifecycle.work.names, ...this.#begun.names],
-      hooks: this.hooks.map(({ name }) => name).toReversed(),
+      hooks: this.#hooks.map(({ name }) => name).toReversed(),
     };
     this.probes.logger[phase === 'timed out' ? 'error' : 'info'](describeProgress(progress));
     this.probes.announce('shutdown', progress);
