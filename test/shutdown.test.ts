@@ -707,6 +707,25 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(logger.lines.join('\n')).to.include('late failed: too late');
     });
 
+    it('has methods that may be taken from it', async () => {
+      const called: string[] = [];
+      const { onClosing, onShutdown, shutdown, uninstall } = install([]);
+      onClosing('consumer', () => called.push('consumer'));
+      onShutdown('database', () => called.push('database'));
+      expect(await shutdown()).to.equal(0);
+      uninstall();
+      expect(called).to.deep.equal(['consumer', 'database']);
+    });
+
+    it('is not begun with a reason that is no text', async () => {
+      const shutdown = install([]);
+      for (const reason of [5, '', new Error('no')]) {
+        expect(() => shutdown.shutdown(reason as never)).to.throw(ConfigurationError, 'Expected `reason` of shutdown() to be a text, got');
+      }
+      expect(probes.lifecycle.state).to.equal('running');
+      expect(await shutdown.shutdown('a new release')).to.equal(0);
+    });
+
     it('exits though another shutdown was never begun', async () => {
       install([], { signals: [] });
       expect(await install([]).shutdown()).to.equal(0);

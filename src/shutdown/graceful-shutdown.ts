@@ -11,18 +11,18 @@ import { ShutdownSequence, type ShutdownHook } from './sequence.js';
 export interface GracefulShutdown {
   /**
    * Registers a hook that is called when the listeners are closed, all of this kind together, or at once where they are already: it ends what would go on by itself, WebSockets, event streams, the consumer of a queue.
-   * The shutdown waits for it beside the requests in flight.
+   * The shutdown waits for it beside the requests in flight. It must not wait for `shutdown()`, which waits for the hook.
    */
-  onClosing(name: string, hook: ShutdownHook): void;
+  onClosing(this: void, name: string, hook: ShutdownHook): void;
   /**
    * Registers a hook that is called when nothing is in flight any more, one after another, the last that was registered first, or at once where that is over: it closes what the requests needed.
-   * One that fails is logged, makes the exit code 1, and stops no other.
+   * One that fails is logged, makes the exit code 1, and stops no other. It must not wait for `shutdown()`, which waits for the hook.
    */
-  onShutdown(name: string, hook: ShutdownHook): void;
+  onShutdown(this: void, name: string, hook: ShutdownHook): void;
   /** Begins the shutdown as a signal does. Resolves to the exit code, where the process goes on. A second call gives the same promise. The reason is for the log. */
-  shutdown(reason?: string): Promise<number>;
+  shutdown(this: void, reason?: string): Promise<number>;
   /** Takes all listeners off. May be called twice; a shutdown under way goes on to its end. */
-  uninstall(): void;
+  uninstall(this: void): void;
 }
 
 /**
@@ -68,28 +68,29 @@ class ProcessShutdown implements GracefulShutdown {
     process.on('unhandledRejection', this.#onUnhandledRejection);
   }
 
-  onClosing(name: string, hook: ShutdownHook): void {
+  readonly onClosing = (name: string, hook: ShutdownHook): void => {
     checkHook('onClosing()', name, hook);
     this.#sequence.addClosingHook({ name, hook });
-  }
+  };
 
-  onShutdown(name: string, hook: ShutdownHook): void {
+  readonly onShutdown = (name: string, hook: ShutdownHook): void => {
     checkHook('onShutdown()', name, hook);
     this.#sequence.addHook({ name, hook });
-  }
+  };
 
-  shutdown(reason = 'the application'): Promise<number> {
+  readonly shutdown = (reason = 'the application'): Promise<number> => {
+    checkReason(reason);
     if (this.#underWay === undefined && !this.#isListening) {
       throw new ConfigurationError('shutdown() was called after uninstall(). Call gracefulShutdown() again first.');
     }
     return (this.#underWay ??= this.#run(reason));
-  }
+  };
 
-  uninstall(): void {
+  readonly uninstall = (): void => {
     this.#stopListening();
     // A shutdown under way does this when it is through.
     if (this.#underWay === undefined) this.#leave();
-  }
+  };
 
   readonly #onSignal = (signal: string): void => {
     if (this.#underWay === undefined) return void this.shutdown(signal);
@@ -155,4 +156,9 @@ function checkHook(method: string, name: unknown, hook: unknown): void {
   throw new ConfigurationError(
     `Expected ${method} to get a name and a function, got ${show(name)} and ${show(hook)}: \`${method.replace('()', '')}('database', () => knex.destroy())\`.`,
   );
+}
+
+function checkReason(reason: unknown): void {
+  if (typeof reason === 'string' && reason !== '') return;
+  throw new ConfigurationError(`Expected \`reason\` of shutdown() to be a text, got ${show(reason)}.`);
 }
