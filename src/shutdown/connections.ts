@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
-import type { Server, Socket } from 'node:net';
+import { Server, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import { Connection } from './connection.js';
@@ -9,6 +9,9 @@ import { Http2Sessions } from './http2-sessions.js';
 /** How long a connection must have been at rest before it is closed: the client's next request may be on its way. */
 const SETTLED_AFTER_MS = 150;
 const ROUND_EVERY_MS = 20;
+
+/** Idle connections that are closed in one turn of the event loop. */
+const CLOSED_A_TURN = 16;
 
 /** As many connections as can wait in the kernel to be accepted, where Linux is left as it is. */
 const LONGEST_QUEUE = 4_096;
@@ -28,6 +31,8 @@ interface Exchange {
 export class Connections {
   readonly #bySocket = new Map<Socket, Connection>();
   readonly #sessions: Http2Sessions;
+  /** Those whose listener was closed here. */
+  readonly #closed = new Set<Server>();
   #accepted = 0;
   #isAnnounced = false;
   #isCut = false;
@@ -39,12 +44,13 @@ export class Connections {
     subscribe(RESPONSE_FINISH, this.#onFinish);
   }
 
-  /** Leaves no listener on a server. */
+  /** Leaves no listener on a server, and no timer of one that was closed. */
   unwatch(): void {
     this.#sessions.unwatch();
     for (const server of this.servers) {
-      server.off('connection', this.#watch).off('secureConnection', this.#watch).off('listening', closeLate);
+      server.off('connection', this.#watch).off('secureConnection', this.#watch).off('listening', this.#closeLate);
     }
+    this.#closed.forEach(finishClosing);
     unsubscribe(REQUEST_START, this.#onStart);
     unsubscribe(RESPONSE_FINISH, this.#onFinish);
     for (const socket of this.#bySocket.keys()) socket.off('close', this.#onClose);
@@ -76,8 +82,8 @@ export class Connections {
   async closeListeners(): Promise<void> {
     await this.#acceptWaiting();
     for (const server of this.servers) {
-      if (server.listening) closeListener(server);
-      else server.off('listening', closeLate).once('listening', closeLate);
+      if (server.listening) closeListener(server, this.#closed);
+      else server.once('listening', this.#closeLate);
     }
   }
 
@@ -95,10 +101,10 @@ export class Connections {
 
   /** Those that were open before they were watched: the idle ones are closed, and what is in flight on the others goes on to its end. */
   async #closeUnwatched(server: Server & { closeIdleConnections?: () => void }): Promise<void> {
-    // One of http2 alone does not know its idle ones.
-    while (server.closeIdleConnections !== undefined && !this.#isCut) {
-      server.closeIdleConnections();
-      if ((await countConnections(server)) === 0) return;
+    // Newer versions of Node tell the sessions of http2, which are not known here.
+    if (this.#closed.has(server)) finishClosing(server);
+    while (!this.#isCut && (await countConnections(server)) > 0) {
+      server.closeIdleConnections?.();
       await pause(ROUND_EVERY_MS);
     }
   }
@@ -119,12 +125,13 @@ export class Connections {
     }
   }
 
-  /** Each after a turn of the event loop of its own: while it closes several, requests would arrive unseen. */
+  /** A few after each turn of the event loop, looked at again: while it closes many, requests would arrive unseen. */
   async #closeSettled(): Promise<void> {
-    for (const [socket, connection] of this.#bySocket) {
-      if (!connection.hasRestedSince(performance.now() - SETTLED_AFTER_MS)) continue;
+    const hasSettled = ([, connection]: [Socket, Connection]) => connection.hasRestedSince(performance.now() - SETTLED_AFTER_MS);
+    const settled = [...this.#bySocket].filter(hasSettled);
+    while (settled.length > 0) {
       await turn();
-      if (connection.hasRestedSince(performance.now() - SETTLED_AFTER_MS)) socket.destroy();
+      for (const [socket] of settled.splice(0, CLOSED_A_TURN).filter(hasSettled)) socket.destroy();
     }
   }
 
@@ -137,6 +144,8 @@ export class Connections {
   };
 
   readonly #onClose = forgetIn(this.#bySocket);
+
+  readonly #closeLate = closeLateIn(this.#closed);
 
   readonly #onStart = (message: unknown): void => {
     const { server, socket, request, response } = message as Exchange;
@@ -162,17 +171,22 @@ function forgetIn(connections: Map<Socket, Connection>) {
 }
 
 /** It began to listen in the middle of the shutdown. The application's own callback, which reads the address, comes first. */
-function closeLate(this: Server): void {
-  setImmediate(() => {
-    if (this.listening) closeListener(this);
-  });
+function closeLateIn(closed: Set<Server>) {
+  return function closeLate(this: Server): void {
+    setImmediate(() => {
+      if (this.listening) closeListener(this, closed);
+    });
+  };
 }
 
-/** The listener alone: `close()` of http also cuts the connections that are idle, whose next request may have arrived already. */
-function closeListener(server: Server): void {
-  const own = Object.getOwnPropertyDescriptor(server, 'closeIdleConnections');
-  Object.defineProperty(server, 'closeIdleConnections', { value: () => {}, configurable: true });
-  server.close();
-  Reflect.deleteProperty(server, 'closeIdleConnections');
-  if (own !== undefined) Object.defineProperty(server, 'closeIdleConnections', own);
+/** The listener alone: `close()` of http also cuts the connections that are idle, whose next request may have arrived already, and stops the timer that ends half a request. */
+function closeListener(server: Server, closed: Set<Server>): void {
+  Server.prototype.close.call(server);
+  closed.add(server);
+}
+
+/** The rest of the server's own `close()`. A second one would say `close` again, so that what hears it is not the server itself. */
+function finishClosing(server: Server): void {
+  const silent = Object.create(server, { emit: { value: () => false } }) as Server;
+  silent.close();
 }

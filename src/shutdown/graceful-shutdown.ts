@@ -1,4 +1,4 @@
-import type { Server } from 'node:net';
+import { Server } from 'node:net';
 import { inspect } from 'node:util';
 import { ConfigurationError } from '../errors.js';
 import type { ProbeRegistry } from '../registry.js';
@@ -144,8 +144,8 @@ function checkRegistry(probes: Partial<ProbeRegistry> | undefined): void {
   );
 }
 
-function checkServer(server: Partial<Server> | undefined): void {
-  if (typeof server?.close === 'function' && typeof server.on === 'function' && typeof server.listening === 'boolean') return;
+function checkServer(server: unknown): void {
+  if (server instanceof Server) return;
   throw new ConfigurationError(
     `Expected \`servers\` of gracefulShutdown() to be a server or an array of them, got ${show(server)}. Give it what app.listen() returns, or \`[]\` for a worker without a server.`,
   );
