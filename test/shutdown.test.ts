@@ -587,6 +587,32 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await code).to.equal(0);
     });
 
+    it('tells each session once', async () => {
+      const streams: http2.ServerHttp2Stream[] = [];
+      const server = await listen(http2.createServer());
+      server.on('stream', (stream: http2.ServerHttp2Stream) => streams.push(stream));
+      let notices = 0;
+      // The client of Node does not say how often it has heard.
+      server.on('session', (session: http2.ServerHttp2Session) => {
+        const goaway = session.goaway.bind(session);
+        session.goaway = (code, last, data) => {
+          if (last === 2 ** 31 - 1) notices += 1;
+          goaway(code, last, data);
+        };
+      });
+      const shutdown = install(server, { drainDelayMs: 300 });
+      const client = http2.connect(`http://127.0.0.1:${String(portOf(server))}`);
+      const answers = Array.from({ length: 3 }, () => request(client));
+      await until(() => streams.length === 3);
+      const code = shutdown.shutdown();
+      for (const [index, stream] of streams.entries()) {
+        stream.end('done');
+        expect(await answers[index]).to.equal('done');
+      }
+      expect(await code).to.equal(0);
+      expect(notices).to.equal(1);
+    });
+
     it('serves HTTP/1 on an http2 server as on any other', async () => {
       const server = await listen(http2.createSecureServer({ ...certificate, allowHTTP1: true }, done as never));
       const shutdown = install(server);

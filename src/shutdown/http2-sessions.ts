@@ -11,6 +11,7 @@ export class Http2Sessions {
   /** Streams in flight. */
   streams = 0;
   readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #told = new WeakSet<ServerHttp2Session>();
   #isAnnounced = false;
 
   constructor(private readonly servers: readonly Server[]) {
@@ -25,7 +26,7 @@ export class Http2Sessions {
   /** Clients are told to open no more streams here. A session that is new is told after its first: it would never have served one. */
   announceClose(): void {
     this.#isAnnounced = true;
-    for (const session of this.#sessions) announceCloseOf(session);
+    for (const session of this.#sessions) this.#tell(session);
   }
 
   /** Streams that are open come to their end, and none is opened any more. */
@@ -46,11 +47,13 @@ export class Http2Sessions {
     this.streams += 1;
     stream.once('close', () => {
       this.streams -= 1;
-      if (this.#isAnnounced && session !== undefined) announceCloseOf(session);
+      if (this.#isAnnounced && session !== undefined) this.#tell(session);
     });
   };
-}
 
-function announceCloseOf(session: ServerHttp2Session): void {
-  if (!session.closed && !session.destroyed) session.goaway(NO_ERROR, ALL_STREAMS);
+  #tell(session: ServerHttp2Session): void {
+    if (session.closed || session.destroyed || this.#told.has(session)) return;
+    this.#told.add(session);
+    session.goaway(NO_ERROR, ALL_STREAMS);
+  }
 }
