@@ -89,6 +89,36 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     expect(await slow).to.be.instanceOf(Error);
   });
 
+  it('exits at once on a signal while a function is about to exit', async () => {
+    const scenario = await begin('exit-function');
+    scenario.signal('SIGTERM');
+    await said(scenario, 'flushing before exit 0');
+    scenario.signal('SIGTERM');
+    expect(await scenario.exited()).to.include({ code: 1, signal: null });
+  });
+
+  it('calls a function that is about to exit once', async () => {
+    const scenario = await begin('exit-function');
+    const slow = ask(`${scenario.url}/slow?ms=500`);
+    await said(scenario, 'slow request begun');
+    scenario.signal('SIGTERM');
+    await said(scenario, 'draining');
+    scenario.signal('SIGINT');
+    await said(scenario, 'flushing before exit 1');
+    expect((await slow).status).to.equal(200);
+    await said(scenario, 'finished');
+    scenario.signal('SIGINT');
+    expect(await scenario.exited()).to.include({ code: 1, signal: null });
+    expect(scenario.output().match(/flushing before exit/g)).to.have.lengthOf(1);
+  });
+
+  it('leaves it to Node where the function that is to exit throws', async () => {
+    const scenario = await begin('exit-function', { FAIL: 'yes' });
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).code).to.equal(1);
+    expect(scenario.output()).to.include('the log is gone');
+  });
+
   it('ends while the application is starting', async () => {
     const scenario = await begin('during-start');
     scenario.signal('SIGTERM');

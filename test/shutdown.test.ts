@@ -892,14 +892,14 @@ describe('gracefulShutdown(servers, probes, options)', () => {
     it('is nothing, after a shutdown', async () => {
       const server = await listen(createServer());
       const before = footprint(server);
-      await install(server).shutdown();
+      await install(server, { exit: false }).shutdown();
       expect(footprint(server)).to.deep.equal(before);
     });
 
     it('is nothing, where one of two servers listened late and the other never', async () => {
       const [never, late] = [createServer(), createServer()];
       const before = footprint(never);
-      const shutdown = install([never, late]);
+      const shutdown = install([never, late], { exit: false });
       shutdown.onClosing('start', async () => {
         await listen(late);
         await until(() => !late.listening);

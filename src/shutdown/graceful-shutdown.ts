@@ -51,6 +51,7 @@ class ProcessShutdown implements GracefulShutdown {
   readonly #installation: Installation;
   readonly #sequence: ShutdownSequence;
   #isListening = true;
+  #isExiting = false;
   #underWay: Promise<number> | undefined;
 
   constructor(
@@ -109,18 +110,22 @@ class ProcessShutdown implements GracefulShutdown {
   async #run(reason: string): Promise<number> {
     this.#installation.isUnderWay = true;
     await this.#sequence.run(reason);
-    this.#stopListening();
     // Of another shutdown in this process, or of the application.
     const code = this.#sequence.hasFailed ? 1 : Number(process.exitCode ?? 0);
     process.exitCode = code;
     const isLast = this.#leave();
-    if (isLast && this.options.exit !== false) this.#exit(code);
+    if (!isLast || this.options.exit === false) this.#stopListening();
+    else if (!this.#isExiting) this.#exit(code);
     return code;
   }
 
   #stopListening(): void {
     this.#isListening = false;
     for (const signal of this.options.signals) process.off(signal, this.#onSignal);
+    this.#stopCatching();
+  }
+
+  #stopCatching(): void {
     process.off('uncaughtException', this.#onUncaughtException);
     process.off('unhandledRejection', this.#onUnhandledRejection);
   }
@@ -130,9 +135,13 @@ class ProcessShutdown implements GracefulShutdown {
     return this.#installation.end();
   }
 
+  /** A function has its time, until the next signal. */
   #exit(code: number): void {
-    if (typeof this.options.exit === 'function') this.options.exit(code);
-    else process.exit(code);
+    if (typeof this.options.exit !== 'function' || this.#isExiting) process.exit(code);
+    this.#isExiting = true;
+    // Nothing is left that would end the process where the function fails.
+    this.#stopCatching();
+    this.options.exit(code);
   }
 }
 

@@ -34,8 +34,8 @@ export interface ShutdownOptions {
    */
   uncaughtErrors?: boolean | undefined;
   /**
-   * How it ends: `true` by `process.exit(code)`, `false` by setting `process.exitCode` alone, a function by calling it with the code.
-   * A second signal exits with `false` too, and calls the function at once.
+   * How it ends: `true` by `process.exit(code)`, `false` by setting `process.exitCode` alone, a function by calling it with the code, once.
+   * A second signal exits with `false` too, and calls the function at once; a signal after the function was called exits with 1.
    * @default true
    */
   exit?: boolean | ((code: number) => void) | undefined;
