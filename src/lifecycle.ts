@@ -103,6 +103,7 @@ export class Lifecycle implements Probe {
   /**
    * Aborted when draining begins, with an `AbortError`: for long work that can stop early. Made when it is first asked for.
    * A signal keeps each of its listeners: who listens for one job removes the listener with the job.
+   * A listener that throws is an uncaught exception, as with any EventTarget.
    */
   get shutdownSignal(): AbortSignal {
     if (this.#shutdown === undefined) {

@@ -1,5 +1,6 @@
 // A service that loses nothing when its pod is taken away: requests, an event stream, WebSockets, jobs and a database.
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { Readable } from 'node:stream';
 import { setInterval as every, setTimeout as pause } from 'node:timers/promises';
 import { Container } from 'inversify';
@@ -61,12 +62,13 @@ async function writeReport(ms: number) {
   }
 }
 
-const server = app.listen(Number(process.env['PORT'] ?? 3000));
+const answer = app.callback();
+const server = createServer((request, response) => void answer(request, response));
 server.keepAliveTimeout = 65_000; // longer than the balancer's own, often 60 s: it is the client who closes an idle connection
-await once(server, 'listening');
 const sockets = new WebSocketServer({ server, path: '/chat' });
 sockets.on('connection', (socket) => socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary })));
 
+// Before the server listens: no connection is older than its watch, and a signal finds somebody who hears it.
 const shutdown = gracefulShutdown(server, probes, {
   drainDelayMs: Number(process.env['DRAIN_DELAY_MS'] ?? 0), // pod.yaml sets both: how long, and what it is held against
   timeoutMs: Number(process.env['SHUTDOWN_TIMEOUT_MS'] ?? 25_000),
@@ -86,4 +88,6 @@ shutdown.onShutdown('telemetry', async (reason) => {
 });
 probes.on('shutdown', (progress) => console.log(JSON.stringify(progress)));
 
+server.listen(Number(process.env['PORT'] ?? 3000));
+await once(server, 'listening');
 console.log('listening on', server.address(), 'and', management.address());
