@@ -1,7 +1,12 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
+import { request } from 'node:https';
 import { connect, type Socket } from 'node:net';
+import { text as readText } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { Authority } from './support/certificates.js';
 import { ask as askOnce } from './support/http.js';
 import { accepts, startNode, until, type Child } from './support/processes.js';
 
@@ -291,20 +296,63 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     expect(scenario.output()).to.include("the container's deactivation failed: the broker would not close: the cache would not close");
   });
 
-  it('finishes what is in flight after an uncaught error, and exits with 1, where it is told to', async () => {
-    const scenario = await begin('crash', { CATCH: 'yes' });
-    const slow = ask(`${scenario.url}/slow?ms=500`);
-    await said(scenario, 'slow request begun');
-    scenario.signal('SIGUSR2');
-    expect((await slow).status).to.equal(200);
-    expect((await scenario.exited()).code).to.equal(1);
-    expect(scenario.output()).to.match(/unhandledRejection: Error: nobody has caught this\n +at [^]*database closed/);
-  });
+  for (const [origin, signal] of [
+    ['unhandledRejection', 'SIGUSR2'],
+    ['uncaughtException', 'SIGHUP'],
+  ] as const) {
+    it(`finishes what is in flight after an ${origin}, and exits with 1, where it is told to`, async () => {
+      const scenario = await begin('crash', { CATCH: 'yes' });
+      const slow = ask(`${scenario.url}/slow?ms=500`);
+      await said(scenario, 'slow request begun');
+      scenario.signal(signal);
+      expect((await slow).status).to.equal(200);
+      expect((await scenario.exited()).code).to.equal(1);
+      expect(scenario.output()).to.match(new RegExp(`${origin}: Error: nobody has caught this\n +at [^]*database closed`));
+    });
+  }
 
   it('leaves an uncaught error to Node otherwise', async () => {
     const scenario = await begin('crash');
     scenario.signal('SIGUSR2');
     expect((await scenario.exited()).code).to.equal(1);
     expect(scenario.output()).to.not.include('database closed');
+  });
+
+  it('adds no listener with its import, and leaves the signal to Node until it is called', async () => {
+    const scenario = await begin('before-installing', {}, /added/);
+    expect(scenario.output()).to.include('nothing is added');
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).signal).to.equal('SIGTERM');
+  });
+
+  describe('with TLS', () => {
+    const authority = new Authority();
+    let env: Record<string, string>;
+    before(async () => {
+      const { cert, key } = await (await authority.start()).issue();
+      env = { CERT: cert, KEY: key };
+    });
+    after(() => authority.stop());
+
+    it('finishes what is in flight on an https server', async () => {
+      const scenario = await begin('secure', { ...env, PROTOCOL: 'https' });
+      const sent = request({ port: scenario.port, host: '127.0.0.1', ca: authority.ca, headers: { connection: 'keep-alive' } }).end();
+      const answered = once(sent, 'response') as Promise<[IncomingMessage]>;
+      await said(scenario, 'slow request begun');
+      scenario.signal('SIGTERM');
+      const [answer] = await answered;
+      expect([answer.headers.connection, await readText(answer)]).to.deep.equal(['close', 'done']);
+      expect((await scenario.exited()).code).to.equal(0);
+    });
+
+    it('finishes what is in flight on an http2 server', async () => {
+      const scenario = await begin('secure', { ...env, PROTOCOL: 'http2' });
+      const client = connectHttp2(`https://127.0.0.1:${String(scenario.port)}`, { ca: authority.ca });
+      const answer = readText(client.request({ ':path': '/' }));
+      await said(scenario, 'slow request begun');
+      scenario.signal('SIGTERM');
+      expect(await answer).to.equal('done');
+      expect((await scenario.exited()).code).to.equal(0);
+    });
   });
 });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server as NetServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import Koa from 'koa';
 import { probeMiddleware, ProbeRegistry } from 'koa-probes';
@@ -22,6 +22,6 @@ export async function startApplication(probes = new ProbeRegistry()): Promise<{ 
 }
 
 /** The line that the test waits for: what comes before it is set up. */
-export function announce(server: Server): void {
+export function announce(server: NetServer): void {
   console.log(`listening on ${String((server.address() as AddressInfo).port)}`);
 }
