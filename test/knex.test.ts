@@ -239,6 +239,25 @@ describe('koa-probes/knex', () => {
           expect([opened, mostOpen]).to.deep.equal([2, 1]);
         });
 
+        it('cancels nothing but its own query, though another has its number, as after a failover', async () => {
+          const admin = administer({ pool: { min: 1, max: 1 } });
+          await server.getLock(admin);
+          const application = connect({ pool: { min: 0, max: 1 } });
+          const number = await server.numberOf(application);
+          const waiting = server.getLock(application);
+          await until(async () => (await server.listRunning(admin)).some((query) => query?.includes('lock') || query?.includes('LOCK')));
+          const afterCreate = (connection: object, done: () => void) => {
+            Object.assign(connection, { processID: number, threadId: number });
+            done();
+          };
+          const database = connect({ pool: { min: 0, max: 2, afterCreate } });
+          expect(await problemOf(database, { query: sleep }, AbortSignal.timeout(SHORT_MS))).to.include('silent');
+          await until(() => isIdle(database));
+          expect(await problemOf(database)).to.equal(undefined);
+          await admin.destroy();
+          expect(await waiting).to.equal(true);
+        });
+
         it('opens no connection beyond the pool while the server is frozen, and leaves none in use', async () => {
           const database = connect();
           await checkKnex(database, { signal: patiently() });
@@ -280,6 +299,44 @@ describe('koa-probes/knex', () => {
       });
     });
   }
+
+  describe('on MariaDB that is restarted', () => {
+    const [, mariadb] = databaseServers;
+    let service: Service;
+    before(async () => (service = await mariadb!.start()));
+    after(() => service.stop());
+    const numberOf = async (connection: Knex) => (await mariadb!.numberOf(connection)) ?? 0;
+
+    it('leaves the queries of the application alone that have the number of its own from before', async () => {
+      const administer = (max: number) => databases.connect('mysql2', mariadb!.adminUrl(service.port), { pool: { min: 0, max } });
+      // The server counts from the beginning again: so that there are numbers to be had a second time.
+      const many = administer(20);
+      await Promise.all(Array.from({ length: 20 }, async () => (await many.transaction()).rollback()));
+      const database = administer(1);
+      const number = await numberOf(database);
+      const checking = problemOf(database, { query: mariadb!.sleep }, AbortSignal.timeout(SHORT_MS));
+      // It waits for the one connection, which leaves the cancelling to the next check.
+      const waiting = database.raw('SELECT 1').then(() => true);
+      expect(await checking).to.include('silent');
+      await waiting;
+      await service.halt();
+      await service.start();
+
+      const admin = administer(1);
+      await mariadb!.getLock(admin);
+      const application = administer(50);
+      const held: Knex.Transaction[] = [];
+      do held.push(await application.transaction());
+      while ((await numberOf(held.at(-1)!)) < number);
+      expect(await numberOf(held.at(-1)!)).to.equal(number);
+      const query = mariadb!.getLock(held.at(-1)!);
+      await until(() => problemOf(database).then((problem) => problem === undefined));
+      await admin.destroy();
+      const isGiven = await query;
+      await Promise.all(held.map((transaction) => transaction.rollback()));
+      expect(isGiven).to.equal(true);
+    });
+  });
 
   describe('DatabaseProbe', () => {
     it('names the databases that fail, and only those', async () => {
@@ -455,7 +512,7 @@ describe('koa-probes/knex', () => {
         socket.on('data', (request) => {
           // The number of the packet: 0 of a command, and above in a login.
           if (isHolding && request[3] === 0) return;
-          if (request.includes('KILL QUERY')) cancels += 1;
+          if (request.includes('information_schema.processlist')) cancels += 1;
           upstream.write(request);
         });
       }).listen(0, '127.0.0.1');

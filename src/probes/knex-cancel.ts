@@ -1,22 +1,44 @@
 import type { KnexClient, KnexConnection, KnexPool } from './knex-client.js';
 import { isServerAnswer } from './knex-failure.js';
 
-/** Connections that were closed with a query under way: a server goes on with that though its client is gone. */
-const leftRunning = new WeakMap<KnexPool, Set<KnexConnection>>();
-
-export function leaveRunning(pool: KnexPool, victim: KnexConnection): void {
-  const victims = leftRunning.get(pool) ?? new Set();
-  leftRunning.set(pool, victims.add(victim));
+/** A query that a server goes on with though its client is gone. Known by its text too: after a restart or a failover the number is somebody else's. */
+interface Query {
+  readonly id: number;
+  readonly sql: string;
 }
 
-/** Has the queries that were left running cancelled, where the dialect can. Before each query of a check, so that behind a lock they do not gather at the server. */
+const leftRunning = new WeakMap<KnexPool, Set<Query>>();
+
+/** Remembers what runs on a connection that was closed, where the dialect can cancel it. */
+export function leaveRunning({ dialect = '' }: KnexClient, pool: KnexPool, { processID, threadId }: KnexConnection, sql: string): void {
+  const id = processID ?? threadId;
+  if (id === undefined || CANCELS[dialect] === undefined) return;
+  const queries = leftRunning.get(pool) ?? new Set();
+  leftRunning.set(pool, queries.add({ id, sql }));
+}
+
+/** Has the queries that were left running cancelled. Before each query of a check, so that behind a lock they do not gather at the server. */
 export async function cancelLeftRunning(client: KnexClient, pool: KnexPool, helper: KnexConnection): Promise<void> {
-  const victims = leftRunning.get(pool) ?? new Set();
-  for (const victim of victims) {
-    if (client.canCancelQuery) await client._wrappedCancelQueryCall?.(helper, victim).catch(rejectNoAnswer);
-    victims.delete(victim);
+  const queries = leftRunning.get(pool) ?? new Set();
+  for (const query of queries) {
+    await CANCELS[client.dialect ?? '']?.(async (sql, ...bindings) => client.query(helper, { sql, bindings }), query).catch(rejectNoAnswer);
+    queries.delete(query);
   }
 }
+
+type Say = (sql: string, ...bindings: readonly (string | number)[]) => Promise<{ readonly response: unknown }>;
+
+/** By dialect. Knex's own way, `_wrappedCancelQueryCall`, goes by the number alone. */
+const CANCELS: Readonly<Record<string, (say: Say, query: Query) => Promise<unknown>>> = {
+  postgresql: (say, { id, sql }) => say('SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = ? AND query = ?', id, sql),
+  mysql: async (say, { id, sql }) => {
+    // MySQL lists a query without what is around it.
+    const text = sql.replace(/^\s+|[\s;]+$/g, '');
+    const { response } = await say('SELECT id FROM information_schema.processlist WHERE id = ? AND info = ?', id, text);
+    const [rows] = response as [readonly unknown[]];
+    if (rows.length > 0) await say('KILL QUERY ?', id);
+  },
+};
 
 /** That the query is over by itself is an error to MySQL. */
 function rejectNoAnswer(error: unknown): void {

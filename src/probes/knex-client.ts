@@ -2,11 +2,10 @@
 export interface KnexClient {
   readonly dialect?: string;
   readonly connectionSettings?: Readonly<Record<string, unknown>>;
-  readonly canCancelQuery: boolean;
   readonly pool: KnexPool | undefined;
   destroyRawConnection(connection: KnexConnection): Promise<unknown>;
-  /** The dialect's way to cancel what `victim` runs, said on another connection. `cancelQuery()` would open one beside the pool. */
-  _wrappedCancelQueryCall?(helper: KnexConnection, victim: KnexConnection): Promise<unknown>;
+  /** Asks on a connection, and resolves to what the driver says, which no hook of the application has processed. */
+  query(connection: KnexConnection, query: { sql: string; bindings: readonly unknown[] }): Promise<{ readonly response: unknown }>;
 }
 
 /** The pool of a Knex, which is tarn's. Around the driver's own pool (`connectionPool`) Knex puts one that can only acquire and release. */
@@ -31,6 +30,9 @@ export interface PendingAcquire {
 export interface KnexConnection {
   /** Knex closes a connection that has this when the pool next comes to it. */
   __knex__disposed?: unknown;
+  /** What the server calls it: in PostgreSQL, and in MySQL. */
+  readonly processID?: number;
+  readonly threadId?: number;
   /** The socket: of mysql2 here, of pg one level down. */
   readonly stream?: Socket;
   readonly connection?: { readonly stream?: Socket };

@@ -8,12 +8,15 @@ import { untilAborted } from './until-aborted.js';
 /** How long the cancelling of a query may take, connecting included: the server that is asked for it may be silent itself. */
 const CANCEL_WITHIN_MS = 1_000;
 
+/** `knex.raw(…)`, or what a query builder has built. */
+type Query<T> = Knex.ChainableInterface<T> & { toSQL(): Knex.Sql };
+
 /**
  * Runs `query` on a connection of the Knex's own pool, and ends when the signal is aborted: an acquire that is still pending is withdrawn;
  * the connection of a query that is still running is closed, and the query is cancelled where the dialect can: at once where the pool has room for that,
  * else before the next query.
  */
-export async function queryKnex<T>(knex: Knex, signal: AbortSignal, query: Knex.ChainableInterface<T>): Promise<T> {
+export async function queryKnex<T>(knex: Knex, signal: AbortSignal, query: Query<T>): Promise<T> {
   signal.throwIfAborted();
   const client = knex.client as KnexClient;
   const { pool } = client;
@@ -38,7 +41,7 @@ export async function queryKnex<T>(knex: Knex, signal: AbortSignal, query: Knex.
   try {
     return await untilAborted(answer, signal, `${server}: silent: connected, but the query has not been answered`);
   } finally {
-    if (isAsked && !isAnswered) leaveRunning(pool, connection);
+    if (isAsked && !isAnswered) leaveRunning(client, pool, connection, query.toSQL().toNative().sql);
     if (isAnswered) pool.release(connection);
     else void giveUp(client, pool, connection, answer);
   }

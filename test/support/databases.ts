@@ -19,6 +19,10 @@ export interface DatabaseServer {
   /** Keeps everyone else away from a table until the connection says `unlock`. */
   lock(table: string): string;
   readonly unlock: string;
+  /** Waits for a lock that nobody but one has, until that disconnects. Resolves to whether it was given, and not cut short. */
+  getLock(on: Knex): Promise<boolean>;
+  /** What the server calls the connection of a pool of one. */
+  numberOf(on: Knex): Promise<number | undefined>;
   /** What the connections of `app` run at the moment, an idle one included. */
   listRunning(admin: Knex): Promise<(string | null)[]>;
 }
@@ -43,6 +47,14 @@ const postgres: DatabaseServer = {
   sleep: 'SELECT pg_sleep(60)',
   lock: (table) => `BEGIN; LOCK TABLE ${table}`,
   unlock: 'ROLLBACK',
+  async getLock(on) {
+    await on.raw('SELECT pg_advisory_lock(1)');
+    return true;
+  },
+  async numberOf(on) {
+    const { rows } = await on.raw<{ rows: { number: number }[] }>('SELECT pg_backend_pid() AS number');
+    return rows[0]?.number;
+  },
   async listRunning(admin) {
     const sql = "SELECT CASE state WHEN 'active' THEN query END AS query FROM pg_stat_activity WHERE usename = 'app'";
     const { rows } = await admin.raw<{ rows: { query: string | null }[] }>(sql);
@@ -66,6 +78,14 @@ const mariadb: DatabaseServer = {
   sleep: 'SELECT SLEEP(60)',
   lock: (table) => `LOCK TABLES ${table} WRITE`,
   unlock: 'UNLOCK TABLES',
+  async getLock(on) {
+    const [[row]] = (await on.raw("SELECT GET_LOCK('one', 60) AS given")) as [{ given: number | null }[]];
+    return row?.given === 1;
+  },
+  async numberOf(on) {
+    const [[row]] = (await on.raw('SELECT CONNECTION_ID() AS number')) as [{ number: number }[]];
+    return row?.number;
+  },
   async listRunning(admin) {
     const sql = "SELECT info AS query FROM information_schema.processlist WHERE user = 'app'";
     const [rows] = (await admin.raw(sql)) as [{ query: string | null }[]];
