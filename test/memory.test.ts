@@ -166,16 +166,22 @@ describe('koa-probes/memory', () => {
       [`sys/fs/cgroup/${folder}/memory.current`]: String(usage),
       [`sys/fs/cgroup/${folder}/memory.stat`]: stat,
     });
-    const v1 = (folder: string, limit: string, usage: number, stat = '') => ({
+    const v1 = (folder: string, limit: string, anonymous: number, stat = '') => ({
       [`sys/fs/cgroup/memory/${folder}/memory.limit_in_bytes`]: limit,
-      [`sys/fs/cgroup/memory/${folder}/memory.usage_in_bytes`]: String(usage),
-      [`sys/fs/cgroup/memory/${folder}/memory.stat`]: stat,
+      [`sys/fs/cgroup/memory/${folder}/memory.usage_in_bytes`]: limit,
+      [`sys/fs/cgroup/memory/${folder}/memory.stat`]: `cache 9999\ntotal_rss ${String(anonymous)}\n${stat}`,
     });
     const NO_LIMIT = '9223372036854771712';
 
     it('reads version 2 in a container with a namespace of its own', () => {
       layOut({ 'proc/self/cgroup': '0::/', ...v2('.', 512 * MIB, 300 * MIB, 'anon 1\nactive_file 1000\ninactive_file 24\nfile 9999') });
       expect(readCgroupMemory(root)).to.deep.equal({ version: 2, limitBytes: 512 * MIB, usedBytes: 300 * MIB - 1_024 });
+    });
+
+    it('counts nothing of version 2 that the kernel drops before it kills', () => {
+      const stat = `anon ${String(50 * MIB)}\ninactive_file ${String(100 * MIB)}\nslab_reclaimable ${String(150 * MIB)}\nslab_unreclaimable 1`;
+      layOut({ 'proc/self/cgroup': '0::/', ...v2('.', 512 * MIB, 310 * MIB, stat) });
+      expect(readCgroupMemory(root)?.usedBytes).to.equal(60 * MIB);
     });
 
     it('takes the lowest limit on the way up, and the usage of the group that has it', () => {
@@ -203,13 +209,13 @@ describe('koa-probes/memory', () => {
       expect(readCgroupMemory(root)?.limitBytes).to.equal(128 * MIB);
     });
 
-    it('reads version 1, whose usage holds the cache of all groups below', () => {
+    it('counts what the processes of version 1 hold, in all groups below, since its usage holds all caches of the kernel too', () => {
       layOut({
         'proc/self/cgroup': '9:name=systemd:/\n4:cpu,cpuacct:/docker/1\n3:memory:/docker/1',
         ...v1('.', NO_LIMIT, 900 * MIB),
-        ...v1('docker/1', String(64 * MIB), 60 * MIB, 'active_file 1\ntotal_inactive_file 1000\ntotal_active_file 24'),
+        ...v1('docker/1', String(64 * MIB), 20 * MIB, `total_inactive_file 1000\ntotal_shmem ${String(5 * MIB)}`),
       });
-      expect(readCgroupMemory(root)).to.deep.equal({ version: 1, limitBytes: 64 * MIB, usedBytes: 60 * MIB - 1_024 });
+      expect(readCgroupMemory(root)).to.deep.equal({ version: 1, limitBytes: 64 * MIB, usedBytes: 25 * MIB });
     });
 
     it("reads version 1 at the root of the mount where the path is the host's", () => {
@@ -233,6 +239,12 @@ describe('koa-probes/memory', () => {
       ['the host has no limit at its root', { 'proc/self/cgroup': '0::/' }],
       ['the system has no control groups', {}],
       ['a file has no number', { 'proc/self/cgroup': '0::/', ...v2('.', 5, NaN) }],
+      ['the file of the limit is empty', { 'proc/self/cgroup': '0::/', ...v2('.', 5, 5), 'sys/fs/cgroup/memory.max': '' }],
+      ['version 1 says -1', { 'proc/self/cgroup': '1:memory:/a', ...v1('a', '-1', 5) }],
+      [
+        'version 1 does not say what its processes hold',
+        { 'proc/self/cgroup': '1:memory:/a', ...v1('a', '64', 5), 'sys/fs/cgroup/memory/a/memory.stat': 'cache 1' },
+      ],
     ];
     for (const [name, files] of unlimited) {
       it(`gives nothing where ${name}`, () => {

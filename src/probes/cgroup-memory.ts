@@ -7,7 +7,7 @@ export interface CgroupMemory {
   readonly version: 1 | 2;
   /** At this the kernel kills a process of the container. */
   readonly limitBytes: number;
-  /** All processes of the container together, without the cache of files, which the kernel drops before it kills. */
+  /** All processes of the container together, without what the kernel drops before it kills: the cache of files and its own caches. */
   readonly usedBytes: number;
 }
 
@@ -16,9 +16,8 @@ interface Hierarchy {
   /** Where it can be mounted, seen from the root. */
   readonly mounts: readonly string[];
   readonly limitFile: string;
-  readonly usageFile: string;
-  /** Lines of `memory.stat`. */
-  readonly cacheLines: RegExp;
+  /** What a group holds, without what the kernel drops before it kills. */
+  readonly measure: (folder: string) => number;
   /** Whether a line of /proc/self/cgroup, `id:controllers:path`, is of this hierarchy. */
   readonly isNamed: (id: string, controllers: string) => boolean;
 }
@@ -29,16 +28,21 @@ const HIERARCHIES: readonly Hierarchy[] = [
     version: 2,
     mounts: ['sys/fs/cgroup', 'sys/fs/cgroup/unified'],
     limitFile: 'memory.max',
-    usageFile: 'memory.current',
-    cacheLines: /^(?:in)?active_file (\d+)$/gm,
+    measure(folder) {
+      const { active_file: active = 0, inactive_file: inactive = 0, slab_reclaimable: slab = 0 } = readStat(folder);
+      return readNumber(join(folder, 'memory.current')) - active - inactive - slab;
+    },
     isNamed: (id) => id === '0',
   },
   {
     version: 1,
     mounts: ['sys/fs/cgroup/memory'],
     limitFile: 'memory.limit_in_bytes',
-    usageFile: 'memory.usage_in_bytes',
-    cacheLines: /^total_(?:in)?active_file (\d+)$/gm,
+    // Its usage holds the kernel's own caches too, of names of files for example, and no line says how much of that can be dropped.
+    measure(folder) {
+      const { total_rss: anonymous = NaN, total_shmem: shared = 0 } = readStat(folder);
+      return anonymous + shared;
+    },
     isNamed: (_id, controllers) => controllers.split(',').includes('memory'),
   },
 ];
@@ -73,21 +77,23 @@ function listGroups(path: string): string[] {
   return [...folders.map((_, index) => folders.slice(0, folders.length - index).join('/')), '.'];
 }
 
-function readGroup(folder: string, { version, limitFile, usageFile, cacheLines }: Hierarchy): CgroupMemory | undefined {
-  const limitBytes = Number(readText(join(folder, limitFile)) ?? NaN);
+function readGroup(folder: string, { version, limitFile, measure }: Hierarchy): CgroupMemory | undefined {
+  const limitBytes = readNumber(join(folder, limitFile));
   // `max`, and what version 1 says for no limit: the largest number of its kind, rounded down to a page.
-  if (!Number.isSafeInteger(limitBytes)) return undefined;
-  const usage = Number(readText(join(folder, usageFile)) ?? NaN);
-  if (!Number.isSafeInteger(usage)) return undefined;
-  const cached = [...(readText(join(folder, 'memory.stat')) ?? '').matchAll(cacheLines)].map(([, bytes]) => Number(bytes));
-  return {
-    version,
-    limitBytes,
-    usedBytes: Math.max(
-      0,
-      cached.reduce((rest, bytes) => rest - bytes, usage),
-    ),
-  };
+  if (!Number.isSafeInteger(limitBytes) || limitBytes <= 0) return undefined;
+  const usedBytes = measure(folder);
+  return Number.isSafeInteger(usedBytes) ? { version, limitBytes, usedBytes: Math.max(0, usedBytes) } : undefined;
+}
+
+/** The lines of `memory.stat`, which have a name and a number each. */
+function readStat(folder: string): Readonly<Record<string, number>> {
+  const lines = (readText(join(folder, 'memory.stat')) ?? '').matchAll(/^(\w+) (\d+)$/gm);
+  return Object.fromEntries(Array.from(lines, ([, name = '', bytes]) => [name, Number(bytes)]));
+}
+
+/** Not a number where there is none: an empty text is none either. */
+function readNumber(path: string): number {
+  return Number(readText(path) || NaN);
 }
 
 function readText(path: string): string | undefined {

@@ -21,7 +21,7 @@ export interface MemoryLimits {
    */
   maxHeapRatio?: number | undefined;
   /**
-   * How much of the container's limit the process may hold, and all processes of the container together, without the cache of files: 0 to 1.
+   * How much of the container's limit the process may hold, and all processes of the container together, without the caches that the kernel drops before it kills: 0 to 1.
    * At 1 the kernel kills the process within the request that it is at; below, Kubernetes stops it with SIGTERM, and it drains.
    * @default 0.95
    */
