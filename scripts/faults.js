@@ -11,13 +11,13 @@ const COMPARED = 160;
 const measured = readdirSync(folder)
   .toSorted()
   .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')));
-const rows = measured.map(({ probe, fault, answer, answeredMs, recoveredMs }) =>
+const rows = measured.map((row) =>
   cells(
-    `\`${probe}\``,
-    fault,
-    answer === undefined ? 'nothing: it passes' : `\`\` ${shorten(withoutPlaces(answer))} \`\``,
-    `${answeredMs} ms`,
-    recoveryOf(answer, recoveredMs),
+    `\`${row.probe}\``,
+    row.fault,
+    row.answer === undefined ? 'nothing: it passes' : `\`\` ${shorten(withoutPlaces(row.answer))} \`\``,
+    `${row.answeredMs} ms`,
+    recoveryOf(row),
   ),
 );
 const listed = readFileSync(page, 'utf8');
@@ -43,9 +43,10 @@ function cells(...texts) {
   return `| ${texts.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
-function recoveryOf(answer, recoveredMs) {
+function recoveryOf({ answer, recoveredMs, waitsFor }) {
   if (answer === undefined) return 'at once';
-  return recoveredMs === undefined ? 'when it is configured' : `${recoveredMs} ms`;
+  if (recoveredMs === undefined) return 'when it is configured';
+  return waitsFor === undefined ? `the first run, ${recoveredMs} ms` : `${recoveredMs} ms: waits for ${waitsFor}`;
 }
 
 /** Ports, addresses and folders are other ones at each run. */

@@ -48,6 +48,7 @@ describe('koa-probes/event-loop', () => {
           end() {},
           reason: /^the event loop is delayed by \d+ ms \(p99 of 3000 ms\), more than 500 ms; the longest was \d+ ms$/,
           recoversWithinMs: 3_000,
+          waitsFor: 'the window to go by',
         });
       } finally {
         await container.unbindAllAsync();

@@ -15,7 +15,7 @@ import { freePort, until } from './support/processes.js';
 import { MemoryLogger } from './support/probes.js';
 import type { Service } from './support/services.js';
 
-/** For a fault that is answered at the timeout: short, so that it is staged quickly. */
+/** For a fault that is answered when the signal is aborted: short, so that it is staged quickly. */
 const SHORT_MS = 300;
 
 /** For whatever is answered at once, and on a busy machine a little later. */
@@ -25,11 +25,10 @@ const patiently = () => AbortSignal.timeout(PATIENT_MS);
 const databases = new Databases();
 const registries: ProbeRegistry[] = [];
 
-const discover = async (bound: Knex[], { timeoutMs = PATIENT_MS, ...options }: { timeoutMs?: number; logger?: MemoryLogger } = {}) => {
+const discover = async (bound: Knex[], options: { logger?: MemoryLogger } = {}) => {
   const container = new Container();
   for (const database of bound) container.bind(DATABASE).toConstantValue(database);
-  const settings = { database: { timeoutMs } };
-  const registry = await discoverProbes(container, { classes: [DatabaseProbe], logger: false, settings, ...options });
+  const registry = await discoverProbes(container, { classes: [DatabaseProbe], logger: false, ...options });
   registries.push(registry);
   return registry;
 };
@@ -65,14 +64,8 @@ describe('koa-probes/knex', () => {
       after(() => service.stop());
 
       describe('DatabaseProbe', () => {
-        const stage = async (
-          database: Knex,
-          fault: string,
-          { timeoutMs = PATIENT_MS, ...steps }: { begin(): unknown; end(): unknown; reason: RegExp; timeoutMs?: number },
-        ) => {
-          const registry = await discover([database], { timeoutMs });
-          await stageFault({ registry, probe: 'database', fault: `${name}: ${fault}`, ...steps }, timeoutMs);
-        };
+        const stage = async (database: Knex, fault: string, steps: { begin(): unknown; end(): unknown; reason: RegExp }) =>
+          stageFault({ registry: await discover([database]), probe: 'database', fault: `${name}: ${fault}`, ...steps });
 
         it('fails while the server is stopped, says that it refuses, and passes again when it is back', async () => {
           const database = connect();
@@ -94,7 +87,7 @@ describe('koa-probes/knex', () => {
           const reason =
             /^1 of 3 databases failed: (postgresql|mysql) 127\.0\.0\.1:\d+\/\w+: refused: connect ECONNREFUSED 127\.0\.0\.1:\d+$/;
           const fault = `${name}: the server of one of three databases is stopped`;
-          await stageFault({ registry, probe: 'database', fault, begin, end: () => service.start(), reason }, PATIENT_MS);
+          await stageFault({ registry, probe: 'database', fault, begin, end: () => service.start(), reason });
         });
 
         it('passes again by itself after a restart', async () => {
@@ -107,8 +100,8 @@ describe('koa-probes/knex', () => {
 
         it('fails at its timeout while the server is frozen, and passes again when it goes on', async () => {
           const database = connect();
-          const reason = /^timed out after 300 ms: \S+ \S+: silent: /;
-          const steps = { begin: () => service.freeze(), end: () => service.thaw(), reason, timeoutMs: SHORT_MS };
+          const reason = /^timed out after 800 ms: \S+ \S+: silent: /;
+          const steps = { begin: () => service.freeze(), end: () => service.thaw(), reason };
           await stage(database, 'the server is frozen', steps);
           await until(() => isIdle(database));
         });
@@ -118,6 +111,7 @@ describe('koa-probes/knex', () => {
           const admin = administer();
           const begin = async () => {
             await server.setPassword(admin, 'other');
+            await until(() => poolOf(database).numFree() === 0);
             await until(async () => (await problemOf(database))?.includes('rejected'));
           };
           const reason =
@@ -131,11 +125,11 @@ describe('koa-probes/knex', () => {
           registries.push(registry);
           let query = 'SELECT 1';
           const check = (context: ProbeContext) => checkKnex(database, context, { query });
-          registry.register({ name: 'database', kinds: ['readiness'], timeoutMs: SHORT_MS, check });
+          registry.register({ name: 'database', kinds: ['readiness'], check });
           const begin = () => (query = sleep);
           const end = () => (query = 'SELECT 1');
-          const reason = /^timed out after 300 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
-          await stageFault({ registry, probe: 'database', fault: `${name}: the query is slow`, begin, end, reason }, SHORT_MS);
+          const reason = /^timed out after 800 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+          await stageFault({ registry, probe: 'database', fault: `${name}: the query is slow`, begin, end, reason });
           const admin = administer();
           await until(async () => !(await server.listRunning(admin)).includes(sleep));
         });
@@ -153,14 +147,14 @@ describe('koa-probes/knex', () => {
             const registry = new ProbeRegistry({ logger: false });
             registries.push(registry);
             const check = (context: ProbeContext) => checkKnex(database, context, { query: 'SELECT * FROM locked' });
-            registry.register({ name: 'database', kinds: ['readiness'], timeoutMs: 100, check });
+            registry.register({ name: 'database', kinds: ['readiness'], check });
             const begin = async () => {
               await locking.raw(server.lock('locked'));
               for (let round = 0; round < 20; round += 1) {
-                const running = databaseOf(registry);
+                const running = problemOf(database, { query: 'SELECT * FROM locked' }, AbortSignal.timeout(100));
                 if (isBusy) await until(async () => (await server.listRunning(admin)).includes('SELECT * FROM locked'));
                 const waiting = isBusy ? [1, 2, 3].map(() => database.raw('SELECT 1').then(() => true)) : [];
-                expect((await running)?.status).to.equal('fail');
+                expect(await running).to.include('silent');
                 await Promise.all(waiting);
                 // The one that was broken off last, and the connection that came after it.
                 expect((await server.listRunning(admin)).length).to.be.at.most(3);
@@ -168,8 +162,8 @@ describe('koa-probes/knex', () => {
             };
             const end = () => locking.raw(server.unlock);
             const fault = `${name}: a table is locked, the pool has one connection, and ${who} waits for it`;
-            const reason = /^timed out after 100 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
-            await stageFault({ registry, probe: 'database', fault, begin, end, reason }, 100);
+            const reason = /^timed out after 800 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+            await stageFault({ registry, probe: 'database', fault, begin, end, reason });
             await until(async () => !(await server.listRunning(admin)).includes('SELECT * FROM locked'));
           });
         }
@@ -184,8 +178,7 @@ describe('koa-probes/knex', () => {
           await stage(database, 'the pool is exhausted', {
             begin,
             end,
-            reason: /^timed out after 300 ms: \S+ \S+: pool exhausted: 2 of 2 connections in use$/,
-            timeoutMs: SHORT_MS,
+            reason: /^timed out after 800 ms: \S+ \S+: pool exhausted: 2 of 2 connections in use$/,
           });
           await until(() => isIdle(database));
         });
@@ -361,11 +354,12 @@ describe('koa-probes/knex', () => {
       const folder = mkdtempSync(join(tmpdir(), 'koa-probes-sqlite-'));
       const away = `${folder}-away`;
       const pool = { min: 0, max: 1, idleTimeoutMillis: 10, reapIntervalMillis: 10 };
-      const registry = await discover([databases.connect('better-sqlite3', join(folder, 'shop.db'), { pool })]);
+      const database = databases.connect('better-sqlite3', join(folder, 'shop.db'), { pool });
+      const registry = await discover([database]);
       const begin = async () => {
         renameSync(folder, away);
         // What is open stays open.
-        await until(async () => (await databaseOf(registry))?.status === 'fail');
+        await until(() => poolOf(database).numFree() === 0);
       };
       try {
         const reason = /^sqlite3 \S+shop\.db: .*unable to open/i;
@@ -378,20 +372,20 @@ describe('koa-probes/knex', () => {
 
     it('fails while the application has the one connection of SQLite', async () => {
       const database = databases.embed();
-      const registry = await discover([database], { timeoutMs: SHORT_MS });
+      const registry = await discover([database]);
       const held: Knex.Transaction[] = [];
       const begin = async () => held.push(await database.transaction());
       const end = () => held[0]?.rollback();
-      const reason = /^timed out after 300 ms: sqlite3 :memory:: pool exhausted: 1 of 1 connections in use$/;
-      await stageFault({ registry, probe: 'database', fault: 'SQLite: the pool is exhausted', begin, end, reason }, SHORT_MS);
+      const reason = /^timed out after 800 ms: sqlite3 :memory:: pool exhausted: 1 of 1 connections in use$/;
+      await stageFault({ registry, probe: 'database', fault: 'SQLite: the pool is exhausted', begin, end, reason });
     });
 
     it('names each of several databases that have no connection left when its time is over', async () => {
       const both = [databases.embed(), databases.embed()];
       const held = await Promise.all(both.map((database) => database.transaction()));
-      const result = await databaseOf(await discover(both, { timeoutMs: SHORT_MS }));
+      const result = await databaseOf(await discover(both));
       const each = 'sqlite3 :memory:: pool exhausted: 1 of 1 connections in use';
-      expect(result?.failure?.detail).to.equal(`timed out after 300 ms: 2 of 2 databases failed: ${each}; ${each}`);
+      expect(result?.failure?.detail).to.equal(`timed out after 800 ms: 2 of 2 databases failed: ${each}; ${each}`);
       await Promise.all(held.map((transaction) => transaction.rollback()));
     });
 
@@ -526,14 +520,14 @@ describe('koa-probes/knex', () => {
     it('remembers no more queries to cancel after twenty runs than after one', async () => {
       const { port } = proxy.address() as AddressInfo;
       const database = databases.connect('mysql2', mariadb!.adminUrl(port), { pool: { min: 0, max: 50 } });
-      const registry = await discover([database], { timeoutMs: 100 });
+      const registry = await discover([database]);
       const begin = async () => {
         isHolding = true;
-        for (let round = 0; round < 20; round += 1) expect((await databaseOf(registry))?.status).to.equal('fail');
+        for (let round = 0; round < 20; round += 1) expect(await problemOf(database, {}, AbortSignal.timeout(100))).to.include('silent');
       };
       const end = () => (isHolding = false);
-      const reason = /^timed out after 100 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
-      await stageFault({ registry, probe: 'database', fault: 'MariaDB: a proxy holds back all queries', begin, end, reason }, 100);
+      const reason = /^timed out after 800 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+      await stageFault({ registry, probe: 'database', fault: 'MariaDB: a proxy holds back all queries', begin, end, reason });
       expect(cancels).to.be.within(1, 5);
     });
   });

@@ -23,10 +23,10 @@ const folderOf = (...names: string[]) => {
   folders.push(folder);
   return folder;
 };
-const discover = async (bound: Knex[], { timeoutMs = 800 } = {}) => {
+const discover = async (bound: Knex[]) => {
   const container = new Container();
   for (const database of bound) container.bind(DATABASE).toConstantValue(database);
-  const registry = await discoverProbes(container, { classes: [MigrationsProbe], logger: false, settings: { migrations: { timeoutMs } } });
+  const registry = await discoverProbes(container, { classes: [MigrationsProbe], logger: false });
   registries.push(registry);
   return registry;
 };
@@ -210,11 +210,11 @@ describe('koa-probes/migrations', () => {
         await database.migrate.latest();
         const locking = administer({ pool: { min: 1, max: 1 } });
         const observer = administer();
-        const registry = await discover([database], { timeoutMs: 100 });
+        const registry = await discover([database]);
         const begin = async () => {
           await locking.raw(server.lock('knex_migrations'));
           for (let round = 0; round < 20; round += 1) {
-            expect((await registry.run('readiness', { only: 'migrations' })).status).to.equal('fail');
+            expect(await problemOf(database, {}, AbortSignal.timeout(100))).to.include('silent');
             // The one that was broken off last, and the connection that came after it.
             expect((await server.listRunning(observer)).length).to.be.at.most(3);
           }
@@ -223,8 +223,8 @@ describe('koa-probes/migrations', () => {
         };
         const end = () => locking.raw(server.unlock);
         const fault = `${name}: the table of migrations is locked, and the pool has one connection`;
-        const reason = /^timed out after 100 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
-        await stageFault({ registry, probe: 'migrations', fault, begin, end, reason }, 100);
+        const reason = /^timed out after 800 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+        await stageFault({ registry, probe: 'migrations', fault, begin, end, reason });
         await database.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');
       });
 
@@ -232,16 +232,16 @@ describe('koa-probes/migrations', () => {
         const migrations = { directory: folderOf('1_users.cjs').path };
         const database = connect({ migrations });
         await database.migrate.latest();
-        const registry = await discover([database], { timeoutMs: 300 });
+        const registry = await discover([database]);
         const stage = (fault: string, steps: { begin(): unknown; end(): unknown; reason: RegExp }) =>
-          stageFault({ registry, probe: 'migrations', fault: `${name}: ${fault}`, ...steps }, 300);
+          stageFault({ registry, probe: 'migrations', fault: `${name}: ${fault}`, ...steps });
         const held: Knex.Transaction[] = [];
         await stage('the pool is exhausted', {
           begin: async () => held.push(await database.transaction(), await database.transaction()),
           end: () => Promise.all(held.map((transaction) => transaction.rollback())),
-          reason: /^timed out after 300 ms: \S+ \S+: pool exhausted: 2 of 2 connections in use$/,
+          reason: /^timed out after 800 ms: \S+ \S+: pool exhausted: 2 of 2 connections in use$/,
         });
-        const reason = /^timed out after 300 ms: \S+ \S+: silent: /;
+        const reason = /^timed out after 800 ms: \S+ \S+: silent: /;
         await stage('the server is frozen', { begin: () => service.freeze(), end: () => service.thaw(), reason });
         await until(() => isIdle(database));
         await database.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');

@@ -29,6 +29,9 @@ interface TestClient {
 const open: TestClient[] = [];
 const registries: ProbeRegistry[] = [];
 
+/** A client connects again when it is time for that, however often it is asked. */
+const waitsFor = 'the client to connect again';
+
 function keep(client: RedisClient & EventEmitter & Pick<TestClient, 'set' | 'get'>, close: () => unknown): TestClient {
   const errors: string[] = [];
   const emitter: EventEmitter = client;
@@ -189,6 +192,7 @@ describe('koa-probes/redis', () => {
           registry,
           probe: 'redis',
           fault: `the server is loading its dataset (${name})`,
+          waitsFor,
           begin: async () => {
             await server.startLoading();
             await until(async () => String((await resultOf(registry))?.error).includes('loading'));
@@ -223,6 +227,7 @@ describe('koa-probes/redis', () => {
           registry,
           probe: 'redis',
           fault: `the server asks for a password (${name})`,
+          waitsFor,
           begin: async () => {
             await server.cli('config', 'set', 'requirepass', 'secret');
             await server.cli('-a', 'secret', 'client', 'kill', 'type', 'normal');
@@ -244,6 +249,7 @@ describe('koa-probes/redis', () => {
           registry,
           probe: 'redis',
           fault: `the server rejects the password (${name})`,
+          waitsFor,
           begin: async () => {
             await server.cli('-a', 'secret', 'config', 'set', 'requirepass', 'other');
             await server.cli('-a', 'other', 'client', 'kill', 'type', 'normal');
@@ -321,6 +327,7 @@ describe('koa-probes/redis', () => {
           registry,
           probe: 'redis',
           fault: `a master of the cluster is stopped (${name})`,
+          waitsFor,
           begin: () => servers[2]?.halt(),
           end: () => servers[2]?.start(),
           reason: new RegExp(`redis 127\\.0\\.0\\.1:(${String(servers[2]?.port)}: the client|\\d+: the cluster)`),
@@ -356,6 +363,7 @@ describe('koa-probes/redis', () => {
             registry,
             probe: 'redis',
             fault: `the master behind the sentinels is stopped (${name})`,
+            waitsFor,
             begin: async () => {
               await master.halt();
               await until(() => isOffline(client));
@@ -389,6 +397,7 @@ describe('koa-probes/redis', () => {
         registry,
         probe: 'redis',
         fault: 'the server is stopped (pool of node-redis)',
+        waitsFor,
         begin: async () => {
           await server.halt();
           await until(async () => (await problemOf(checkRedis(client, context()))).includes('ECONNREFUSED'));

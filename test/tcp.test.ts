@@ -69,6 +69,7 @@ describe('koa-probes/tcp', () => {
         // The kernel takes up the first ones in its stead, and leaves all further ones without an answer.
         begin: () => service.freeze(),
         end: () => service.thaw(),
+        waitsFor: 'the server to take up those that came before',
         reason: /^timed out after 800 ms: tcp 127\.0\.0\.1:\d+: no connection for \d+ ms$/,
       });
     });

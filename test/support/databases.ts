@@ -118,7 +118,14 @@ export class Databases {
   }
 }
 
+interface Pool {
+  numFree(): number;
+  numUsed(): number;
+  numPendingAcquires(): number;
+  numPendingCreates(): number;
+}
+
 /** What a pool holds: knex does not type its own. */
-export function poolOf(database: Knex): { numUsed(): number; numPendingAcquires(): number } {
-  return (database.client as { pool: { numUsed(): number; numPendingAcquires(): number } }).pool;
+export function poolOf(database: Knex): Pool {
+  return (database.client as { pool: Pool }).pool;
 }

@@ -23,6 +23,8 @@ export interface Fault {
    * @default the timeout and one period, and no more than that
    */
   readonly recoversWithinMs?: number;
+  /** What must happen by itself after `end` before a run can pass, in words. Left out where the very first run must: to a kubelet each run is a period. */
+  readonly waitsFor?: string;
 }
 
 /** Of the kubelet, by default. No fault makes a probe wrong for longer than its timeout and one period. */
@@ -35,7 +37,10 @@ const NOISE_MS = 2_000;
  * Stages a fault on a probe that passes: it must fail in time with the reason, and pass again by itself once the fault is over.
  * What was measured goes into the table of docs/faults.md.
  */
-export async function stageFault({ registry, probe, fault, begin, end, reason, recoversWithinMs }: Fault, timeoutMs = 800): Promise<void> {
+export async function stageFault(
+  { registry, probe, fault, begin, end, reason, recoversWithinMs, waitsFor }: Fault,
+  timeoutMs = 800,
+): Promise<void> {
   const wrongWithinMs = timeoutMs + PERIOD_MS;
   expect(recoversWithinMs ?? 0).to.be.at.most(wrongWithinMs);
   await until(async () => (await ask(registry, probe)).status === 'pass');
@@ -58,13 +63,21 @@ export async function stageFault({ registry, probe, fault, begin, end, reason, r
     await end?.();
   }
   let recoveredMs: number | undefined;
+  const failures: string[] = [];
   if (end !== undefined) {
     const endedAt = performance.now();
-    await until(async () => (await ask(registry, probe)).status === 'pass', (recoversWithinMs ?? wrongWithinMs) + NOISE_MS);
+    const isUp = async () => {
+      const result = await ask(registry, probe);
+      if (result.status === 'pass') return true;
+      failures.push(describe(result));
+      return false;
+    };
+    await until(isUp, (recoversWithinMs ?? wrongWithinMs) + NOISE_MS);
     recoveredMs = performance.now() - endedAt;
     expect(recoveredMs).to.be.below((recoversWithinMs ?? wrongWithinMs) + NOISE_MS);
+    if (waitsFor === undefined) expect(failures, 'runs that failed after the fault').to.deep.equal([]);
   }
-  note({ probe, fault, answer: describe(failed), answeredMs, recoveredMs });
+  note({ probe, fault, answer: describe(failed), answeredMs, recoveredMs, runsToRecover: failures.length + 1, waitsFor });
 }
 
 /** Stages what is no fault to the probe: it must pass before and after. */
@@ -88,11 +101,14 @@ interface Row {
   readonly answer?: string;
   readonly answeredMs: number;
   readonly recoveredMs?: number | undefined;
+  readonly runsToRecover?: number;
+  readonly waitsFor?: string | undefined;
 }
 
-function note({ probe, fault, answer, answeredMs, recoveredMs }: Row): void {
+function note({ answeredMs, recoveredMs, ...rest }: Row): void {
   mkdirSync(folder, { recursive: true });
-  const row = { probe, fault, answer, answeredMs: Math.round(answeredMs), recoveredMs: recoveredMs && Math.round(recoveredMs) };
+  const { probe, fault } = rest;
+  const row = { ...rest, answeredMs: Math.round(answeredMs), recoveredMs: recoveredMs && Math.round(recoveredMs) };
   writeFileSync(`${folder}${`${probe} ${fault}`.replace(/\W+/g, '-')}.json`, JSON.stringify(row));
 }
 

@@ -57,6 +57,7 @@ for (const [probe, check] of Object.entries(checks)) {
       await until(() => isRead, 3_000);
     },
     end: () => (isSilent = false),
+    waitsFor: 'the lookup under way to end',
     reason: /^timed out after 800 ms: .*(no connection|no answer|no whole answer) for/,
   });
   registry.close();
