@@ -14,6 +14,7 @@ import { stageFault } from './support/faults.js';
 import { freePort, until } from './support/processes.js';
 import { MemoryLogger } from './support/probes.js';
 import type { Service } from './support/services.js';
+import { SilentProxy } from './support/silent-proxy.js';
 
 /** For a fault that is answered when the signal is aborted: short, so that it is staged quickly. */
 const SHORT_MS = 300;
@@ -181,6 +182,46 @@ describe('koa-probes/knex', () => {
             reason: /^timed out after 800 ms: \S+ \S+: pool exhausted: 2 of 2 connections in use$/,
           });
           await until(() => isIdle(database));
+        });
+      });
+
+      describe('DatabaseProbe before a node that vanishes without a word', () => {
+        let proxy: SilentProxy;
+        beforeEach(async () => (proxy = await new SilentProxy(service.port).start()));
+        // Before the Knex is closed, which waits for the connections that it has begun.
+        afterEach(() => proxy.stop());
+
+        const stage = async (fault: string, database: Knex, isSeen: (problem: string) => boolean, reason: RegExp) => {
+          const begin = async () => {
+            proxy.fail();
+            await until(async () => isSeen((await problemOf(database, {}, AbortSignal.timeout(SHORT_MS))) ?? ''));
+          };
+          const registry = await discover([database]);
+          await stageFault({ registry, probe: 'database', fault: `${name}: ${fault}`, begin, end: () => proxy.mend(), reason });
+        };
+        const connectBy = (max: number) => databases.connect(client, server.appUrl(proxy.port), { pool: { min: 0, max } });
+
+        it('passes with the first run after the mend though connections have been begun that never come', async () => {
+          const isSeen = (problem: string) => problem.includes('has not completed a new connection');
+          const reason = /: silent: the server has not completed a new connection \(0 of 10 connections in use\)$/;
+          await stage('the node has vanished while a connection to it is begun', connectBy(10), isSeen, reason);
+        });
+
+        it('begins no more connections than the pool has places, and leaves none of those that come in use', async () => {
+          const database = connectBy(3);
+          const pool = poolOf(database);
+          proxy.fail();
+          for (let round = 0; round < 5; round += 1) {
+            expect(await problemOf(database, {}, AbortSignal.timeout(50))).to.include('has not completed a new connection');
+          }
+          await until(() => isIdle(database));
+          expect(pool.numPendingCreates()).to.equal(3);
+          proxy.hangUp();
+          proxy.mend();
+          await until(() => pool.numPendingCreates() === 0);
+          await Promise.all([1, 2, 3].map(() => checkKnex(database, { signal: patiently() })));
+          await until(() => isIdle(database));
+          expect(pool.numFree()).to.be.within(1, 3);
         });
       });
 

@@ -11,34 +11,59 @@ const leftBehind = new WeakMap<KnexPool, Set<PendingAcquire>>();
 export function acquire(pool: KnexPool, signal: AbortSignal, explain: (pending: PendingAcquire) => Error): Promise<KnexConnection> {
   const left = leftBehind.get(pool) ?? new Set();
   leftBehind.set(pool, left);
-  const [pending = pool.acquire()] = left;
-  left.delete(pending);
+  const beside = countBeside(pool);
+  const [first = pool.acquire()] = left;
+  left.delete(first);
+  const attempts = [first, ...Array.from({ length: beside }, () => pool.acquire())];
   return new Promise((resolve, reject) => {
+    let isOver = false;
+    const end = (settled?: PendingAcquire) => {
+      isOver = true;
+      signal.removeEventListener('abort', onAbort);
+      for (const one of attempts) if (one !== settled) withdraw(one, left);
+    };
     const onAbort = () => {
-      reject(explain(pending));
-      withdraw(pending, left);
+      reject(explain(first));
+      end();
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    const onConnection = (connection: KnexConnection) => {
-      signal.removeEventListener('abort', onAbort);
-      if (!signal.aborted) return resolve(connection);
-      const isTakenOver = pending.abort === undefined && !left.delete(pending);
-      if (!isTakenOver) pool.release(connection);
-    };
-    const onFailure = (error: unknown) => {
-      signal.removeEventListener('abort', onAbort);
-      left.delete(pending);
-      reject(error);
-    };
-    pending.promise.then(onConnection, onFailure);
+    for (const attempt of attempts) {
+      const onConnection = (connection: KnexConnection) => {
+        if (!isOver) {
+          end(attempt);
+          return resolve(connection);
+        }
+        const isTakenOver = attempt.abort === undefined && !left.delete(attempt);
+        if (!isTakenOver) pool.release(connection);
+      };
+      const onFailure = (error: unknown) => {
+        left.delete(attempt);
+        if (isOver) return;
+        end(attempt);
+        reject(error);
+      };
+      attempt.promise.then(onConnection, onFailure);
+    }
   });
+}
+
+/**
+ * How many acquires more it takes for the pool to begin a connection beside those that it has begun and nobody waits for: it begins no more than there are acquires.
+ * One to a host that has vanished is pending for 30 s, and the database may be back meanwhile.
+ */
+function countBeside(pool: KnexPool): number {
+  const [connecting, waiting] = [pool.numPendingCreates?.() ?? 0, pool.numPendingAcquires?.() ?? 0];
+  return hasPlace(pool) ? Math.max(0, connecting - waiting) : 0;
 }
 
 /** Whether the pool can give one more connection without anyone having to wait for it. */
 export function hasRoom(pool: KnexPool): boolean {
+  return pool.numPendingAcquires?.() === 0 && hasPlace(pool);
+}
+
+function hasPlace(pool: KnexPool): boolean {
   const { max = 0 } = pool;
-  const taken = (pool.numUsed?.() ?? Infinity) + (pool.numPendingCreates?.() ?? Infinity);
-  return pool.numPendingAcquires?.() === 0 && taken < max;
+  return (pool.numUsed?.() ?? Infinity) + (pool.numPendingCreates?.() ?? Infinity) < max;
 }
 
 function withdraw(pending: PendingAcquire, left: Set<PendingAcquire>): void {
