@@ -201,6 +201,15 @@ describe('koa-probes/knex', () => {
         };
         const connectBy = (max: number) => databases.connect(client, server.appUrl(proxy.port), { pool: { min: 0, max } });
 
+        it('passes with the first run after the mend though all of its idle connections are dead', async () => {
+          const database = connectBy(10);
+          const busy = await Promise.all(Array.from({ length: 10 }, () => database.transaction()));
+          await Promise.all(busy.map((transaction) => transaction.rollback()));
+          let runs = 0;
+          const seenTwice = (problem: string) => problem.includes('silent: connected') && ++runs === 1;
+          await stage('the node has vanished, and ten idle connections with it', database, seenTwice, /: silent: /);
+        });
+
         it('passes with the first run after the mend though connections have been begun that never come', async () => {
           const isSeen = (problem: string) => problem.includes('has not completed a new connection');
           const reason = /: silent: the server has not completed a new connection \(0 of 10 connections in use\)$/;

@@ -13,6 +13,8 @@ export interface KnexPool {
   acquire(): PendingAcquire;
   release(connection: KnexConnection): boolean;
   readonly max?: number;
+  /** The idle connections. */
+  readonly free?: readonly { readonly resource: KnexConnection }[];
   numUsed?(): number;
   numPendingAcquires?(): number;
   numPendingCreates?(): number;

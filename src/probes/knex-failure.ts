@@ -52,12 +52,20 @@ export function isServerAnswer(error: unknown): boolean {
   return typeof fieldOf(error, 'severity') === 'string' || typeof fieldOf(error, 'sqlState') === 'string';
 }
 
+/** The connection was lost, whose other end may have been gone for long. */
+export function isHangUp(error: unknown): boolean {
+  return kindOf(error) === 'hung up';
+}
+
 function explain(error: unknown): string {
   const text = describeError(error);
-  const code = String(fieldOf(error, 'code'));
-  if (isServerAnswer(error)) return `rejected: ${text} (${code})`;
-  const kind = KINDS[code] ?? (text.startsWith('Connection terminated') ? 'hung up' : undefined);
+  if (isServerAnswer(error)) return `rejected: ${text} (${String(fieldOf(error, 'code'))})`;
+  const kind = kindOf(error);
   return kind === undefined ? text : `${kind}: ${text}`;
+}
+
+function kindOf(error: unknown): string | undefined {
+  return KINDS[String(fieldOf(error, 'code'))] ?? (describeError(error).startsWith('Connection terminated') ? 'hung up' : undefined);
 }
 
 function fieldOf(error: unknown, field: string): unknown {

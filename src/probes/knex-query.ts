@@ -1,8 +1,9 @@
 import type { Knex } from 'knex';
 import { cancelLeftRunning, leaveRunning } from './knex-cancel.js';
 import type { KnexClient, KnexConnection, KnexPool } from './knex-client.js';
-import { describeServer, describeWait, explainFailure } from './knex-failure.js';
+import { describeServer, describeWait, explainFailure, isHangUp } from './knex-failure.js';
 import { acquire, hasRoom } from './knex-pool.js';
+import { noteAnswer, noteSilence } from './knex-silence.js';
 import { untilAborted } from './until-aborted.js';
 
 /** How long the cancelling of a query may take, connecting included: the server that is asked for it may be silent itself. */
@@ -27,6 +28,7 @@ export async function queryKnex<T>(knex: Knex, signal: AbortSignal, query: Query
   });
   let isAsked = false;
   let isAnswered = false;
+  let isLost = false;
   const ask = async () => {
     await cancelLeftRunning(client, pool, connection);
     signal.throwIfAborted();
@@ -36,11 +38,14 @@ export async function queryKnex<T>(knex: Knex, signal: AbortSignal, query: Query
   const answer = ask()
     .finally(() => (isAnswered = true))
     .catch((error: unknown) => {
+      isLost = isHangUp(error);
       throw explainFailure(server, error, pool);
     });
   try {
     return await untilAborted(answer, signal, `${server}: silent: connected, but the query has not been answered`);
   } finally {
+    if (isAnswered && !isLost) noteAnswer(pool);
+    else if (!isEmbedded(client)) noteSilence(pool);
     if (isAsked && !isAnswered) leaveRunning(client, pool, connection, query.toSQL().toNative().sql);
     if (isAnswered) pool.release(connection);
     else void giveUp(client, pool, connection, answer);
@@ -49,8 +54,7 @@ export async function queryKnex<T>(knex: Knex, signal: AbortSignal, query: Query
 
 /** Ends a query that nobody waits for any more, and gives its connection back. */
 async function giveUp(client: KnexClient, pool: KnexPool, connection: KnexConnection, answer: Promise<unknown>): Promise<void> {
-  // An embedded database is its connection: closed, one in memory would be gone.
-  if (client.dialect === 'sqlite3') {
+  if (isEmbedded(client)) {
     await answer.catch(() => {});
     pool.release(connection);
     return;
@@ -59,6 +63,11 @@ async function giveUp(client: KnexClient, pool: KnexPool, connection: KnexConnec
   // Before the query is cancelled: that takes another connection, and this may have been the only one.
   pool.release(connection);
   if (hasRoom(pool)) await cancelNow(client, pool).catch(() => {});
+}
+
+/** An embedded database is its connection: closed, one in memory would be gone. */
+function isEmbedded({ dialect }: KnexClient): boolean {
+  return dialect === 'sqlite3';
 }
 
 /** Closes the socket now: `end()` of mysql2 would queue behind the query. */

@@ -41,7 +41,8 @@ export interface CheckKnexOptions {
  *
  * Waits for a connection or an answer until the signal is aborted, and no longer, whatever the timeouts of the Knex are. After that no acquire of it is pending;
  * the connection of a query under way is closed, and the query is cancelled where the dialect can (PostgreSQL, MySQL): at most 1 s later on another connection of
- * the pool, or by the next check before its own query where others wait for the pool. Opens no connection beside the pool. Writes nothing through the logger of the Knex, which does so itself, with one
+ * the pool, or by the next check before its own query where others wait for the pool. After two checks in a row without an answer the idle connections of the pool
+ * are given up. Opens no connection beside the pool. Writes nothing through the logger of the Knex, which does so itself, with one
  * line (`Connection Error`) for each connection that was lost.
  *
  * @throws the signal's reason where that is aborted before the call; ConfigurationError where `knex` is none, an option is unknown, or `query` is not a text.
