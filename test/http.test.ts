@@ -12,6 +12,7 @@ import { closeServers, serve } from './support/http.js';
 import { startHttpServer } from './support/listeners.js';
 import { freePort, until } from './support/processes.js';
 import type { Service } from './support/services.js';
+import { SilentProxy } from './support/silent-proxy.js';
 
 const context = () => ({ signal: AbortSignal.timeout(10_000) });
 const problemOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => 'it passed', String);
@@ -111,6 +112,38 @@ describe('koa-probes/http', () => {
         });
       });
     }
+
+    it('passes with the first run after the service has vanished, though all idle connections of its agent are dead', async () => {
+      const target = await serve((_, response) => response.end());
+      const proxy = await new SilentProxy(Number(new URL(target).port)).start();
+      const agent = new Agent({ keepAlive: true });
+      const through = { url: `http://127.0.0.1:${String(proxy.port)}/`, agent };
+      try {
+        await Promise.all(Array.from({ length: 5 }, () => checkHttp(through, context())));
+        await checkHttp({ url: target, agent }, context());
+        const isIdle = (counts: string) =>
+          until(
+            () =>
+              Object.values(agent.freeSockets)
+                .map((one) => one?.length)
+                .join() === counts,
+          );
+        await isIdle('5,1');
+        await stageFault({
+          registry: await discover(through),
+          probe: 'http',
+          fault: 'the service has vanished, and the idle connections of the agent with it',
+          begin: () => proxy.fail(),
+          end: () => proxy.mend(),
+          reason: /^timed out after 800 ms: GET \S+: no answer for \d+ ms$/,
+        });
+        // That to another service is kept.
+        await isIdle('1,1');
+      } finally {
+        agent.destroy();
+        proxy.stop();
+      }
+    });
 
     it('names the service that fails among several, and lets go of one that is silent', async () => {
       let silentSocket: Socket | undefined;

@@ -45,6 +45,7 @@ export interface ResolvedHttpTarget {
   /** What is expected, for a message: `200 to 299`. */
   readonly expected: string;
   readonly maxRedirects: number;
+  readonly agent: Agent | undefined;
   readonly options: RequestOptions;
 }
 
@@ -72,6 +73,7 @@ export function resolveHttpTarget(target: HttpTarget): ResolvedHttpTarget {
     url,
     method,
     maxRedirects,
+    agent,
     ...resolveStatus(target.status),
     options: { ...tls, method, headers: { ...headers }, agent: agent ?? false, lookup: lookupOnce },
   };

@@ -1,4 +1,4 @@
-import { request as requestHttp, type ClientRequest, type IncomingMessage } from 'node:http';
+import { request as requestHttp, type Agent, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
@@ -71,9 +71,20 @@ async function send(url: URL, target: ResolvedHttpTarget, signal: AbortSignal): 
     const { statusCode: status = 0, headers } = response;
     if (target.isExpected(status)) await untilAborted(discard(response, subject), signal, `${subject}: its answer has not ended`);
     return { status, location: REDIRECTS.has(status) ? headers.location : undefined };
+  } catch (error) {
+    if (request.reusedSocket) closeIdle(target.agent, url);
+    throw error;
   } finally {
     // Of an answer that has been read nothing is left, and an agent keeps its connection. An unread one would hold that for ever, though it has arrived.
     if (response?.readableEnded !== true) request.destroy();
+  }
+}
+
+/** Where one idle connection of an agent was dead, the others to the same origin are not trusted either: each of them would fail one more run. */
+function closeIdle(agent: Agent | undefined, { protocol, hostname, port }: URL): void {
+  const origin = `${hostname.replace(/^\[|\]$/g, '')}:${port || (protocol === 'https:' ? '443' : '80')}:`;
+  for (const [name, sockets = []] of Object.entries(agent?.freeSockets ?? {})) {
+    if (name.startsWith(origin)) for (const socket of sockets) socket.destroy();
   }
 }
 
