@@ -10,6 +10,7 @@ import * as redis5 from 'redis-5';
 import { stageFault } from './support/faults.js';
 import { freePort, until } from './support/processes.js';
 import { startRedis, startRedisCluster, startSentinel, type RedisService } from './support/redis.js';
+import { SilentProxy } from './support/silent-proxy.js';
 
 interface ClientOptions {
   readonly password?: string;
@@ -405,6 +406,29 @@ describe('koa-probes/redis', () => {
         end: () => server.start(),
         reason: /redis pool: the client could not ask: .*ECONNREFUSED/,
       });
+    });
+
+    it('passes with the first run after the server has vanished, though all clients of a pool of node-redis are dead', async () => {
+      const proxy = await new SilentProxy(server.port).start();
+      const pool = redis.createClientPool({ socket: { host: '127.0.0.1', port: proxy.port } }, { minimum: 2, maximum: 10 });
+      const { client } = keep(pool, () => pool.destroy());
+      await pool.connect();
+      const before = await server.countCalls('ping');
+      await stageFault({
+        registry: await discover(client),
+        probe: 'redis',
+        fault: 'the server has vanished, and the connections of the pool with it (pool of node-redis)',
+        begin: async () => {
+          proxy.fail();
+          expect(await problemOf(checkRedis(client, { signal: AbortSignal.timeout(100) }))).to.include('no answer to PING and ROLE');
+        },
+        end: () => proxy.mend(),
+        reason: /^timed out after 800 ms: redis pool: no answer to PING and ROLE for \d+ ms$/,
+      });
+      // A client for each of the two checks that had no answer, and one for those that had.
+      expect(pool.totalClients).to.be.at.most(3);
+      expect(await server.countCalls('ping')).to.be.above(before);
+      proxy.stop();
     });
 
     it('passes for a replica where the client itself asks for one', async () => {

@@ -58,7 +58,7 @@ export class RedisProbe implements Probe {
  * a password, the cluster does not serve all slots, or the client has no connection. Rejects when the signal is aborted first, saying what has had no answer.
  *
  * The client's own connection is used, and nothing is put into its offline queue: without a connection the answer is a failure at once.
- * On a frozen server one command of each kind is under way at most, however often it is checked.
+ * On a frozen server one command of each kind is under way at most, however often it is checked; of a pool of node-redis, on each of its clients that are lent to a check.
  * The client connects and disconnects as it does without; to masters of a cluster with its first command to them.
  * A client that blocks (`BLPOP`), subscribes or monitors answers late or not at all: bind another one.
  *

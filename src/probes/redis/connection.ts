@@ -8,8 +8,6 @@ export interface RedisConnection {
   readonly name: string;
   /** What emits its errors. */
   readonly client: object;
-  /** What commands are under way on. Those of a session before are lost or sent again by the client, and not waited for. */
-  readonly session: object;
   readonly isClusterNode: boolean;
   /** The client itself asks for a replica. */
   readonly wantsReplica: boolean;
@@ -17,6 +15,13 @@ export interface RedisConnection {
   readonly problem: string | undefined;
   /** The client has a connection and holds it back until the server has loaded. */
   readonly isStarting?: boolean;
+  /** Lends what all commands of one check are sent on. */
+  readonly borrow: <T>(use: (session: RedisSession) => Promise<T>) => Promise<T>;
+}
+
+/** What commands are under way on. Those of a session before are lost or sent again by the client, and not waited for. */
+export interface RedisSession {
+  readonly key: object;
   readonly send: (command: readonly string[]) => Promise<unknown>;
 }
 
@@ -33,7 +38,7 @@ export async function askConnection(
     throw isLoading ? new Error(`${name}: ${LOADING}`) : errorBecauseOf(`${name}: ${problem}`, lastErrorOf(client));
   }
   const commands = [['PING'], ...stateCommands(connection.isClusterNode, allowReadOnly)];
-  const asked = Promise.all(commands.map((command) => ask(connection, command))).catch((error: unknown) => {
+  const asked = askTogether(connection, commands).catch((error: unknown) => {
     throw explain(connection, error);
   });
   const names = commands.map((command) => command.join(' ')).join(' and ');
@@ -52,16 +57,20 @@ function stateCommands(isClusterNode: boolean, allowReadOnly: boolean): readonly
 const LOADING = 'the server is loading its dataset into memory';
 
 async function askWhetherLoading(connection: RedisConnection): Promise<boolean> {
-  const info = await ask(connection, ['INFO', 'persistence']).catch(() => '');
+  const [info] = await askTogether(connection, [['INFO', 'persistence']]).catch(() => []);
   return /^loading:1/m.test(String(info));
+}
+
+function askTogether({ borrow }: RedisConnection, commands: readonly (readonly string[])[]): Promise<unknown[]> {
+  return borrow((session) => Promise.all(commands.map((command) => ask(session, command))));
 }
 
 /** By session, what is asked and not yet answered. A frozen server would otherwise gather commands in the client, one set a check. */
 const underWay = new WeakMap<object, Map<string, Promise<unknown>>>();
 
-function ask({ session, send }: RedisConnection, command: readonly string[]): Promise<unknown> {
-  const asked = underWay.get(session) ?? new Map<string, Promise<unknown>>();
-  underWay.set(session, asked);
+function ask({ key, send }: RedisSession, command: readonly string[]): Promise<unknown> {
+  const asked = underWay.get(key) ?? new Map<string, Promise<unknown>>();
+  underWay.set(key, asked);
   const line = command.join(' ');
   const answer = asked.get(line) ?? send(command).finally(() => asked.delete(line));
   asked.set(line, answer);

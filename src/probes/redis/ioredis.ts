@@ -1,6 +1,6 @@
 import { errorBecauseOf } from '../connection-error.js';
 import { lastErrorOf, watchErrors, type ErrorEmitter } from './client-errors.js';
-import type { RedisConnection } from './connection.js';
+import type { RedisConnection, RedisSession } from './connection.js';
 
 /** What a check needs of a `Redis` of ioredis. */
 export interface IoredisClient extends ErrorEmitter {
@@ -42,17 +42,21 @@ const PROBLEMS: Readonly<Record<string, string>> = {
 
 function connectClient(client: IoredisClient): RedisConnection {
   const { status, options } = client;
+  const session = sessionOf(client, status === 'wait' ? client : (client.stream ?? client));
   const { role, readOnly } = options as { role?: unknown; readOnly?: unknown };
   return {
     name: nameOf(client),
     client,
-    session: status === 'wait' ? client : (client.stream ?? client),
     isClusterNode: false,
     wantsReplica: role === 'slave' || readOnly === true,
     problem: status === 'ready' ? undefined : (PROBLEMS[status] ?? `the client is ${status}`),
     isStarting: status === 'connect',
-    send: ([command = '', ...args]) => client.call(command, ...args),
+    borrow: (use) => use(session),
   };
+}
+
+function sessionOf(client: IoredisClient, key: object): RedisSession {
+  return { key, send: ([command = '', ...args]) => client.call(command, ...args) };
 }
 
 /**
@@ -81,7 +85,7 @@ function connectNode(node: IoredisClient): RedisConnection {
   const canAsk = ['wait', 'connecting', 'connect', 'ready'].includes(node.status);
   return {
     ...connection,
-    session: node.status === 'ready' ? connection.session : node,
+    borrow: node.status === 'ready' ? connection.borrow : (use) => use(sessionOf(node, node)),
     isClusterNode: true,
     problem: canAsk ? undefined : connection.problem,
     isStarting: false,

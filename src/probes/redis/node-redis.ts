@@ -1,6 +1,6 @@
 import { errorBecauseOf } from '../connection-error.js';
 import { lastErrorOf, watchErrors, type ErrorEmitter } from './client-errors.js';
-import type { RedisConnection } from './connection.js';
+import type { RedisConnection, RedisSession } from './connection.js';
 
 /** What a check needs of what `createClient()` of `redis` gives. */
 export interface NodeRedisClient extends ErrorEmitter {
@@ -14,7 +14,7 @@ export interface NodeRedisClient extends ErrorEmitter {
 export interface NodeRedisPool extends ErrorEmitter {
   readonly isOpen: boolean;
   readonly tasksQueueLength: number;
-  execute(task: (client: NodeRedisClient) => Promise<unknown>): Promise<unknown>;
+  execute<T>(task: (client: NodeRedisClient) => Promise<T>): Promise<T>;
 }
 
 /** A master of a cluster. */
@@ -58,12 +58,15 @@ function connectClient(client: NodeRedisClient): RedisConnection {
   return {
     name: `redis ${socket?.path ?? `${socket?.host ?? 'localhost'}:${String(socket?.port ?? 6379)}`}`,
     client,
-    session: client,
     isClusterNode: false,
     wantsReplica: false,
     problem: problemOf(client),
-    send: (command) => client.sendCommand(command),
+    borrow: (use) => use(sessionOf(client)),
   };
+}
+
+function sessionOf(client: NodeRedisClient): RedisSession {
+  return { key: client, send: (command) => client.sendCommand(command) };
 }
 
 function problemOf({ isOpen, isReady }: { isOpen: boolean; isReady: boolean }): string | undefined {
@@ -76,14 +79,14 @@ function connectPool(pool: NodeRedisPool): RedisConnection {
   return {
     name: 'redis pool',
     client: pool,
-    session: pool,
     isClusterNode: false,
     wantsReplica: false,
     problem: pool.isOpen ? undefined : CLOSED,
-    send: (command) =>
+    // One that is silent stays lent until it answers, or is lost: the next check has another, as the application has.
+    borrow: (use) =>
       pool.execute(async (client) => {
         if (!client.isReady) throw new Error(OFFLINE);
-        return client.sendCommand(command);
+        return use(sessionOf(client));
       }),
   };
 }
@@ -93,12 +96,11 @@ function connectSentinel(sentinel: NodeRedisSentinel): RedisConnection {
   return {
     name: `redis master behind sentinels${master === undefined ? '' : `, ${master.host}:${String(master.port)}`}`,
     client: sentinel,
-    session: sentinel,
     isClusterNode: false,
     wantsReplica: false,
     // While the sentinel looks for a master it keeps commands back, for ever if need be.
     problem: sentinel.isOpen && master === undefined ? 'the client has no connection to a master and looks for one' : problemOf(sentinel),
-    send: (command) => sentinel.sendCommand(false, [...command]),
+    borrow: (use) => use({ key: sentinel, send: (command) => sentinel.sendCommand(false, [...command]) }),
   };
 }
 
