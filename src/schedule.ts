@@ -8,7 +8,7 @@ export interface Schedule {
   stop(): void;
 }
 
-/** Begins a run now and then every `intervalMs`, counted from begin to begin. Nothing of it keeps the process alive between two runs. */
+/** Begins a run now and then every `intervalMs`, counted from begin to begin; for a startup probe until it has passed. Nothing of it keeps the process alive between two runs. */
 export function startSchedule(monitor: Monitor): Schedule {
   const { intervalMs, timeoutMs } = monitor.options;
   const [kind = 'readiness'] = monitor.kinds;
@@ -18,7 +18,7 @@ export function startSchedule(monitor: Monitor): Schedule {
   const run = async (): Promise<void> => {
     const startedAt = performance.now();
     await runTogether({ kind, entries: [monitor], deadlineMs: 2 * timeoutMs, acceptsLatest: false }, () => {});
-    if (isStopped) return;
+    if (isStopped || isDone(monitor)) return;
     timer = setTimeout(() => void run(), Math.max(0, startedAt + intervalMs - performance.now())).unref();
   };
   void run();
@@ -29,4 +29,9 @@ export function startSchedule(monitor: Monitor): Schedule {
       clearTimeout(timer);
     },
   };
+}
+
+/** Nobody asks a startup probe again that has passed. */
+function isDone({ kinds, firstPass }: Monitor): boolean {
+  return firstPass !== undefined && kinds.every((kind) => kind === 'startup');
 }

@@ -114,6 +114,16 @@ describe('the options of a probe', () => {
       expect(await statusOf()).to.equal('pass');
     });
 
+    it('runs a startup probe until it has passed, and one that is of another kind too for ever', async () => {
+      const checks = { schema: 0, both: 0 };
+      const check = (name: keyof typeof checks) => async () => (checks[name] += 1) > 1;
+      registry.register({ name: 'schema', kinds: ['startup'], intervalMs: 1_000, check: check('schema') });
+      registry.register({ name: 'both', kinds: ['startup', 'readiness'], intervalMs: 1_000, check: check('both') });
+      await clock.tickAsync(10_000);
+      expect(checks).to.deep.equal({ schema: 2, both: 11 });
+      expect((await registry.run('startup')).status).to.equal('pass');
+    });
+
     it('stops with close()', async () => {
       register({ intervalMs: 1_000 });
       registry.close();
