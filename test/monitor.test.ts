@@ -1,9 +1,17 @@
 import FakeTimers from '@sinonjs/fake-timers';
 import { expect } from 'chai';
 import { Container, injectFromBase } from 'inversify';
+import { Redis } from 'ioredis';
 import knex from 'knex';
-import { discoverProbes, LivenessProbe, ProbeRegistry, type ProbeDefinition } from 'koa-probes';
+import { discoverProbes, LivenessProbe, ProbeRegistry, type Probe, type ProbeDefinition } from 'koa-probes';
+import { DiskProbe } from 'koa-probes/disk';
+import { HttpProbe } from 'koa-probes/http';
 import { checkKnex, DATABASE, DatabaseProbe } from 'koa-probes/knex';
+import { MemcachedProbe } from 'koa-probes/memjs';
+import { MigrationsProbe } from 'koa-probes/migrations';
+import { RedisProbe } from 'koa-probes/redis';
+import { TcpProbe } from 'koa-probes/tcp';
+import memjs from 'memjs';
 import { MemoryLogger } from './support/probes.js';
 
 describe('the options of a probe', () => {
@@ -329,4 +337,26 @@ describe('a liveness probe that checks something outside the process', () => {
     expect(logger.lines[0]).to.match(/liveness probe alive checks a database/);
     await database.destroy();
   });
+
+  const database = embedded();
+  after(() => database.destroy());
+  const closed = { host: '127.0.0.1', port: 1 };
+  const bundled: readonly [string, Probe][] = [
+    ['a database', new DatabaseProbe([database])],
+    ['a database', new MigrationsProbe([database])],
+    ['memcached', new MemcachedProbe([new memjs.Client([new memjs.Server(closed.host, closed.port)], {})])],
+    ['Redis', new RedisProbe([new Redis({ lazyConnect: true })])],
+    ['another service', new HttpProbe([{ url: 'http://127.0.0.1:1/' }])],
+    ['another service', new TcpProbe([closed])],
+    ['a disk', new DiskProbe([{ path: '/tmp' }])],
+  ];
+  for (const [what, probe] of bundled) {
+    it(`gives one where a plain function runs ${probe.constructor.name}`, async () => {
+      const logger = new MemoryLogger();
+      const probes = new ProbeRegistry({ logger });
+      probes.register({ name: 'alive', kinds: ['liveness'], check: (context) => probe.check(context) });
+      await probes.run('liveness');
+      expect(logger.lines[0]).to.match(new RegExp(`liveness probe alive checks ${what}, outside this process`));
+    });
+  }
 });

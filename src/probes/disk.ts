@@ -31,6 +31,7 @@ export class DiskProbe implements Probe {
   }
 
   async check(context: ProbeContext): Promise<ProbeData> {
+    noteOutside(context, 'a disk');
     const spaces: FreeSpace[] = [];
     await checkTargets(this.#targets, context, async (target, { signal }) => void spaces.push(await inspect(target, signal)));
     return { freeBytes: Math.min(...spaces.map(({ bytes }) => bytes)), freeInodes: Math.min(...spaces.map(({ inodes }) => inodes)) };

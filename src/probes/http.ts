@@ -28,6 +28,7 @@ export class HttpProbe implements Probe {
   }
 
   async check(context: ProbeContext): Promise<void> {
+    noteOutside(context, 'another service');
     await checkTargets(this.#targets, context, askTarget);
   }
 }

@@ -34,6 +34,7 @@ export class MemcachedProbe implements Probe {
   }
 
   async check(context: ProbeContext): Promise<void> {
+    noteOutside(context, 'memcached');
     await checkTargets(this.#clients, context, (client, one) => checkMemjs(client, one));
   }
 }

@@ -48,6 +48,7 @@ export class RedisProbe implements Probe {
   }
 
   async check(context: ProbeContext): Promise<void> {
+    noteOutside(context, 'Redis');
     await checkTargets(this.#clients, context, (client, one) => checkRedis(client, one));
   }
 }

@@ -39,6 +39,7 @@ export class TcpProbe implements Probe {
   }
 
   async check(context: ProbeContext): Promise<void> {
+    noteOutside(context, 'another service');
     await checkTargets(this.#targets, context, checkTcp);
   }
 }
