@@ -1,10 +1,19 @@
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
+import { ConfigurationError } from '../errors.js';
 
 export interface EventLoopWindowOptions {
   /** How far back a reading goes, in milliseconds. */
   readonly windowMs: number;
-  /** Time between two samples, in milliseconds. */
+  /** Time between two samples, in milliseconds: no less than `windowMs` / 5,000. */
   readonly resolutionMs: number;
+}
+
+/** Each takes some microseconds of the event loop to read. */
+const MOST_SAMPLES = 5_000;
+
+/** The shortest time between two samples that a window may have, in milliseconds. */
+export function finestResolutionMs(windowMs: number): number {
+  return Math.ceil(windowMs / MOST_SAMPLES);
 }
 
 /** A timer of Node fires up to a millisecond late on an idle loop. */
@@ -22,7 +31,14 @@ export class EventLoopWindow {
   #histograms: readonly [IntervalHistogram, IntervalHistogram];
   readonly #timer: NodeJS.Timeout;
 
+  /** @throws ConfigurationError where the window would have more than 5,000 samples. */
   constructor({ windowMs, resolutionMs }: EventLoopWindowOptions) {
+    const finestMs = finestResolutionMs(windowMs);
+    if (resolutionMs < finestMs) {
+      throw new ConfigurationError(
+        `\`resolutionMs\` of an event loop window is ${String(resolutionMs)}, which makes more than ${String(MOST_SAMPLES)} samples of its \`windowMs\`, ${String(windowMs)}: reading them would block the event loop. Set it to ${String(finestMs)} or more.`,
+      );
+    }
     this.resolutionMs = resolutionMs;
     this.#histograms = [startHistogram(resolutionMs), startHistogram(resolutionMs)];
     this.#timer = setInterval(() => this.#moveOn(), windowMs / 2).unref();

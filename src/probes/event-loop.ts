@@ -3,7 +3,7 @@ import { LivenessProbe } from '../decorators.js';
 import type { Probe, ProbeContext } from '../probe.js';
 import type { ProbeData } from '../report.js';
 import { checkMilliseconds, rejectUnknownOptions } from '../validation.js';
-import { EventLoopWindow } from './event-loop-window.js';
+import { EventLoopWindow, finestResolutionMs } from './event-loop-window.js';
 import { checkNumber, checkWholeNumber } from './limits.js';
 
 export { EventLoopWindow, type EventLoopWindowOptions } from './event-loop-window.js';
@@ -31,8 +31,8 @@ export interface EventLoopLimits {
    */
   windowMs?: number | undefined;
   /**
-   * Time between two samples in whole milliseconds: 1 to 1,000, and no more than a tenth of the window. Shorter delays are not seen; shorter times wake an idle process more often.
-   * @default 20, or a tenth of a shorter window than 200
+   * Time between two samples in whole milliseconds: 1 to 1,000, no more than a tenth of the window, and no less than its 5,000th part, as reading more samples would block the event loop. Shorter delays are not seen; shorter times wake an idle process more often.
+   * @default 20, a tenth of a window below 200, or the 5,000th part of one above 100,000
    */
   resolutionMs?: number | undefined;
 }
@@ -111,12 +111,16 @@ function resolveLimits(subject: string, limits: EventLoopLimits): ResolvedLimits
   const windowMs = limits.windowMs ?? DEFAULTS.windowMs;
   const percentile = limits.percentile ?? DEFAULTS.percentile;
   const maxDelayMs = limits.maxDelayMs ?? DEFAULTS.maxDelayMs;
-  const resolutionMs = limits.resolutionMs ?? Math.min(DEFAULTS.resolutionMs, Math.floor(windowMs / 10));
+  const resolutionMs = limits.resolutionMs ?? defaultResolutionMs(windowMs);
   checkNumber(subject, 'percentile', percentile, Number.MIN_VALUE, 100);
   checkMilliseconds(subject, 'maxDelayMs', maxDelayMs);
   checkNumber(subject, 'windowMs', windowMs, 100, 3_600_000);
   checkWholeNumber(subject, 'resolutionMs', resolutionMs, 1, Math.min(1_000, Math.floor(windowMs / 10)));
   return { percentile, maxDelayMs, windowMs, resolutionMs };
+}
+
+function defaultResolutionMs(windowMs: number): number {
+  return Math.min(Math.max(DEFAULTS.resolutionMs, finestResolutionMs(windowMs)), Math.floor(windowMs / 10));
 }
 
 /** The second of two immediates comes after the timers of the turn that follows the first. */
