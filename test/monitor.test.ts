@@ -13,6 +13,7 @@ import { RedisProbe } from 'koa-probes/redis';
 import { TcpProbe } from 'koa-probes/tcp';
 import memjs from 'memjs';
 import { MemoryLogger } from './support/probes.js';
+import { run } from './support/processes.js';
 
 describe('the options of a probe', () => {
   let clock: ReturnType<typeof FakeTimers.install>;
@@ -114,6 +115,28 @@ describe('the options of a probe', () => {
       expect(await statusOf()).to.equal('fail');
     });
 
+    it('counts from begin to begin, however long a run takes', async () => {
+      const begunAt: number[] = [];
+      const startedAt = performance.now();
+      const check = async () => {
+        begunAt.push(performance.now() - startedAt);
+        await new Promise((resolve) => setTimeout(resolve, 400));
+      };
+      register({ intervalMs: 1_000, check });
+      await clock.tickAsync(3_500);
+      expect(begunAt).to.deep.equal([0, 1_000, 2_000, 3_000]);
+    });
+
+    it('does not keep the process alive', async () => {
+      const source = `
+        import { ProbeRegistry } from 'koa-probes';
+        new ProbeRegistry().register({ name: 'queue', kinds: ['readiness'], intervalMs: 3_600_000, check: () => console.log('checked') });
+      `;
+      const env = { ...process.env, NODE_V8_COVERAGE: undefined };
+      clock.uninstall();
+      expect(await run(process.execPath, ['--input-type=module', '--eval', source], { env })).to.equal('checked\n');
+    });
+
     it('is abandoned like any other run when it hangs, and tried again', async () => {
       register({ intervalMs: 1_000, timeoutMs: 100, check: () => (runs++ === 1 ? new Promise(() => {}) : undefined) });
       await clock.tickAsync(1_110);
@@ -189,6 +212,16 @@ describe('the options of a probe', () => {
       isUp = false;
       expect((await registry.run('startup')).status).to.equal('warn');
       expect((await registry.run('readiness')).status).to.equal('pass');
+    });
+
+    it('goes on with a startup probe that is tolerated and has not passed', async () => {
+      register({ kinds: ['startup'], critical: false });
+      isUp = false;
+      expect((await registry.run('startup')).status).to.equal('warn');
+      isUp = true;
+      expect((await registry.run('startup')).status).to.equal('pass');
+      expect((await registry.run('startup')).status).to.equal('pass');
+      expect(runs).to.equal(2);
     });
 
     it('fails with the registry all the same when that is closed', async () => {
@@ -272,6 +305,18 @@ describe('the options of a probe', () => {
     expect(results.map(({ durationMs }) => durationMs)).to.deep.equal([0, 0, 50, 20, 0, 0]);
     const times = results.map(({ time }) => Math.round(time - (results[1]?.time ?? 0)));
     expect(times).to.deep.equal([70, 0, 50, 70, 70, 70]);
+  });
+
+  it('runs a probe that hung as soon as it has settled, without the rest of its back-off', async () => {
+    let settle = () => {};
+    register({ timeoutMs: 1_000, check: () => (runs++ === 0 ? new Promise<void>((resolve) => (settle = resolve)) : undefined) });
+    const hanging = statusOf();
+    await clock.tickAsync(1_010);
+    expect([await hanging, await statusOf()]).to.deep.equal(['fail', 'fail']);
+    settle();
+    await clock.tickAsync(0);
+    expect(await statusOf()).to.equal('pass');
+    expect(runs).to.equal(2);
   });
 
   it('tries a probe that hangs again after a minute at the latest', async () => {
