@@ -38,7 +38,7 @@ export interface ProbeOptions {
   timeoutMs?: number | undefined;
   /**
    * Time in milliseconds for which a result is given to later requests without a new run: 0 to 3,600,000.
-   * A failure is kept as long as a pass, so recovery is seen that much later.
+   * A failure is kept as long as a pass, so recovery is seen that much later. Without effect beside `intervalMs`.
    * @default 0
    */
   cacheMs?: number | undefined;
