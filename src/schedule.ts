@@ -16,9 +16,10 @@ export function startSchedule(monitor: Monitor): Schedule {
   let isStopped = false;
 
   const run = async (): Promise<void> => {
+    if (isDone(monitor)) return;
     const startedAt = performance.now();
     await runTogether({ kind, entries: [monitor], deadlineMs: 2 * timeoutMs, acceptsLatest: false }, () => {});
-    if (isStopped || isDone(monitor)) return;
+    if (isStopped) return;
     timer = setTimeout(() => void run(), Math.max(0, startedAt + intervalMs - performance.now())).unref();
   };
   void run();
@@ -31,7 +32,7 @@ export function startSchedule(monitor: Monitor): Schedule {
   };
 }
 
-/** Nobody asks a startup probe again that has passed. */
+/** Nobody asks a startup probe again that has passed, in this run or in one for a request. */
 function isDone({ kinds, firstPass }: Monitor): boolean {
   return firstPass !== undefined && kinds.every((kind) => kind === 'startup');
 }

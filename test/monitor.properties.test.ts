@@ -59,7 +59,7 @@ class World {
   #inFlight = 0;
   #runs = 0;
   /** The check that was aborted last and goes on all the same, and when it may be run again. */
-  #hanging: { readonly run: number; readonly backOffMs: number; readonly retryAt: number } | undefined;
+  #hanging: { readonly run: number; readonly settlesAt: number; readonly backOffMs: number; readonly retryAt: number } | undefined;
   #isMended = false;
 
   constructor(readonly scenario: Scenario) {
@@ -136,7 +136,7 @@ class World {
       signal.addEventListener('abort', () => {
         end('fail');
         if (this.scenario.isHeedful) reject(new Error('aborted'));
-        else this.#backOff(run);
+        else this.#backOff(run, beganAt + afterMs);
       });
       if (afterMs === Infinity) return;
       setTimeout(() => {
@@ -148,10 +148,12 @@ class World {
     });
   }
 
-  /** As long as the timeout at first, and twice as long each time that it hangs again. */
-  #backOff(run: number) {
-    const backOffMs = this.#hanging === undefined ? this.scenario.options.timeoutMs : Math.min(2 * this.#hanging.backOffMs, 60_000);
-    this.#hanging = { run, backOffMs, retryAt: performance.now() + backOffMs };
+  /** As long as the timeout at first, and twice as long each time that it hangs again while the one before does so still. */
+  #backOff(run: number, settlesAt: number) {
+    const now = performance.now();
+    const { settlesAt: beforeSettlesAt, backOffMs: before } = this.#hanging ?? { settlesAt: 0, backOffMs: 0 };
+    const backOffMs = beforeSettlesAt > now + TURNS_MS ? Math.min(2 * before, 60_000) : this.scenario.options.timeoutMs;
+    this.#hanging = { run, settlesAt, backOffMs, retryAt: now + backOffMs };
   }
 
   /** A startup probe that has passed has passed for good. */
