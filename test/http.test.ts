@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import { Container } from 'inversify';
 import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
 import { checkHttp, HTTP_TARGET, HttpProbe, type HttpTarget } from 'koa-probes/http';
-import { Authority } from './support/certificates.js';
+import { Authority, type Certificate } from './support/certificates.js';
 import { stageFault } from './support/faults.js';
 import { closeServers, serve } from './support/http.js';
 import { startHttpServer } from './support/listeners.js';
@@ -21,6 +21,13 @@ const redirectTo =
   (_: IncomingMessage, response: ServerResponse) => {
     response.writeHead(status, { location }).end();
   };
+
+/** Writes the beginning at once and then the rest, again and again, until the other side hangs up. */
+function trickle(socket: Socket, beginning: string, rest: string): void {
+  socket.write(beginning);
+  const timer = setInterval(() => socket.write(rest), 10);
+  socket.once('close', () => clearInterval(timer));
+}
 
 describe('koa-probes/http', () => {
   const registries: ProbeRegistry[] = [];
@@ -91,6 +98,16 @@ describe('koa-probes/http', () => {
         'hangs up in the middle of its answer',
         (_, response) => response.writeHead(200, { 'content-length': 10 }).write('half', () => response.destroy()),
         /the server hung up in the middle of its answer/,
+      ],
+      [
+        'sends a head without end, line by line',
+        ({ socket }) => trickle(socket, 'HTTP/1.1 200 OK\r\n', 'x: y\r\n'),
+        /^timed out after 800 ms: GET \S+: no answer for \d+ ms$/,
+      ],
+      [
+        'sends a body without end, byte by byte',
+        ({ socket }) => trickle(socket, 'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n', '.'),
+        /^timed out after 800 ms: GET \S+: its answer has not ended for \d+ ms$/,
       ],
       [
         'sends a head and no body',
@@ -428,18 +445,33 @@ describe('koa-probes/http', () => {
       await checkHttp({ ...target, servername: 'search.internal' }, context());
     });
 
-    it('fails while the certificate has expired', async () => {
-      const [valid, expired] = [await authority.issue(), await authority.issue({ days: -1 })];
-      const target = { url: url(), ca: authority.ca };
-      await stageFault({
-        registry: await discover(target),
-        probe: 'http',
-        fault: 'the certificate of the service has expired',
-        begin: () => server.setSecureContext(expired),
-        end: () => server.setSecureContext(valid),
-        reason: /the certificate is not trusted: certificate has expired/,
+    const untrusted: [string, () => Promise<Certificate>, RegExp][] = [
+      ['has expired', () => authority.issue({ days: -1 }), /certificate has expired/],
+      ['is for another name', () => authority.issue({ names: 'DNS:search.internal' }), /Hostname\/IP does not match/],
+      [
+        'is of an unknown authority',
+        async () => {
+          const other = await new Authority().start();
+          const certificate = await other.issue();
+          other.stop();
+          return certificate;
+        },
+        /unable to verify the first certificate|self-signed certificate|unable to get local issuer/,
+      ],
+    ];
+    for (const [fault, issue, reason] of untrusted) {
+      it(`fails while the certificate ${fault}`, async () => {
+        const [valid, bad] = [await authority.issue(), await issue()];
+        await stageFault({
+          registry: await discover({ url: url(), ca: authority.ca }),
+          probe: 'http',
+          fault: `the certificate of the service ${fault}`,
+          begin: () => server.setSecureContext(bad),
+          end: () => server.setSecureContext(valid),
+          reason: new RegExp(`the certificate is not trusted: .*(${reason.source})`),
+        });
       });
-    });
+    }
 
     it('shows the certificate that it is given to a service that asks for one', async () => {
       const options = { ...(await authority.issue()), ca: authority.ca, requestCert: true, rejectUnauthorized: true };

@@ -203,6 +203,27 @@ describe('koa-probes/redis', () => {
         });
       });
 
+      it('fails while a script keeps the server busy', async () => {
+        const { client } = await connect(server.port);
+        const registry = await discover(client);
+        let script: Promise<unknown> | undefined;
+        await stageFault({
+          registry,
+          probe: 'redis',
+          fault: `a script keeps the server busy (${name})`,
+          begin: async () => {
+            await server.cli('config', 'set', 'busy-reply-threshold', '50');
+            script = server.cli('eval', 'while true do end', '0').catch(() => {});
+            await until(async () => (await server.cli('ping')).startsWith('BUSY'));
+          },
+          end: async () => {
+            await server.cli('script', 'kill');
+            await script;
+          },
+          reason: /redis 127\.0\.0\.1:\d+: the server is busy with a script: BUSY/,
+        });
+      });
+
       it('fails while the server is a replica, unless that is allowed', async () => {
         const master = await startRedis();
         const { client } = await connect(server.port);
