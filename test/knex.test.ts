@@ -202,14 +202,29 @@ describe('koa-probes/knex', () => {
           await stageFault({ registry, probe: 'database', fault: `${name}: ${fault}`, begin, end: () => proxy.mend(), reason });
         };
         const connectBy = (max: number) => databases.connect(client, server.appUrl(proxy.port), { pool: { min: 0, max } });
-
-        it('passes with the first run after the mend though all of its idle connections are dead', async () => {
+        const connectTen = async () => {
           const database = connectBy(10);
           const busy = await Promise.all(Array.from({ length: 10 }, () => database.transaction()));
           await Promise.all(busy.map((transaction) => transaction.rollback()));
+          return database;
+        };
+
+        it('passes with the first run after the mend though all of its idle connections are dead', async () => {
+          const database = await connectTen();
           let runs = 0;
           const seenTwice = (problem: string) => problem.includes('silent: connected') && ++runs === 1;
           await stage('the node has vanished, and ten idle connections with it', database, seenTwice, /: silent: /);
+        });
+
+        it('passes with the third run where the network has forgotten all of its idle connections, and resets them', async () => {
+          const database = await connectTen();
+          const registry = await discover([database]);
+          const begin = async () => {
+            proxy.forget();
+            expect(await problemOf(database)).to.include('hung up');
+          };
+          const fault = `${name}: the network has forgotten ten idle connections, and resets who speaks on them`;
+          await stageFault({ registry, probe: 'database', fault, begin, end: () => {}, reason: /: hung up: / });
         });
 
         it('passes with the first run after the mend though connections have been begun that never come', async () => {

@@ -27,6 +27,9 @@ export interface Fault {
   readonly waitsFor?: string;
 }
 
+/** Of a probe, by default. */
+const TIMEOUT_MS = 800;
+
 /** Of the kubelet, by default. No fault makes a probe wrong for longer than its timeout and one period. */
 const PERIOD_MS = 10_000;
 
@@ -37,11 +40,8 @@ const NOISE_MS = 2_000;
  * Stages a fault on a probe that passes: it must fail in time with the reason, and pass again by itself once the fault is over.
  * What was measured goes into the table of docs/faults.md.
  */
-export async function stageFault(
-  { registry, probe, fault, begin, end, reason, recoversWithinMs, waitsFor }: Fault,
-  timeoutMs = 800,
-): Promise<void> {
-  const wrongWithinMs = timeoutMs + PERIOD_MS;
+export async function stageFault({ registry, probe, fault, begin, end, reason, recoversWithinMs, waitsFor }: Fault): Promise<void> {
+  const wrongWithinMs = TIMEOUT_MS + PERIOD_MS;
   expect(recoversWithinMs ?? 0).to.be.at.most(wrongWithinMs);
   await until(async () => (await ask(registry, probe)).status === 'pass');
   const beganAt = performance.now();
@@ -55,7 +55,7 @@ export async function stageFault(
       return result.status === 'fail' ? result : undefined;
     });
     answeredMs = failed.durationMs;
-    expect(performance.now() - askedAt).to.be.below(timeoutMs + NOISE_MS);
+    expect(performance.now() - askedAt).to.be.below(TIMEOUT_MS + NOISE_MS);
     // What it takes to stage the fault is part of it.
     expect(performance.now() - beganAt).to.be.below(wrongWithinMs + NOISE_MS);
     expect(describe(failed)).to.match(reason);

@@ -32,6 +32,17 @@ export class SilentProxy {
     this.#isSilent = false;
   }
 
+  /** As a load balancer does with those that have been idle for long: who speaks next is reset. */
+  forget(): void {
+    for (const upstream of this.#served) upstream.unpipe().destroy();
+    this.#served.clear();
+    for (const socket of this.#open)
+      socket
+        .unpipe()
+        .resume()
+        .once('data', () => socket.resetAndDestroy());
+  }
+
   stop(): void {
     this.#server.close();
     this.hangUp();
