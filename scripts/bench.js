@@ -14,7 +14,7 @@ const bench = fileURLToPath(new URL('../bench/', import.meta.url));
 const { names, flags } = readArguments();
 
 if (!hasPackages()) prepare('npm', ['install', '--no-save'], root);
-prepare('npx', ['tsc', '--build'], root);
+prepare('npm', ['run', '--silent', 'build'], root);
 if (!hasPackages(bench)) prepare('npm', ['install', '--no-save'], bench);
 
 for (const name of names.length > 0 ? names : BENCHMARKS) {

@@ -1,7 +1,7 @@
 // Starts the quickstart on its embedded database, shows what it answers, and stays until Ctrl-C.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { environment, installPackages, root, run } from './setup.js';
+import { build, environment, installPackages, root } from './setup.js';
 
 const port = Number(process.env.PORT ?? 3000);
 if (!Number.isInteger(port) || port < 1 || port > 65_535) {
@@ -20,7 +20,7 @@ const requests = [
 ];
 
 installPackages();
-run('tsc', '--build');
+build();
 const server = spawn(process.execPath, [join(root, 'build/examples/quickstart/server.js')], {
   cwd: root,
   env: { ...environment(), PORT: String(port) },

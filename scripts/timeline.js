@@ -1,10 +1,10 @@
 // npm run timeline: draws docs/shutdown.svg from a run of examples/shutdown, and puts what that run logged into docs/shutdown.md.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { installPackages, root, run } from './setup.js';
+import { build, installPackages, root } from './setup.js';
 
 installPackages();
-run('tsc', '--build');
+build();
 const { recordShutdown } = await import('./timeline-run.js'); // needs what was installed
 const { drawTimeline } = await import('./timeline-picture.js');
 

@@ -10,6 +10,9 @@ const LONGEST_ANSWER = 65_536;
 /** One reading of the connection. */
 const BUFFER_BYTES = 16_384;
 
+/** HTTP wants a name of the server, and a socket has none. */
+const NOWHERE = { authority: 'localhost', prefix: '' };
+
 const HEAD_END = '\r\n\r\n';
 
 /**
@@ -39,24 +42,20 @@ function ask(way: Served, path: string, done: (answer: Answer | string) => void)
   const socket = open(way, { buffer, callback });
   socket.on('end', () => read(true));
   socket.on('error', ({ code = 'ERROR' }: NodeJS.ErrnoException) => (received === '' ? done(explain(way, code)) : read(true)));
-  const { host, prefix } = addressOf(way);
+  const { authority, prefix } = way.by === 'url' ? way.url : NOWHERE;
   socket.write(
-    `GET ${prefix}${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: koa-probes\r\nAccept: text/plain\r\nConnection: close\r\n\r\n`,
+    `GET ${prefix}${path} HTTP/1.1\r\nHost: ${authority}\r\nUser-Agent: koa-probes\r\nAccept: text/plain\r\nConnection: close\r\n\r\n`,
   );
 }
 
 function open(way: Served, onread: net.OnReadOpts): net.Socket {
   if (way.by === 'socket') return net.connect({ path: way.path, onread });
-  const host = way.url.hostname.replace(/^\[|\]$/g, '');
-  if (way.url.protocol === 'http:') return net.connect({ host, port: Number(way.url.port || 80), onread });
+  const { isSecure, host, port } = way.url;
+  if (!isSecure) return net.connect({ host, port, onread });
   const { connect } = require('node:tls') as typeof tls;
   // As the kubelet does: a certificate is made out for the service, and not for the pod's own address.
-  const options = { host, port: Number(way.url.port || 443), onread, rejectUnauthorized: false };
+  const options = { host, port, onread, rejectUnauthorized: false };
   return connect(net.isIP(host) === 0 ? { ...options, servername: host } : options);
-}
-
-function addressOf(way: Served): { readonly host: string; readonly prefix: string } {
-  return way.by === 'socket' ? { host: 'localhost', prefix: '' } : { host: way.url.host, prefix: way.url.pathname.replace(/\/+$/, '') };
 }
 
 class NotHttp extends Error {}
@@ -119,8 +118,8 @@ function joinChunks(body: string): string | undefined {
 function explain(way: Served, code: string): string {
   if (way.by === 'url') {
     return code === 'ECONNREFUSED'
-      ? `nothing listens on ${way.url.origin}. Start the application, or say where it listens with --url, --socket or PORT.`
-      : `no connection to ${way.url.origin} (${code}). Correct --url, PROBE_URL or PORT.`;
+      ? `nothing listens on ${nameOf(way)}. Start the application, or say where it listens with --url, --socket or PORT.`
+      : `no connection to ${nameOf(way)} (${code}). Correct --url, PROBE_URL or PORT.`;
   }
   if (code === 'ENOENT')
     return `there is no socket ${way.path}. Start the worker with \`probeServer(probes, { socket })\`, or correct --socket or PROBE_SOCKET.`;
@@ -129,7 +128,7 @@ function explain(way: Served, code: string): string {
 }
 
 function nameOf(way: Served): string {
-  return way.by === 'url' ? way.url.origin : way.path;
+  return way.by === 'url' ? `${way.url.isSecure ? 'https' : 'http'}://${way.url.authority}` : way.path;
 }
 
-export = { ask };
+export = { ask, nameOf };

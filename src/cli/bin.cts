@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // CommonJS, and what only one way needs is loaded where it is taken: the kubelet starts this every few seconds, and an ES module alone costs a fifth of a start more.
+// What all of them and a question to a server need is built into one file.
 import fs = require('node:fs');
 import commandLine = require('./arguments.cjs');
 import type askModule = require('./ask.cjs');
@@ -21,7 +22,8 @@ try {
   start(commandLine.readCommand(words, process.env));
 } catch (error) {
   if (!(error instanceof commandLine.UsageError)) throw error;
-  finish({ code: 2, text: `koa-probes: ${error.message}` });
+  const isQuiet = words.some((word) => word === '--quiet' || /^-[a-zA-Z]?q[a-zA-Z]?$/.test(word));
+  finish({ code: 2, text: isQuiet ? '' : `koa-probes: ${error.message}` });
 }
 
 function start(command: Command): void {
@@ -48,15 +50,12 @@ function startProbe(command: ProbeCommand): void {
     void import('./probe-app.js').then(({ probeApp }) => probeApp(way.module, command, finish));
     return;
   }
-  const { ask } = require('./ask.cjs') as typeof askModule;
+  const { ask, nameOf } = require('./ask.cjs') as typeof askModule;
   const path = verbosity === 'verbose' ? `${target.path}?verbose` : target.path;
   ask(way, path, (answer) => finish(judge(command, answer)));
   const cure = 'Its event loop is blocked, or its checks take longer than --timeout.';
   setTimeout(
-    () =>
-      finish(
-        judge(command, `no answer from ${way.by === 'url' ? way.url.origin : way.path} within ${String(timeoutMs / 1_000)} s. ${cure}`),
-      ),
+    () => finish(judge(command, `no answer from ${nameOf(way)} within ${String(timeoutMs / 1_000)} s. ${cure}`)),
     // From the start of the process: so does the kubelet count.
     Math.max(1, timeoutMs - process.uptime() * 1_000),
   );
@@ -64,8 +63,9 @@ function startProbe(command: ProbeCommand): void {
 
 /** Only 200 passes: no other status and no redirect comes from this library for a probe that does. */
 function judge({ target, verbosity }: ProbeCommand, answer: Answer | string): Outcome {
-  if (typeof answer === 'string') return { code: 1, text: `koa-probes: ${answer}` };
-  const code = answer.status === 200 ? 0 : 1;
+  const code = typeof answer !== 'string' && answer.status === 200 ? 0 : 1;
+  if (verbosity === 'quiet') return { code, text: '' };
+  if (typeof answer === 'string') return { code, text: `koa-probes: ${answer}` };
   if (code === 0 && verbosity !== 'verbose') return { code, text: 'ok' };
   const { summarise } = require('./summary.cjs') as typeof summaryModule;
   return { code, text: summarise(answer, target.path, verbosity) };
@@ -73,7 +73,7 @@ function judge({ target, verbosity }: ProbeCommand, answer: Answer | string): Ou
 
 /** Ends at once: taking the event loop down in good order would cost more than the question. */
 function finish({ code, text }: Outcome): void {
-  if (!isQuiet()) say(code === 0 ? STANDARD_OUTPUT : STANDARD_ERROR, `${text}\n`);
+  if (text !== '') say(code === 0 ? STANDARD_OUTPUT : STANDARD_ERROR, `${text}\n`);
   if (code === 1 && (require('./threads.cjs') as typeof threadsModule).hasBusyThreads()) {
     // The exit would wait for them. That it failed is told by a signal as well.
     process.emit('exit', code);
@@ -84,18 +84,15 @@ function finish({ code, text }: Outcome): void {
 
 /** A pipe takes at once what it has room for, where an application has made it so. Who does not read reads the exit code. */
 function say(stream: number, text: string): void {
-  let rest = Buffer.from(text);
-  for (let attempts = 0; rest.length > 0 && attempts < MOST_ATTEMPTS; attempts += 1) {
+  let rest: string | Uint8Array = text;
+  for (let attempts = 0; attempts < MOST_ATTEMPTS; attempts += 1) {
     try {
-      rest = rest.subarray(fs.writeSync(stream, rest));
+      const written: number = typeof rest === 'string' ? fs.writeSync(stream, rest) : fs.writeSync(stream, rest);
+      if (written === Buffer.byteLength(rest)) return;
+      rest = Buffer.from(rest).subarray(written);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ATTEMPT_EVERY_MS);
     }
   }
-}
-
-/** Also where the command line is wrong otherwise. */
-function isQuiet(): boolean {
-  return words.some((word) => word === '--quiet' || /^-[a-zA-Z]?q[a-zA-Z]?$/.test(word));
 }

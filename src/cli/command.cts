@@ -5,10 +5,22 @@ export interface Target {
   readonly file: string;
 }
 
+/** Of a server, without user, query and fragment. */
+export interface ServerUrl {
+  readonly isSecure: boolean;
+  /** A name or an address; one of IPv6 without its brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** Host and port as they are given. */
+  readonly authority: string;
+  /** What stands before the paths, without a slash at its end. */
+  readonly prefix: string;
+}
+
 /** How the probes are reached. */
 export type Way =
   | { readonly by: 'socket'; readonly path: string }
-  | { readonly by: 'url'; readonly url: URL }
+  | { readonly by: 'url'; readonly url: ServerUrl }
   | { readonly by: 'heartbeat'; readonly directory: string }
   | { readonly by: 'app'; readonly module: string };
 

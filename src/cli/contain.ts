@@ -33,7 +33,7 @@ export function contain(timeoutMs: number, isQuiet: boolean, finish: (outcome: O
     isOver = true;
     setCode(outcome.code);
     try {
-      finish(outcome);
+      finish(isQuiet ? { ...outcome, text: '' } : outcome);
     } catch {
       // A listener of the application has thrown.
       process.removeAllListeners('exit');
