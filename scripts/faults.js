@@ -8,6 +8,14 @@ const folder = join(root, 'build/faults');
 const LONGEST_ANSWER = 240;
 const COMPARED = 160;
 
+/** What a client says that has lost its server, as far as it is with it. */
+const CONNECTING =
+  /the client (?:has no connection and tries again|is connecting|is connected, and not ready yet|could not ask)(?:: (?:connect ECONNREFUSED host:port|Socket closed unexpectedly))?/;
+
+/** A reset is seen when it is read, when it is written to, or as an end: by chance. */
+const RESET =
+  /(?:read|write) (?:ECONNRESET|EPIPE)|the server hung up before it had answered|Connection terminated unexpectedly|Connection lost: The server closed the connection\.?/;
+
 const measured = readdirSync(folder)
   .toSorted()
   .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')));
@@ -67,7 +75,8 @@ function answersOf(text) {
       .replaceAll('`', '')
       .trim()
       .replace(/\d+(?:\.\d+)?(?= (?:ms|MiB|%))/g, 'N')
-      .replace(/the client (?:has no connection and tries again|is connecting|is connected, and not ready yet)/, 'the client is connecting')
+      .replace(CONNECTING, 'the client is connecting')
+      .replace(RESET, 'the connection was reset')
       .slice(0, COMPARED);
     return `${probe} ${fault}: ${stable}`;
   });
