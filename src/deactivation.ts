@@ -18,15 +18,17 @@ interface PluginContext {
  * @throws the error of the one that failed, or an AggregateError of several.
  */
 export async function deactivateContainer(container: Container): Promise<void> {
-  const latestFirst = listBindings(container).toSorted((one, other) => other.id - one.id);
+  const bindings = listBindings(container);
+  if (bindings === undefined) return container.unbindAllAsync();
+  const latestFirst = bindings.toSorted((one, other) => other.id - one.id);
   const outcomes = await Promise.allSettled(latestFirst.map((binding) => container.unbindAsync(binding)));
   const errors: unknown[] = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
   if (errors.length > 1) throw new AggregateError(errors);
   if (errors.length > 0) throw errors[0];
 }
 
-/** Only a plugin is shown them. */
-function listBindings(container: Container): BindingIdentifier[] {
+/** Only a plugin is shown them; nothing, where this Inversify has another way. */
+function listBindings(container: Container): BindingIdentifier[] | undefined {
   const bindings: BindingIdentifier[] = [];
   class Listing {
     readonly [IS_PLUGIN] = true;
@@ -41,6 +43,10 @@ function listBindings(container: Container): BindingIdentifier[] {
 
     load(): void {}
   }
-  container.register(Listing);
-  return bindings;
+  try {
+    container.register(Listing);
+    return bindings;
+  } catch {
+    return undefined;
+  }
 }

@@ -54,7 +54,7 @@ interface Candidate {
  * A class that the container binds already is used as bound; any other is bound to itself as a singleton.
  * `ProbeRegistry` and `Lifecycle` are bound too, so that any class can inject them.
  *
- * @throws ConfigurationError where anything is amiss; what it had bound by then is unbound again.
+ * @throws ConfigurationError where anything is amiss; what it had bound by then is unbound again, as far as its deactivations allow.
  */
 export async function discoverProbes(container: Container, options: DiscoveryOptions = {}): Promise<ProbeRegistry> {
   rejectUnknownOptions('discoverProbes()', options, OPTION_NAMES);

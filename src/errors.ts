@@ -43,7 +43,7 @@ export class NotReady extends Error {
     if (!Number.isInteger(status) || status < 400 || status > 599) {
       throw new RangeError(`Expected \`status\` of NotReady to be a whole number from 400 to 599, got \`${String(status)}\`.`);
     }
-    super(toOneLine(message) === '' ? 'not ready' : message, options);
+    super(typeof message === 'string' && toOneLine(message) !== '' ? message : 'not ready', options);
     this.status = status;
     tag(this, NOT_READY);
   }

@@ -45,9 +45,7 @@ export class Execution {
     this.#context = new ExecutionContext(batch.kind, this.observer);
     try {
       const returned = this.probe.check(this.#context);
-      // One of this realm needs no other around it.
-      if (returned instanceof Promise) returned.then(this.#accept, this.#fail);
-      else if (isThenable(returned)) Promise.resolve(returned).then(this.#accept, this.#fail);
+      if (isThenable(returned)) Promise.resolve(returned).then(this.#accept, this.#fail);
       else {
         batch.turnClock();
         this.#accept(returned);

@@ -21,7 +21,7 @@ export function checkCount(subject: string, option: string, value: unknown): voi
 export function checkName(subject: string, name: unknown): asserts name is string {
   if (typeof name === 'string' && /^(?!\.{1,2}$)[\w.-]{1,100}$/.test(name)) return;
   throw new ConfigurationError(
-    `Expected \`name\` of ${subject} to be 1 to 100 letters, digits, ".", "_" or "-", got ${show(name)}. Give it one: \`{ name: 'search' }\`.`,
+    `Expected \`name\` of ${subject} to be 1 to 100 letters, digits, ".", "_" or "-", and not "." or "..", got ${show(name)}. Give it one: \`{ name: 'search' }\`.`,
   );
 }
 

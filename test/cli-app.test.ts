@@ -129,7 +129,7 @@ describe('koa-probes', () => {
       [
         'probes that take longer than the timeout',
         withChecks('() => new Promise(() => {})').replace('logger: false', 'logger: false, deadlineMs: 60000'),
-        /^koa-probes: the application was not through within 0\.5 s: its import, its probes, a lookup or a call to the file system hangs\.\n$/,
+        /^koa-probes: the application was not through within 0\.5 s: its import, its probes, a lookup or a call to the file system does not end\.\n$/,
         ['--timeout', '0.5'],
       ],
       [
@@ -226,10 +226,17 @@ describe('koa-probes', () => {
         expect(result).to.include({ code: 'SIGKILL', stdout: '', stderr: '[-]check-0 failed: cold\n' });
       });
 
+      for (const listener of ["() => { throw new Error('hunter2'); }", '() => process.exit(0)']) {
+        it(`tells a failure at once whatever a listener does at the end: ${listener}`, async () => {
+          const result = await probe(`${hanging} process.on('exit', ${listener}); ${withChecks("() => { throw new NotReady('cold'); }")}`);
+          expect(result).to.include({ code: 'SIGKILL', stdout: '', stderr: '[-]check-0 failed: cold\n' });
+        });
+      }
+
       it('passes for nothing, as it could not end in time', async () => {
         const { code, stdout, stderr } = await probe(hanging + PASSING, '--timeout', '1');
         expect([code, stdout]).to.deep.equal(['SIGKILL', '']);
-        expect(stderr).to.match(/^koa-probes: the application was not through within 1 s: .*a call to the file system hangs\.\n$/);
+        expect(stderr).to.match(/^koa-probes: the application was not through within 1 s: .*a call to the file system does not end\.\n$/);
       });
 
       it('passes where the call ends in time', async () => {

@@ -161,7 +161,7 @@ describe('koa-probes probe', () => {
     const broken: [string, string, RegExp][] = [
       ['breaks off', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok', /hung up in the middle of its answer/],
       ['breaks off in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n', /hung up in the middle of its answer/],
-      ['is none', 'SSH-2.0-OpenSSH_9.2\r\n', /hung up in the middle of its answer/],
+      ['is none', 'SSH-2.0-OpenSSH_9.2\r\n', /answers otherwise than by HTTP/],
       ['does not end', `HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(70_000)}`, /sends more than 65536 bytes/],
     ];
     for (const [what, bytes, message] of broken) {
@@ -182,7 +182,7 @@ describe('koa-probes probe', () => {
       ['a negative length', 'HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nok'],
       ['an empty length', 'HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nok'],
       ['a negative chunk', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-6\r\nok\r\n'],
-      ['another protocol', 'SSH-2.0-OpenSSH_9.2\r\n\r\n'],
+      ['another protocol', 'SSH-2.0-OpenSSH_9.2\r\n'],
     ];
     for (const [what, bytes] of garbage) {
       it(`fails at once where the answer has ${what}`, async () => {
@@ -197,6 +197,12 @@ describe('koa-probes probe', () => {
         connection.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok', () => setTimeout(() => connection.resetAndDestroy(), 100));
       });
       expect((await runCommand(['probe', '-R', '--url', url, ...PATIENT])).stderr).to.match(/hung up in the middle of its answer/);
+    });
+
+    it('says nothing to anybody with -q among other letters', async () => {
+      for (const args of [['-vRq'], ['-LRq', '--url', 'http://x']]) {
+        expect(await runCommand(['probe', ...args])).to.include({ code: 2, stdout: '', stderr: '' });
+      }
     });
 
     it('needs no end of the connection where the answer has no body', async () => {

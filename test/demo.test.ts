@@ -31,10 +31,11 @@ describe('npm run demo', function () {
 
   it('leaves nothing behind where nobody reads what it shows', async () => {
     const port = await freePort();
-    const child = start('sh', ['-c', `"${process.execPath}" "${demo}" | head -n 1`], {
+    const child = start('sh', ['-c', `"${process.execPath}" "${demo}" | head -n 2`], {
       env: { ...process.env, PORT: String(port), NODE_EXTRA_CA_CERTS: undefined },
     });
     await until(() => child.process.exitCode !== null, 50_000);
+    expect(child.output()).to.include(`$ curl -i 'http://localhost:${String(port)}/readyz?verbose'\n`);
     await until(() =>
       accepts(port).then(
         () => false,

@@ -633,7 +633,7 @@ describe('new NotReady(message, options)', () => {
       const { results } = await registryOf({ check: () => fail(error) }).run('readiness');
       expect(results[1]?.failure).to.deep.equal({ reason: 'down', detail: 'down: password hunter2 rejected', statusCode: 503 });
     }
-    for (const blank of ['', ' \n ']) expect(new NotReady(blank).message).to.equal('not ready');
+    for (const blank of ['', ' \n ', undefined as never]) expect(new NotReady(blank).message).to.equal('not ready');
   });
 
   it('knows itself in what cannot be looked at', () => {

@@ -216,6 +216,16 @@ describe('gracefulShutdown(servers, probes, options)', () => {
         },
       },
       {
+        title: 'is paused while somebody still listens',
+        refuse: (request, response) => {
+          request.on('data', () => {
+            if (response.headersSent) return;
+            request.pause();
+            response.writeHead(413).end('no');
+          });
+        },
+      },
+      {
         title: 'is answered without a length',
         refuse: (_request, response) => {
           response.removeHeader('Transfer-Encoding');

@@ -23,6 +23,6 @@ const worker = new Worker<{ ms: number }>(
 worker.on('completed', ({ name }) => console.log(`${name} is done`));
 worker.on('error', () => {}); // said by the probe
 
-const shutdown = gracefulShutdown([], probes, { timeoutMs: 55_000 }); // below the 60 s of the pod specs
+const shutdown = gracefulShutdown([], probes, { timeoutMs: 55_000, terminationGracePeriodSeconds: 60 }); // as in the pod specs
 shutdown.onClosing('worker', () => worker.close()); // takes no more jobs, and ends the one in hand
 console.log('waiting for jobs');

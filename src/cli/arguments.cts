@@ -122,7 +122,7 @@ const SERVER_URL = /^(https?):\/\/([\w.-]+|\[[\da-f:.]+\])(?::(\d{1,5}))?((?:\/[
 /** By hand: a `URL` costs a fiftieth of a start of Node. */
 function readUrl(source: string, text: string): ServerUrl {
   const [, scheme = '', name = '', digits, prefix = ''] = SERVER_URL.exec(text) ?? [];
-  const isSecure = scheme.length === 'https'.length;
+  const isSecure = scheme.toLowerCase() === 'https';
   const port = Number(digits ?? (isSecure ? 443 : 80));
   if (name === '' || port < 1 || port > 65_535) {
     throw new UsageError(

@@ -62,6 +62,7 @@ class NotHttp extends Error {}
 
 /** The answer, as soon as it is whole: by its length, or with the connection where it names none. Throws where it is none of HTTP. */
 function readAnswer(received: string, isOver: boolean): Answer | undefined {
+  if (!received.startsWith('HTTP/1.'.slice(0, received.length))) throw new NotHttp();
   const headEnd = received.indexOf(HEAD_END);
   if (headEnd === -1) return undefined;
   const status = readStatus(received);
@@ -77,7 +78,7 @@ function readStatus(received: string): number {
   const digits = received.slice('HTTP/1.1 '.length, 'HTTP/1.1 200'.length);
   const status = Number(digits);
   const behind = received['HTTP/1.1 200'.length];
-  const isProper = received.startsWith('HTTP/1.') && received['HTTP/1.1'.length] === ' ' && (behind === ' ' || behind === '\r');
+  const isProper = received['HTTP/1.1'.length] === ' ' && (behind === ' ' || behind === '\r');
   if (isProper && status >= 100 && String(status) === digits) return status;
   throw new NotHttp();
 }

@@ -22,7 +22,7 @@ try {
   start(commandLine.readCommand(words, process.env));
 } catch (error) {
   if (!(error instanceof commandLine.UsageError)) throw error;
-  const isQuiet = words.some((word) => word === '--quiet' || /^-[a-zA-Z]?q[a-zA-Z]?$/.test(word));
+  const isQuiet = words.some((word) => word === '--quiet' || /^-[a-zA-Z]*q[a-zA-Z]*$/.test(word));
   finish({ code: 2, text: isQuiet ? '' : `koa-probes: ${error.message}` });
 }
 
@@ -75,9 +75,14 @@ function judge({ target, verbosity }: ProbeCommand, answer: Answer | string): Ou
 function finish({ code, text }: Outcome): void {
   if (text !== '') say(code === 0 ? STANDARD_OUTPUT : STANDARD_ERROR, `${text}\n`);
   if (code === 1 && (require('./threads.cjs') as typeof threadsModule).hasBusyThreads()) {
-    // The exit would wait for them. That it failed is told by a signal as well.
-    process.emit('exit', code);
-    process.kill(process.pid, 'SIGKILL');
+    // The exit would wait for them. That it failed is told by a signal as well, whatever a listener does.
+    const kill = () => process.kill(process.pid, 'SIGKILL');
+    Object.assign(process, { reallyExit: kill });
+    try {
+      process.emit('exit', code);
+    } finally {
+      kill();
+    }
   }
   process.exit(code);
 }

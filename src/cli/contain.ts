@@ -52,7 +52,8 @@ export function contain(timeoutMs: number, isQuiet: boolean, finish: (outcome: O
   // With what the application does at its exit: its sockets and heartbeats are removed.
   process.once('SIGTERM', () => fail('ended by SIGTERM.'));
   setTimeout(
-    () => fail(`the application was not through within ${limit}: its import, its probes, a lookup or a call to the file system hangs.`),
+    () =>
+      fail(`the application was not through within ${limit}: its import, its probes, a lookup or a call to the file system does not end.`),
     delayMs,
   );
   const text = isQuiet ? '' : `koa-probes: the application has blocked the event loop for longer than ${limit}.\n`;

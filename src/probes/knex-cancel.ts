@@ -30,7 +30,8 @@ type Say = (sql: string, ...bindings: readonly (string | number)[]) => Promise<{
 
 /** By dialect. Knex's own way, `_wrappedCancelQueryCall`, goes by the number alone. */
 const CANCELS: Readonly<Record<string, (say: Say, query: Query) => Promise<unknown>>> = {
-  postgresql: (say, { id, sql }) => say('SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = ? AND query = ?', id, sql),
+  postgresql: (say, { id, sql }) =>
+    say("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = ? AND query = ? AND state = 'active'", id, sql),
   mysql: async (say, { id, sql }) => {
     // MySQL lists a query without what is around it.
     const text = sql.replace(/^\s+|[\s;]+$/g, '');

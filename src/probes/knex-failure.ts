@@ -53,8 +53,8 @@ export function isServerAnswer(error: unknown): boolean {
 }
 
 /** The connection was lost, whose other end may have been gone for long. */
-export function isHangUp(error: unknown): boolean {
-  return kindOf(error) === 'hung up';
+export function isLoss(error: unknown): boolean {
+  return ['hung up', 'unreachable'].includes(kindOf(error) ?? '');
 }
 
 function explain(error: unknown): string {

@@ -17,6 +17,7 @@ export function acquire(pool: KnexPool, signal: AbortSignal, explain: (pending: 
   const attempts = [first, ...Array.from({ length: beside }, () => pool.acquire())];
   return new Promise((resolve, reject) => {
     let isOver = false;
+    let failed = 0;
     const end = (settled?: PendingAcquire) => {
       isOver = true;
       signal.removeEventListener('abort', onAbort);
@@ -38,7 +39,9 @@ export function acquire(pool: KnexPool, signal: AbortSignal, explain: (pending: 
       };
       const onFailure = (error: unknown) => {
         left.delete(attempt);
-        if (isOver) return;
+        failed += 1;
+        // The pool tells one of them that an old connection has failed, while a new one is about to come.
+        if (isOver || failed < attempts.length) return;
         end(attempt);
         reject(error);
       };

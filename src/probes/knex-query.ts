@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { cancelLeftRunning, leaveRunning } from './knex-cancel.js';
 import type { KnexClient, KnexConnection, KnexPool } from './knex-client.js';
-import { describeServer, describeWait, explainFailure, isHangUp } from './knex-failure.js';
+import { describeServer, describeWait, explainFailure, isLoss } from './knex-failure.js';
 import { acquire, hasRoom } from './knex-pool.js';
 import { noteAnswer, noteSilence } from './knex-silence.js';
 import { untilAborted } from './until-aborted.js';
@@ -38,7 +38,7 @@ export async function queryKnex<T>(knex: Knex, signal: AbortSignal, query: Query
   const answer = ask()
     .finally(() => (isAnswered = true))
     .catch((error: unknown) => {
-      isLost = isHangUp(error);
+      isLost = isLoss(error);
       throw explainFailure(server, error, pool);
     });
   try {

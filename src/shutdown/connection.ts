@@ -107,8 +107,8 @@ function hangUpAfter(request: IncomingMessage, socket: Socket): void {
     if (request.complete) return hangUp();
     socket.end();
     request.once('end', hangUp);
-    // Node itself reads on only where the application has not begun to.
-    if (request.listenerCount('data') === 0) request.resume();
+    // Node itself reads on only where the application has not begun to; one that has, and has paused, may have nothing else to go on for.
+    if (request.listenerCount('data') === 0 || request.isPaused()) request.resume();
   };
 }
 

@@ -51,6 +51,7 @@ export class Connections {
       server.off('connection', this.#watch).off('secureConnection', this.#watch).off('listening', this.#closeLate);
     }
     this.#closed.forEach(finishClosing);
+    this.#closed.clear();
     unsubscribe(REQUEST_START, this.#onStart);
     unsubscribe(RESPONSE_FINISH, this.#onFinish);
     for (const socket of this.#bySocket.keys()) socket.off('close', this.#onClose);
@@ -102,7 +103,7 @@ export class Connections {
   /** Those that were open before they were watched: the idle ones are closed, and what is in flight on the others goes on to its end. */
   async #closeUnwatched(server: Server & { closeIdleConnections?: () => void }): Promise<void> {
     // Newer versions of Node tell the sessions of http2, which are not known here.
-    if (this.#closed.has(server)) finishClosing(server);
+    if (this.#closed.delete(server)) finishClosing(server);
     while (!this.#isCut && (await countConnections(server)) > 0) {
       server.closeIdleConnections?.();
       await pause(ROUND_EVERY_MS);
@@ -185,8 +186,8 @@ function closeListener(server: Server, closed: Set<Server>): void {
   closed.add(server);
 }
 
-/** The rest of the server's own `close()`. A second one would say `close` again, so that what hears it is not the server itself. */
+/** The rest of its class's own `close()`. A second one would say `close` again, so that what hears it is not the server itself. */
 function finishClosing(server: Server): void {
   const silent = Object.create(server, { emit: { value: () => false } }) as Server;
-  silent.close();
+  (Object.getPrototypeOf(server) as Server).close.call(silent);
 }
