@@ -6,7 +6,7 @@ export const PROBE_KINDS = ['liveness', 'readiness', 'startup'] as const;
 /** `liveness`: restart me when this fails; `readiness`: send me requests while this passes; `startup`: I am up once this has passed. */
 export type ProbeKind = (typeof PROBE_KINDS)[number];
 
-/** What a check is told of its run. */
+/** What a check is told of its run. It is good for as long as that lasts: do not keep it. */
 export interface ProbeContext {
   /** The kind of the request that began the run. Requests that join it while it is in flight may be of another kind. */
   readonly kind: ProbeKind;

@@ -209,8 +209,10 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     return kind === 'startup' ? monitors.map((monitor) => monitor.firstPass ?? monitor) : monitors;
   }
 
-  #pendingStartups(): Monitor[] {
-    return this.#byKind.startup.filter(({ firstPass, options }) => firstPass === undefined && options.critical);
+  #pendingStartups(): readonly Monitor[] {
+    const startups = this.#byKind.startup;
+    // Asked twice a readiness, and most applications have none.
+    return startups.length === 0 ? startups : startups.filter(({ firstPass, options }) => firstPass === undefined && options.critical);
   }
 
   /** @internal In how many milliseconds the report of a kind is there at the latest. */

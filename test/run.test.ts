@@ -293,6 +293,35 @@ describe('run(kind)', () => {
     expect((await registry.run('readiness', { only: 'odd' })).status).to.equal('fail');
   });
 
+  it('tells each run its own kind, and gives it a signal of its own', async () => {
+    const kinds: string[] = [];
+    const signals: AbortSignal[] = [];
+    const registry = registryOf({
+      kinds: ['readiness', 'liveness'],
+      check: (context: ProbeContext) => {
+        kinds.push(context.kind);
+        if (kinds.length > 2) signals.push(context.signal);
+      },
+    });
+    for (const kind of ['liveness', 'readiness', 'liveness', 'readiness'] as const) await registry.run(kind, { only: 'odd' });
+    expect(kinds).to.deep.equal(['liveness', 'readiness', 'liveness', 'readiness']);
+    expect(new Set(signals)).to.have.lengthOf(2);
+  });
+
+  it('aborts the signal of a run that is over its time, and not that of the run after it', async () => {
+    const signals: AbortSignal[] = [];
+    const registry = registryOf({
+      timeoutMs: 20,
+      check: (context: ProbeContext) => {
+        signals.push(context.signal);
+        if (signals.length === 2) return new Promise((_, reject) => context.signal.addEventListener('abort', reject));
+        return undefined;
+      },
+    });
+    for (let run = 0; run < 3; run += 1) await registry.run('readiness');
+    expect(signals.map(({ aborted }) => aborted)).to.deep.equal([false, true, false]);
+  });
+
   it('gives the signal to any number of listeners without a warning', async () => {
     const warnings: Error[] = [];
     const onWarning = (warning: Error) => warnings.push(warning);
