@@ -70,7 +70,14 @@ function readAnswer(received: string, isOver: boolean): Answer | undefined {
   // It only announces the answer.
   if (status < 200) return readAnswer(rest, isOver);
   const body = readBody(status, received.slice(0, headEnd).toLowerCase(), rest, isOver);
-  return body === undefined ? undefined : { status, body: Buffer.from(body, 'latin1').toString() };
+  if (body === undefined) return undefined;
+  // Decoded where it is read: of a pass the status is enough.
+  return {
+    status,
+    get body() {
+      return Buffer.from(body, 'latin1').toString();
+    },
+  };
 }
 
 /** Of a line like `HTTP/1.1 200 OK`: three digits, and nothing else between the blanks. */
