@@ -1,19 +1,18 @@
 // Decorate
-export { LivenessProbe, ReadinessProbe, StartupProbe, type ProbeDecorator } from './decorators.js';
-export { PROBE_KINDS, type Probe, type ProbeContext, type ProbeKind, type ProbeOptions } from './probe.js';
+export { LivenessProbe, ReadinessProbe, StartupProbe, type ProbeDecorator } from './discovery/decorators.js';
+export { PROBE_KINDS, type Probe, type ProbeClass, type ProbeContext, type ProbeKind, type ProbeOptions } from './probe.js';
 export { ConfigurationError, NotReady, ProbeTimeoutError, type NotReadyOptions } from './errors.js';
 
 // Discover and register
-export { discoverProbes, type DiscoveryOptions } from './discovery.js';
-export type { ProbeClass } from './metadata.js';
-export type { ProbeDefinition } from './definition.js';
-export { ProbeRegistry, type ProbeChange, type ProbeEvents, type RegistryOptions, type RunOptions } from './registry.js';
-export { Lifecycle, type LifecycleState } from './lifecycle.js';
+export { discoverProbes, type DiscoveryOptions } from './discovery/discover-probes.js';
+export type { ProbeDefinition } from './registry/definition.js';
+export { ProbeRegistry, type ProbeChange, type ProbeEvents, type RegistryOptions, type RunOptions } from './registry/registry.js';
+export { Lifecycle, type LifecycleState } from './lifecycle/lifecycle.js';
 export type { ProbeLogger } from './logger.js';
 
 // Report
-export type { ProbeFailure } from './failure.js';
-export type { ProbeData, ProbeReport, ProbeResult } from './report.js';
+export type { ProbeFailure } from './report/failure.js';
+export type { ProbeData, ProbeReport, ProbeResult } from './report/report.js';
 
 // Answer
 export { probeMiddleware, type ProbeMiddlewareOptions } from './koa/probe-middleware.js';
@@ -27,4 +26,4 @@ export type { PathOptions } from './http/paths.js';
 export { gracefulShutdown, type GracefulShutdown } from './shutdown/graceful-shutdown.js';
 export type { ShutdownOptions } from './shutdown/options.js';
 export type { ShutdownHook } from './shutdown/sequence.js';
-export type { ShutdownProgress } from './lifecycle.js';
+export type { ShutdownProgress } from './lifecycle/lifecycle.js';

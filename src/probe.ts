@@ -23,6 +23,9 @@ export interface Probe {
   check(context: ProbeContext): unknown;
 }
 
+// oxlint-disable-next-line typescript/no-explicit-any -- what a constructor takes is between the class and its container
+export type ProbeClass = new (...args: any[]) => Probe;
+
 /** Options of one probe. All are optional. */
 export interface ProbeOptions {
   /**

@@ -1,4 +1,4 @@
-import type { ProbeDescription } from '../description.js';
+import type { ProbeDescription } from '../registry/description.js';
 
 const TITLES = ['NAME', 'KINDS', 'CLASS', 'OPTIONS'];
 

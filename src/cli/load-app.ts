@@ -3,8 +3,8 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isError } from '../errors.js';
-import type { ProbeRegistry } from '../registry.js';
-import { REGISTRY_TOKEN } from '../registry-token.js';
+import type { ProbeRegistry } from '../registry/registry.js';
+import { REGISTRY_TOKEN } from '../discovery/registry-token.js';
 
 /** Only what another installed copy of the package has as well. */
 export type AppRegistry = Pick<ProbeRegistry, 'run' | 'close' | 'describe'>;

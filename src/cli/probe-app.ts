@@ -1,5 +1,5 @@
-import { renderText } from '../render/text.js';
-import { statusCodeOf } from '../report.js';
+import { renderText } from '../report/text.js';
+import { statusCodeOf } from '../report/report.js';
 import type { Outcome, ProbeCommand } from './command.cjs';
 import { contain } from './contain.js';
 import { AppError, loadRegistry } from './load-app.js';

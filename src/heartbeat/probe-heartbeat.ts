@@ -1,10 +1,10 @@
 import { uptime } from 'node:os';
 import { performance } from 'node:perf_hooks';
-import { LIFECYCLE } from '../definition.js';
+import { LIFECYCLE } from '../registry/definition.js';
 import { ConfigurationError, describeError } from '../errors.js';
 import { PROBE_KINDS, type ProbeKind } from '../probe.js';
-import type { ProbeChange, ProbeRegistry } from '../registry.js';
-import type { ProbeReport } from '../report.js';
+import type { ProbeChange, ProbeRegistry } from '../registry/registry.js';
+import type { ProbeReport } from '../report/report.js';
 import { checkMilliseconds, rejectUnknownOptions, show } from '../validation.js';
 import { HeartbeatFile, makeDirectory } from './heartbeat-file.js';
 

@@ -1,9 +1,9 @@
 import { ConfigurationError, describeError } from '../errors.js';
 import type { ProbeLogger } from '../logger.js';
-import { renderJson } from '../render/json.js';
-import { renderText } from '../render/text.js';
-import type { ProbeRegistry } from '../registry.js';
-import { statusCodeOf, type ReasonAudience } from '../report.js';
+import { renderJson } from '../report/json.js';
+import { renderText } from '../report/text.js';
+import type { ProbeRegistry } from '../registry/registry.js';
+import { statusCodeOf, type ReasonAudience } from '../report/report.js';
 import { checkOneOf, show } from '../validation.js';
 import { chooseMediaType, PROBE_FORMATS, type MediaType, type ProbeFormat } from './format.js';
 import type { PathOptions, ProbeTarget } from './paths.js';

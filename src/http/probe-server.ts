@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ConfigurationError, describeError } from '../errors.js';
-import type { ProbeRegistry } from '../registry.js';
+import type { ProbeRegistry } from '../registry/registry.js';
 import { rejectUnknownOptions, show } from '../validation.js';
 import { createAnswerer, ENDPOINT_OPTION_NAMES, plainAnswer, type EndpointOptions, type ProbeAnswer } from './endpoint.js';
 import { createUrlMatcher } from './paths.js';

@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import { createAnswerer, ENDPOINT_OPTION_NAMES, type EndpointOptions, type ProbeAnswer } from '../http/endpoint.js';
 import { createUrlMatcher } from '../http/paths.js';
-import type { ProbeRegistry } from '../registry.js';
+import type { ProbeRegistry } from '../registry/registry.js';
 import { rejectUnknownOptions } from '../validation.js';
 
 export type ProbeMiddlewareOptions = EndpointOptions<Context>;

@@ -4,7 +4,7 @@ import { toOneLine } from '../errors.js';
 import { ANSWER_OPTION_NAMES, createAnswerer, ENDPOINT_OPTION_NAMES, type AnswerOptions } from '../http/endpoint.js';
 import { resolvePaths } from '../http/paths.js';
 import { PROBE_KINDS, type ProbeKind } from '../probe.js';
-import type { ProbeRegistry } from '../registry.js';
+import type { ProbeRegistry } from '../registry/registry.js';
 import { checkOneOf, rejectUnknownOptions } from '../validation.js';
 import { writeAnswer, type ProbeMiddlewareOptions } from './probe-middleware.js';
 

@@ -1,7 +1,7 @@
 import { Server } from 'node:net';
 import { inspect } from 'node:util';
 import { ConfigurationError } from '../errors.js';
-import type { ProbeRegistry } from '../registry.js';
+import type { ProbeRegistry } from '../registry/registry.js';
 import { show } from '../validation.js';
 import { Connections } from './connections.js';
 import { Installation } from './installation.js';

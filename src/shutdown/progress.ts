@@ -1,5 +1,5 @@
 import { toOneLine } from '../errors.js';
-import type { ShutdownProgress } from '../lifecycle.js';
+import type { ShutdownProgress } from '../lifecycle/lifecycle.js';
 
 const PHASES: Readonly<Record<ShutdownProgress['phase'], string>> = {
   draining: 'draining, requests are still accepted',

@@ -1,9 +1,9 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { describeError } from '../errors.js';
-import type { ShutdownProgress } from '../lifecycle.js';
-import type { ProbeRegistry } from '../registry.js';
-import { Work } from '../work.js';
+import type { ShutdownProgress } from '../lifecycle/lifecycle.js';
+import type { ProbeRegistry } from '../registry/registry.js';
+import { Work } from '../lifecycle/work.js';
 import type { Connections } from './connections.js';
 import type { Installation } from './installation.js';
 import { describeProgress } from './progress.js';

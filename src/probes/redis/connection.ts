@@ -1,5 +1,5 @@
-import { errorBecauseOf } from '../connection-error.js';
-import { untilAborted } from '../until-aborted.js';
+import { errorBecauseOf } from '../shared/connection-error.js';
+import { untilAborted } from '../shared/until-aborted.js';
 import { forgetError, lastErrorOf } from './client-errors.js';
 
 /** A client's way to one server. */

@@ -1,4 +1,4 @@
-import { errorBecauseOf } from '../connection-error.js';
+import { errorBecauseOf } from '../shared/connection-error.js';
 import { lastErrorOf, watchErrors, type ErrorEmitter } from './client-errors.js';
 import type { RedisConnection, RedisSession } from './connection.js';
 

@@ -1,0 +1,252 @@
+import { EventEmitter } from 'node:events';
+import { LIFECYCLE, resolveDefinition, type ProbeDefinition, type ResolvedDefinition } from './definition.js';
+import { describeProbe, originOf, type ProbeDescription, type ProbeOrigin } from './description.js';
+import { ConfigurationError, describeError, NotReady } from '../errors.js';
+import { Lifecycle, type ShutdownProgress } from '../lifecycle/lifecycle.js';
+import { resolveLogger, type ProbeLogger } from '../logger.js';
+import { Monitor, type MonitorListener } from '../run/monitor.js';
+import { PROBE_KINDS, resolveProbeOptions, type ProbeKind } from '../probe.js';
+import { logOutside, logStatus } from './operator-log.js';
+import { excluded, makeReport, type ProbeReport, type ProbeResult } from '../report/report.js';
+import { runTogether } from '../run/run.js';
+import { startSchedule, type Schedule } from '../run/schedule.js';
+import { checkArray, checkMilliseconds, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
+
+export interface RegistryOptions {
+  /**
+   * Time in milliseconds in which the report of a kind is there, whatever its checks do: 1 to 3,600,000, and no less than the longest `timeoutMs`.
+   * @default 100 ms above the longest `timeoutMs` of the kind
+   */
+  deadlineMs?: number | undefined;
+  /**
+   * Where the lines go: one for each change of a probe's status, none for each request. `false`: nowhere.
+   * @default the console's standard error
+   */
+  logger?: ProbeLogger | false | undefined;
+}
+
+export interface RunOptions {
+  /** Names of probes that are left out. */
+  exclude?: readonly string[] | undefined;
+  /** Name of the only probe to run. */
+  only?: string | undefined;
+}
+
+/** A probe went over from one status to another, or has its first; `lifecycle` also where its reason is another. */
+export interface ProbeChange {
+  readonly name: string;
+  /** The kinds that it counts for. `lifecycle` has a status a kind. */
+  readonly kinds: readonly ProbeKind[];
+  readonly result: ProbeResult;
+  /** The status before; undefined where this is the first. */
+  readonly previous: ProbeResult['status'] | undefined;
+}
+
+export interface ProbeEvents {
+  change: [ProbeChange];
+  close: [];
+  shutdown: [ShutdownProgress];
+}
+
+export const REGISTRY_OPTION_NAMES = ['deadlineMs', 'logger'] as const;
+
+/** What messages call it, whoever makes it: `discoverProbes` hands its options on. */
+const SUBJECT = 'the registry';
+
+const NONE: readonly string[] = [];
+
+/** How far the default deadline lies above the longest timeout of a kind. */
+const DEADLINE_MARGIN_MS = 100;
+
+/**
+ * The probes of one application. `discoverProbes` makes one from a container; made with `new` it has the probes that are registered.
+ * It emits `change` for each change of a probe's status, `shutdown` for each phase of a graceful shutdown, and `close`. A listener that throws or rejects is logged and harms nothing.
+ */
+export class ProbeRegistry extends EventEmitter<ProbeEvents> {
+  /** The state of the application and its manual toggles. */
+  readonly lifecycle: Lifecycle;
+  /** @internal */
+  readonly logger: ProbeLogger;
+  /** @internal Deactivates what the container of these probes has made, at the end of a shutdown. */
+  deactivate: (() => Promise<void>) | undefined;
+  readonly #deadlineMs: number | undefined;
+  readonly #monitors = new Map<string, Monitor>();
+  readonly #origins = new Map<string, ProbeOrigin>();
+  /** The lifecycle first. */
+  readonly #byKind: Readonly<Record<ProbeKind, Monitor[]>>;
+  readonly #longestTimeoutMs: Record<ProbeKind, number> = { liveness: 0, readiness: 0, startup: 0 };
+  readonly #lifecycleByKind: Readonly<Partial<Record<ProbeKind, Monitor>>>;
+  readonly #schedules: Schedule[] = [];
+  readonly #listener: MonitorListener = {
+    onStatus: (...change) => this.#onStatus(...change),
+    onOutside: (monitor, what) => logOutside(this.logger, monitor, what),
+  };
+  #isClosed = false;
+
+  constructor(options: RegistryOptions = {}) {
+    super();
+    // Each server and each metric listens: many are no leak.
+    this.setMaxListeners(0);
+    rejectUnknownOptions(SUBJECT, options, REGISTRY_OPTION_NAMES);
+    if (options.deadlineMs !== undefined) checkMilliseconds(SUBJECT, 'deadlineMs', options.deadlineMs);
+    this.#deadlineMs = options.deadlineMs;
+    this.logger = resolveLogger(options.logger);
+    this.lifecycle = new Lifecycle({
+      logger: this.logger,
+      pendingStartups: () => this.#pendingStartups().map(({ name }) => name),
+      onToggle: () => this.#onToggle(),
+    });
+    const liveness = this.#monitorLifecycle('liveness');
+    const readiness = this.#monitorLifecycle('readiness');
+    this.#lifecycleByKind = { liveness, readiness };
+    this.#byKind = { liveness: [liveness], readiness: [readiness], startup: [] };
+  }
+
+  /** Whether `close()` was called. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /**
+   * Adds a probe, at any time.
+   * @throws ConfigurationError where the name is taken or not fit for a URL, a kind is unknown, or an option is out of its range.
+   */
+  register(definition: ProbeDefinition): void {
+    this.add(resolveDefinition(definition), originOf(undefined, ['register', definition]));
+  }
+
+  /** @internal Beside the probe: where its options come from, and what it checks outside the process, where that is known. */
+  add({ name, kinds, probe, options }: ResolvedDefinition, origin: ProbeOrigin, outside?: string): void {
+    const subject = `probe ${show(name)}`;
+    if (this.#isClosed) throw new ConfigurationError(`The ${subject} cannot be registered: the registry is closed.`);
+    if (this.#monitors.has(name)) {
+      throw new ConfigurationError(`Two probes are named ${show(name)}. Give one of them another name: \`{ name: '${name}-2' }\`.`);
+    }
+    if (this.#deadlineMs !== undefined && options.timeoutMs > this.#deadlineMs) {
+      throw new ConfigurationError(
+        `\`timeoutMs\` of ${subject} is ${String(options.timeoutMs)}, longer than \`deadlineMs\`, ${String(this.#deadlineMs)}. Shorten the one or lengthen the other.`,
+      );
+    }
+    const monitor = new Monitor(name, kinds, options, probe, this.#listener);
+    this.#monitors.set(name, monitor);
+    this.#origins.set(name, origin);
+    for (const kind of kinds) {
+      this.#byKind[kind].push(monitor);
+      this.#longestTimeoutMs[kind] = Math.max(this.#longestTimeoutMs[kind], options.timeoutMs);
+    }
+    if (outside !== undefined) monitor.onOutside(outside);
+    if (options.intervalMs > 0) this.#schedules.push(startSchedule(monitor));
+  }
+
+  /** @internal The probes as they are set up, in the order of registration. */
+  describe(): ProbeDescription[] {
+    return Array.from(this.#monitors.values(), ({ name, kinds, options }) => {
+      return describeProbe(name, kinds, options, this.#origins.get(name) ?? originOf(undefined));
+    });
+  }
+
+  /** Whether a probe of that kind has that name. */
+  has(kind: ProbeKind, name: string): boolean {
+    if (name === LIFECYCLE) return this.#lifecycleByKind[kind] !== undefined;
+    return this.#monitors.get(name)?.kinds.includes(kind) ?? false;
+  }
+
+  /**
+   * Runs the probes of a kind, all together, and resolves to their report at the latest when the deadline is over. It does not reject for anything that a probe does.
+   * A check that is in flight already is joined and not run a second time.
+   * A startup probe that has passed is not run again. While starting, readiness runs the startup probes that have not.
+   */
+  run(kind: ProbeKind, options: RunOptions = {}): Promise<ProbeReport> {
+    // Not async: that would cost as much as ten trivial checks.
+    try {
+      const { exclude = NONE, only } = options;
+      checkOneOf('run()', 'kind', kind, PROBE_KINDS);
+      checkArray('`exclude` of run()', exclude);
+      return only === undefined ? this.#runAll(kind, exclude) : this.#runOne(kind, only);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Aborts what runs and lets nothing begin any more: every probe, and readiness as a whole, fails from now on. Nothing of the registry keeps the process alive then. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const reason = new NotReady('the registry is closed');
+    for (const schedule of this.#schedules) schedule.stop();
+    // First: a run that ends with its last check still asks the lifecycle.
+    this.#lifecycleByKind.readiness?.close(reason);
+    for (const monitor of this.#monitors.values()) monitor.close(reason);
+    this.announce('close');
+  }
+
+  #runOne(kind: ProbeKind, name: string): Promise<ProbeReport> {
+    if (!this.has(kind, name)) throw new ConfigurationError(`No ${kind} probe is named ${show(name)}.`);
+    const entries = this.#entriesOf(kind).filter((entry) => entry.name === name);
+    return runTogether({ kind, entries, deadlineMs: this.deadlineOf(kind) }, (results) => makeReport(kind, results, []));
+  }
+
+  #runAll(kind: ProbeKind, exclude: readonly string[]): Promise<ProbeReport> {
+    // What the kubelet asks for excludes nothing.
+    const all = this.#entriesOf(kind);
+    const shown = exclude.length === 0 ? all : all.map((entry) => (exclude.includes(entry.name) ? excluded(entry.name) : entry));
+    const startups =
+      kind === 'readiness' && !exclude.includes(LIFECYCLE)
+        ? this.#pendingStartups().filter((monitor) => !monitor.kinds.includes(kind))
+        : [];
+    const entries = startups.length === 0 ? shown : [...shown, ...startups];
+    // Last of all, so that a toggle that is turned while the checks run counts for this answer too.
+    const last = exclude.includes(LIFECYCLE) ? undefined : this.#lifecycleByKind[kind];
+    return runTogether({ kind, entries, deadlineMs: this.deadlineOf(kind), last }, (results) => {
+      if (startups.length > 0) results.length -= startups.length;
+      const unknownExcludes = exclude.length === 0 ? NONE : [...new Set(exclude)].filter((name) => !this.has(kind, name));
+      return makeReport(kind, results, unknownExcludes);
+    });
+  }
+
+  #entriesOf(kind: ProbeKind): (Monitor | ProbeResult)[] {
+    const monitors = this.#byKind[kind];
+    return kind === 'startup' ? monitors.map((monitor) => monitor.firstPass ?? monitor) : monitors;
+  }
+
+  #pendingStartups(): readonly Monitor[] {
+    const startups = this.#byKind.startup;
+    // Asked twice a readiness, and most applications have none.
+    return startups.length === 0 ? startups : startups.filter(({ firstPass, options }) => firstPass === undefined && options.critical);
+  }
+
+  /** @internal In how many milliseconds the report of a kind is there at the latest. */
+  deadlineOf(kind: ProbeKind): number {
+    return this.#deadlineMs ?? this.#longestTimeoutMs[kind] + DEADLINE_MARGIN_MS;
+  }
+
+  /** Another reason is news here: draining says more than maintenance. */
+  #monitorLifecycle(kind: ProbeKind): Monitor {
+    return new Monitor(LIFECYCLE, [kind], resolveProbeOptions(LIFECYCLE, {}), this.lifecycle, this.#listener, true);
+  }
+
+  /** Says the change now and not at the next request. */
+  #onToggle(): void {
+    for (const kind of PROBE_KINDS) {
+      const lifecycle = this.#lifecycleByKind[kind];
+      if (lifecycle !== undefined) void runTogether({ kind, entries: [lifecycle], deadlineMs: this.deadlineOf(kind) }, () => {});
+    }
+  }
+
+  #onStatus(monitor: Monitor, result: ProbeResult, previous: ProbeChange['previous']): void {
+    logStatus(this.logger, monitor, result, previous);
+    this.announce('change', { name: monitor.name, kinds: monitor.kinds, result, previous });
+  }
+
+  /** @internal Each listener for itself: one that throws or rejects keeps no other from hearing of it. */
+  announce<Name extends keyof ProbeEvents>(name: Name, ...payload: ProbeEvents[Name]): void {
+    const complain = (error: unknown) => this.logger.error(`a listener for "${name}" failed: ${describeError(error)}`);
+    for (const listener of this.rawListeners(name) as ((...event: ProbeEvents[Name]) => unknown)[]) {
+      try {
+        Promise.resolve(listener.apply(this, payload)).catch(complain);
+      } catch (error) {
+        complain(error);
+      }
+    }
+  }
+}

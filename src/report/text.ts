@@ -1,0 +1,32 @@
+import { reasonOf, type ProbeReport, type ProbeResult, type ReasonAudience } from './report.js';
+import { cutNote, fitPieces, unknownExcludesNote } from './budget.js';
+
+export interface TextOptions {
+  /** The path asked, without its slash: it names the check in the last line. */
+  readonly title: string;
+  readonly audience: ReasonAudience;
+  readonly isVerbose: boolean;
+}
+
+/** The apiserver's dialect: `ok`, or a line a check, in a failure always. */
+export function renderText(report: ProbeReport, { title, audience, isVerbose }: TextOptions): string {
+  if (report.status !== 'fail' && !isVerbose) return 'ok';
+  const pieces = report.results.map((result) => ({ text: renderLine(result, audience), isFirst: result.failure !== undefined }));
+  const shown = fitPieces(pieces);
+  const lines = shown.map(({ text }) => text);
+  if (shown.length < pieces.length) lines.push(`... ${cutNote(pieces.length - shown.length)}`);
+  if (report.unknownExcludes.length > 0) lines.push(`warn: ${unknownExcludesNote(report.unknownExcludes)}`);
+  lines.push(`${title} check ${report.status === 'fail' ? 'failed' : 'passed'}`);
+  return `${lines.join('\n')}\n`;
+}
+
+function renderLine(result: ProbeResult, audience: ReasonAudience): string {
+  const reason = reasonOf(result, audience) ?? '';
+  const lines: Record<ProbeResult['status'], string> = {
+    pass: `[+]${result.name} ok`,
+    warn: `[+]${result.name} degraded: ${reason}`,
+    fail: `[-]${result.name} failed: ${reason}`,
+    excluded: `[+]${result.name} excluded: ok`,
+  };
+  return lines[result.status];
+}

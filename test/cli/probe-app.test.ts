@@ -1,0 +1,419 @@
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { COMMAND, runCommand } from '../support/command.js';
+import { projectPath } from '../support/consumer.js';
+import { run, startNode, until } from '../support/processes.js';
+
+const PATIENT = ['--timeout', '20'];
+
+/** A module that exports `probes`, with the given checks. */
+const withChecks = (...checks: readonly string[]) => `
+  import { NotReady, ProbeRegistry } from 'koa-probes';
+  export const probes = new ProbeRegistry({ logger: false });
+  ${checks.map((check, index) => `probes.register({ name: 'check-${String(index)}', kinds: ['readiness'], check: ${check} });`).join('\n')}
+`;
+
+const PASSING = withChecks('() => {}');
+
+const DISCOVERED = `
+  import 'reflect-metadata';
+  import { Container } from 'inversify';
+  import { discoverProbes, LivenessProbe, ReadinessProbe, StartupProbe } from 'koa-probes';
+  export class SearchProbe { check() {} }
+  ReadinessProbe({ timeoutMs: 500, cacheMs: 0 })(SearchProbe);
+  export class BacklogProbe { check() {} }
+  LivenessProbe()(BacklogProbe);
+  ReadinessProbe({ name: 'jobs' })(BacklogProbe);
+  export const container = new Container();
+  const probes = await discoverProbes(container, { logger: false, settings: { search: { cacheMs: 1000, intervalMs: undefined } } });
+  probes.register({ name: 'disk', kinds: ['startup'], critical: false, timeoutMs: 800, check() {} });
+`;
+
+describe('koa-probes', () => {
+  let folder: string;
+  // In the project, where the packages are found that an application has.
+  beforeEach(() => (folder = mkdtempSync(projectPath('build', 'cli-app-'))));
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const write = (file: string, source: string) => writeFileSync(join(folder, file), source);
+  const probe = (source: string, ...args: readonly string[]) => {
+    write('app.mjs', source);
+    return runCommand(['probe', '--ready', '--app', './app.mjs', ...(args.includes('--timeout') ? [] : PATIENT), ...args], { cwd: folder });
+  };
+
+  describe('probe --app', () => {
+    const modules: [string, string, string][] = [
+      ['a registry', 'app.mjs', PASSING],
+      ['a registry by default', 'app.mjs', `${PASSING.replace('export const', 'const')}; export default probes;`],
+      ['a container', 'app.mjs', DISCOVERED],
+      [
+        'an asynchronous function that gives a container',
+        'app.mjs',
+        `${DISCOVERED.replace('export const container', 'const container')}; export default async () => container;`,
+      ],
+      [
+        'a function that gives a registry',
+        'app.mjs',
+        `${PASSING.replace('export const', 'const')}; export const probes = () => registry;`
+          .replace('const probes =', 'const registry =')
+          .replaceAll('probes.register', 'registry.register'),
+      ],
+      [
+        'a registry from CommonJS',
+        'app.cjs',
+        `const { ProbeRegistry } = require('koa-probes'); const exported = { container: () => new ProbeRegistry({ logger: false }) }; module.exports = exported;`,
+      ],
+    ];
+    for (const [what, file, source] of modules) {
+      it(`takes a module that exports ${what}`, async () => {
+        write(file, source);
+        const result = await runCommand(['probe', '-R', '--app', file, ...PATIENT], { cwd: folder, flags: ['--no-warnings'] });
+        expect(result).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
+      });
+    }
+
+    it('takes the name of a package as the working directory sees it', async () => {
+      mkdirSync(join(folder, 'node_modules', 'shop'), { recursive: true });
+      write('node_modules/shop/package.json', '{ "name": "shop", "exports": { "./probes": "./probes.mjs" } }');
+      write('app.mjs', PASSING);
+      write('node_modules/shop/probes.mjs', "export * from '../../app.mjs';");
+      expect((await runCommand(['probe', '-R', '--app', 'shop/probes', ...PATIENT], { cwd: folder })).code).to.equal(0);
+    });
+
+    it('takes a container of another installed copy of the package', async () => {
+      const copy = join(folder, 'node_modules', 'koa-probes');
+      mkdirSync(copy, { recursive: true });
+      cpSync(projectPath('dist'), join(copy, 'dist'), { recursive: true });
+      cpSync(projectPath('package.json'), join(copy, 'package.json'));
+      write('package.json', '{}');
+      const result = await probe(
+        `${DISCOVERED}; if (!import.meta.resolve('koa-probes').includes('node_modules')) throw new Error('the same copy');`,
+      );
+      expect(result).to.include({ code: 0, stderr: '' });
+    });
+
+    it('runs the probes of the kind in its own process, and names the failing ones without what is withheld', async () => {
+      const checks = ["() => Promise.reject(new Error('secret'))", '() => {}', "() => { throw new NotReady('cold'); }"];
+      const result = await probe(withChecks(...checks));
+      expect(result).to.include({ code: 1, stdout: '', stderr: '[-]check-0 failed: reason withheld\n[-]check-2 failed: cold\n' });
+      expect(await probe(withChecks(...checks), '--quiet')).to.include({ code: 1, stdout: '', stderr: '' });
+      const live = await runCommand(['probe', '--live', '--app', 'app.mjs', '-v', ...PATIENT], { cwd: folder });
+      expect(live).to.include({ code: 0, stdout: '[+]lifecycle ok\nlivez check passed\n' });
+    });
+
+    it('keeps what the application writes out of its own output', async () => {
+      const noise =
+        "console.log('starting'); console.error('warning'); process.stdout.write('!', () => {}); setInterval(() => console.log('tick'), 1); process.stdout.end('bye');";
+      expect(await probe(noise + withChecks("() => console.log('checking')"))).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
+    });
+
+    it('ends although the application leaves servers, timers and connections open', async () => {
+      const open = `
+        import { createServer } from 'node:net';
+        import { probeHeartbeat, probeServer } from 'koa-probes';
+        createServer().listen(0);
+        setInterval(() => {}, 1000);
+        process.stdin.resume();
+      `;
+      const source = `${open}${PASSING}
+        await probeServer(probes, { socket: './probes.sock' });
+        probeHeartbeat(probes, { directory: './heartbeat' });`;
+      expect((await probe(source)).code).to.equal(0);
+      expect(readdirSync(folder).toSorted()).to.deep.equal(['app.mjs', 'heartbeat']);
+      expect(readdirSync(join(folder, 'heartbeat'))).to.deep.equal([]);
+    });
+
+    const failures: [string, string, RegExp, string[]?][] = [
+      ['a check that hangs', withChecks('() => new Promise(() => {})'), /^\[-]check-0 failed: timed out after 800 ms\n$/],
+      [
+        'probes that take longer than the timeout',
+        withChecks('() => new Promise(() => {})').replace('logger: false', 'logger: false, deadlineMs: 60000'),
+        /^koa-probes: the application was not through within 0\.5 s: its import, its probes, a lookup or a call to the file system does not end\.\n$/,
+        ['--timeout', '0.5'],
+      ],
+      [
+        'a module that hangs',
+        'await new Promise(() => {});',
+        /^koa-probes: the application was not through within 0\.5 s/,
+        ['--timeout', '0.5'],
+      ],
+      [
+        'a function that hangs',
+        'export default () => new Promise(() => {});',
+        /^koa-probes: the application was not through within 0\.5 s/,
+        ['--timeout', '0.5'],
+      ],
+      [
+        'a module that throws',
+        "throw new TypeError('postgres://admin:hunter2@db');",
+        /^koa-probes: the module \.\/app\.mjs cannot be imported \(TypeError\): reason withheld\. `koa-probes list --app \.\/app\.mjs` shows it\.\n$/,
+      ],
+      [
+        'a function that rejects',
+        "export default async () => { throw new Error('hunter2'); };",
+        /^koa-probes: the function that \.\/app\.mjs exports has failed \(Error\): reason withheld\./,
+      ],
+      [
+        'an error outside of the probes',
+        `setTimeout(() => { throw new Error('hunter2'); }); await new Promise(() => {});`,
+        /^koa-probes: the application has thrown an error outside of its probes: reason withheld\.\n$/,
+      ],
+      [
+        'a module that ends the process with 0',
+        'process.exit(0);',
+        /^koa-probes: the application has ended the process\. Export the probes from a module that starts nothing\.\n$/,
+      ],
+      [
+        'a listener that throws at the end',
+        `process.on('exit', () => { throw new Error('hunter2'); });${withChecks("() => { throw new NotReady('cold'); }")}`,
+        /^\[-]check-0 failed: cold\n$/,
+      ],
+      ...["process.on('exit', () => { process.exitCode = 0; });", "process.on('exit', () => process.exit(0));"].map(
+        (listener): [string, string, RegExp] => [
+          `a listener that changes the code: ${listener}`,
+          listener + withChecks("() => { throw new NotReady('cold'); }"),
+          /^\[-]check-0 failed: cold\n$/,
+        ],
+      ),
+      ['a module that ends the process past its listeners', "process.removeAllListeners('exit'); process.exit(0);", /^$/],
+      [
+        'an error whose name is a text',
+        "const error = new Error('no'); error.name = 'Error: postgres://me:hunter2@db'; throw error;",
+        /^koa-probes: the module \.\/app\.mjs cannot be imported: reason withheld\./,
+      ],
+      [
+        'an export that throws when it is looked at',
+        "export const probes = new Proxy({}, { get() { throw new Error('hunter2'); } });",
+        /^koa-probes: the module \.\/app\.mjs cannot be imported \(Error\): reason withheld\./,
+      ],
+    ];
+    for (const [what, source, message, args = []] of failures) {
+      it(`exits with 1 for ${what}`, async () => {
+        const { code, stdout, stderr } = await probe(source, ...args);
+        expect([code, stdout]).to.deep.equal([1, '']);
+        expect(stderr).to.match(message);
+      });
+    }
+
+    it('passes although a listener throws at the end', async () => {
+      expect(await probe(`process.on('exit', () => { throw new Error('hunter2'); });${PASSING}`)).to.include({
+        code: 0,
+        stdout: 'ok\n',
+        stderr: '',
+      });
+    });
+
+    for (const [what, source] of [
+      ['a module', 'while (true);'],
+      ['a check', withChecks('() => { while (true); }')],
+      ['the end of the process', `process.on('exit', () => { while (true); });${PASSING}`],
+    ] as const) {
+      it(`ends in time, by a signal, where ${what} blocks the event loop`, async () => {
+        const { code, stderr, durationMs } = await probe(source, '--timeout', '0.9');
+        expect(code).to.equal('SIGKILL');
+        expect(stderr).to.equal('koa-probes: the application has blocked the event loop for longer than 0.9 s.\n');
+        expect(durationMs).to.be.within(800, 10_000);
+      });
+    }
+
+    describe('while a call of the application to the file system hangs, for which the end of a process waits', () => {
+      const hanging = `import { readFile } from 'node:fs'; readFile('./pipe', () => {});`;
+      beforeEach(() => run('mkfifo', [join(folder, 'pipe')]));
+
+      it('tells a failure at once, and ends by a signal', async () => {
+        const result = await probe(hanging + withChecks("() => { throw new NotReady('cold'); }"));
+        expect(result).to.include({ code: 'SIGKILL', stdout: '', stderr: '[-]check-0 failed: cold\n' });
+      });
+
+      for (const listener of ["() => { throw new Error('hunter2'); }", '() => process.exit(0)']) {
+        it(`tells a failure at once whatever a listener does at the end: ${listener}`, async () => {
+          const result = await probe(`${hanging} process.on('exit', ${listener}); ${withChecks("() => { throw new NotReady('cold'); }")}`);
+          expect(result).to.include({ code: 'SIGKILL', stdout: '', stderr: '[-]check-0 failed: cold\n' });
+        });
+      }
+
+      it('passes for nothing, as it could not end in time', async () => {
+        const { code, stdout, stderr } = await probe(hanging + PASSING, '--timeout', '1');
+        expect([code, stdout]).to.deep.equal(['SIGKILL', '']);
+        expect(stderr).to.match(/^koa-probes: the application was not through within 1 s: .*a call to the file system does not end\.\n$/);
+      });
+
+      it('passes where the call ends in time', async () => {
+        const writing = `import { writeFile } from 'node:fs'; setTimeout(() => writeFile('./pipe', 'x', () => {}), 300);`;
+        expect(await probe(hanging + writing + PASSING)).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
+      });
+    });
+
+    it('takes its sockets and heartbeats away with it on SIGTERM', async () => {
+      write(
+        'app.mjs',
+        `import { probeHeartbeat, probeServer } from 'koa-probes';${withChecks('() => new Promise(() => {})').replace('logger: false', 'logger: false, deadlineMs: 60000')}
+        await probeServer(probes, { socket: './probes.sock' });
+        probeHeartbeat(probes, { directory: './heartbeat', intervalMs: 100 });`,
+      );
+      const child = startNode(COMMAND, {}, { cwd: folder }, ['probe', '-R', '--app', './app.mjs', ...PATIENT]);
+      await until(() => existsSync(join(folder, 'heartbeat', 'live')));
+      expect(await child.stop('SIGTERM')).to.equal(1);
+      expect(child.output()).to.equal('koa-probes: ended by SIGTERM.\n');
+      expect([readdirSync(folder).toSorted(), readdirSync(join(folder, 'heartbeat'))]).to.deep.equal([['app.mjs', 'heartbeat'], []]);
+    });
+
+    const unusable: [string, string, RegExp][] = [
+      ['exports nothing', 'export {};', /the module \.\/app\.mjs exports none of probes, container, default\. Export the ProbeRegistry/],
+      [
+        'exports something else',
+        'export default 42;',
+        /exports neither a ProbeRegistry nor a Container, nor a function that returns one\./,
+      ],
+      [
+        'exports a container without a registry',
+        "import 'reflect-metadata'; import { Container } from 'inversify'; export default new Container();",
+        /the container that \.\/app\.mjs exports has no ProbeRegistry\. Call `await discoverProbes\(container\)` first\./,
+      ],
+    ];
+    for (const [what, source, message] of unusable) {
+      it(`exits with 2 where the module ${what}`, async () => {
+        const { code, stderr } = await probe(source);
+        expect(code).to.equal(2);
+        expect(stderr)
+          .to.match(message)
+          .and.to.match(/^koa-probes: [^\n]+\n$/);
+      });
+    }
+
+    it('exits with 2 where there is no such module', async () => {
+      const { code, stderr } = await runCommand(['probe', '-R', '--app', './dist/probs.js', ...PATIENT], { cwd: folder });
+      expect([code, stderr]).to.deep.equal([
+        2,
+        `koa-probes: there is no module ./dist/probs.js in ${folder}. Name a compiled file: --app ./dist/probes.js.\n`,
+      ]);
+    });
+  });
+
+  describe('200 runs against an application that hangs', () => {
+    const HANGING = `
+      import { ProbeRegistry, probeHeartbeat, probeServer } from 'koa-probes';
+      export const probes = new ProbeRegistry({ logger: false, deadlineMs: 60000 });
+      const hang = () => new Promise(() => console.log('hangs'));
+      probes.register({ name: 'hanging', kinds: ['readiness'], timeoutMs: 60000, check: hang });
+      await probeServer(probes, { socket: './' + process.pid + '.sock' });
+      probeHeartbeat(probes, { directory: './heartbeat-' + process.pid });
+      setInterval(() => {}, 1000);
+      const isWorker = process.argv[1].endsWith('app.mjs');
+      if (isWorker) console.log('port', (await probeServer(probes, { port: 0 })).address().port);
+      if (isWorker) for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      if (process.pid % 2 === 0) await hang();
+    `;
+
+    it('leave no process, socket or file behind', async () => {
+      write('app.mjs', HANGING);
+      const worker = startNode(join(folder, 'app.mjs'), {}, { cwd: folder });
+      try {
+        const pid = String(worker.process.pid);
+        await until(() => worker.output().includes('port'));
+        const [, port = ''] = /port (\d+)/.exec(worker.output()) ?? [];
+        const before = readdirSync(folder);
+        const options = { cwd: folder, env: { NODE_V8_COVERAGE: '' } };
+        // Few at a time import the application, and long enough for it to get as far as it does.
+        const ways = Array.from({ length: 200 }, (_, index) => {
+          if (index % 8 === 0) return ['--app', './app.mjs', '--timeout', '4'];
+          if (index % 8 === 1) return ['--heartbeat', `./heartbeat-${pid}`];
+          return index % 2 === 0 ? ['--socket', `${pid}.sock`] : ['--url', `http://127.0.0.1:${port}`];
+        });
+        const runOneByOne = async () => {
+          for (let way = ways.pop(); way !== undefined; way = ways.pop()) {
+            expect(await runCommand(['probe', '-Rq', ...way], options)).to.include({ code: 1, stdout: '', stderr: '' });
+          }
+        };
+        await Promise.all(Array.from({ length: 10 }, runOneByOne));
+        const folders = readdirSync(folder).filter((file) => file.startsWith('heartbeat-') && !before.includes(file));
+        expect(folders).to.have.lengthOf.above(0);
+        for (const one of folders) expect(readdirSync(join(folder, one))).to.deep.equal([]);
+        expect(readdirSync(folder).filter((file) => !folders.includes(file))).to.deep.equal(before);
+        expect(processesIn(folder)).to.deep.equal([String(worker.process.pid)]);
+      } finally {
+        await worker.stop('SIGKILL');
+      }
+    }).timeout(120_000);
+  });
+
+  describe('list --app', () => {
+    const list = (...args: readonly string[]) => runCommand(['list', '--app', './app.mjs', ...args], { cwd: folder });
+
+    it('shows name, kinds, class and options of each probe, and where they come from', async () => {
+      write('app.mjs', `console.log('noise'); ${DISCOVERED}`);
+      const { code, stdout, stderr } = await list();
+      expect([code, stderr]).to.deep.equal([0, '']);
+      expect(stdout.split('\n')).to.deep.equal([
+        'NAME    KINDS                CLASS         OPTIONS',
+        'search  readiness            SearchProbe   timeoutMs=500 (decorator), cacheMs=1000 (settings)',
+        'jobs    readiness, liveness  BacklogProbe  -',
+        'disk    startup              -             timeoutMs=800 (register), critical=false (register)',
+        '',
+        'All other options have their defaults: intervalMs=0, failureThreshold=1, successThreshold=1, critical=true, restartOnOutage=false, timeoutMs=800, cacheMs=0.',
+        '',
+      ]);
+    });
+
+    it('gives all of it as JSON, without a word of the application', async () => {
+      write('app.mjs', `console.log('noise'); ${DISCOVERED}`);
+      const [search, jobs, disk] = JSON.parse((await list('--json')).stdout) as {
+        name: unknown;
+        kinds: unknown;
+        className?: string;
+        options: Record<string, unknown>;
+      }[];
+      expect(search).to.deep.include({ name: { value: 'search', source: 'default' }, kinds: ['readiness'], className: 'SearchProbe' });
+      expect(search?.options).to.deep.equal({
+        timeoutMs: { value: 500, source: 'decorator' },
+        cacheMs: { value: 1000, source: 'settings' },
+        intervalMs: { value: 0, source: 'default' },
+        failureThreshold: { value: 1, source: 'default' },
+        successThreshold: { value: 1, source: 'default' },
+        critical: { value: true, source: 'default' },
+        restartOnOutage: { value: false, source: 'default' },
+      });
+      expect(jobs?.name).to.deep.equal({ value: 'jobs', source: 'decorator' });
+      expect(disk).to.deep.include({ name: { value: 'disk', source: 'register' }, kinds: ['startup'] });
+      expect(disk).not.to.have.property('className');
+    });
+
+    it('says all of it, however long, to a pipe that is read late', async () => {
+      write('app.mjs', withChecks(...Array.from({ length: 300 }, () => '() => {}')));
+      const script = `"${process.execPath}" "${COMMAND}" list --json --app ./app.mjs | { sleep 1; cat; }`;
+      const output = await run('sh', ['-c', script], { cwd: folder, env: { PATH: process.env['PATH'] } });
+      expect(JSON.parse(output)).to.have.lengthOf(300);
+    });
+
+    it('runs no probe, and says so where there is none', async () => {
+      write('app.mjs', withChecks("() => console.error('run')").replace('logger: false', ''));
+      expect((await list()).code).to.equal(0);
+      write('app.mjs', withChecks());
+      expect(await list()).to.include({ code: 0, stdout: 'There are no probes.\n' });
+    });
+
+    it('shows the whole reason where the module cannot be imported', async () => {
+      write('app.mjs', "throw new Error('the database is missing', { cause: new Error('ECONNREFUSED') });");
+      const { code, stderr } = await list();
+      expect(code).to.equal(1);
+      expect(stderr).to.match(
+        /^koa-probes: the module \.\/app\.mjs cannot be imported \(Error\): the database is missing: ECONNREFUSED\n$/,
+      );
+      write('app.mjs', 'throw undefined;');
+      expect((await list()).stderr).to.equal('koa-probes: the module ./app.mjs cannot be imported: undefined was thrown\n');
+    });
+  });
+});
+
+/** What still runs with that working directory. */
+function processesIn(folder: string): string[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.filter((pid) => {
+    try {
+      return readlinkSync(`/proc/${pid}/cwd`) === folder;
+    } catch {
+      return false;
+    }
+  });
+}

@@ -1,0 +1,505 @@
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createTlsServer } from 'node:https';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir, uptime } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { NotReady, probeHeartbeat, ProbeRegistry, probeServer } from 'koa-probes';
+import { Authority } from '../support/certificates.js';
+import { COMMAND, runCommand } from '../support/command.js';
+import { closeServers, serve, urlOf } from '../support/http.js';
+import { freePort, run, start, until } from '../support/processes.js';
+
+/** Far above what a busy machine takes; where a test is about the time, it says so. */
+const PATIENT = ['--timeout', '20'];
+
+describe('koa-probes probe', () => {
+  let folder: string;
+  let socket: string;
+  let probes: ProbeRegistry;
+  let isDown: Error | undefined;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'cli-'));
+    socket = join(folder, 'probes.sock');
+    isDown = undefined;
+    probes = new ProbeRegistry({ logger: false });
+    probes.register({
+      name: 'search',
+      kinds: ['readiness'],
+      check() {
+        if (isDown) throw isDown;
+      },
+    });
+  });
+  afterEach(() => {
+    probes.close();
+    closeServers();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const serveProbes = async () => urlOf(await probeServer(probes, { port: 0, host: '127.0.0.1' }));
+  /** Answers all with the same bytes, and keeps the connection where they are not the end. */
+  const serveRaw = async (answer: (connection: Socket) => void) => {
+    const connections: Socket[] = [];
+    const server = createServer((connection) => {
+      connections.push(connection.on('error', () => {}));
+      connection.once('data', () => answer(connection));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    closers.push(() => {
+      server.close();
+      for (const connection of connections) connection.destroy();
+    });
+    return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+  };
+  const closers: (() => void)[] = [];
+  afterEach(() => closers.splice(0).forEach((close) => close()));
+
+  describe('by --socket and --url', () => {
+    it('exits with 0 and says ok where the probe passes', async () => {
+      await probeServer(probes, { socket });
+      const url = await serveProbes();
+      for (const way of [['--socket', socket], ['--url', url], [`--url=${url}/`]]) {
+        expect(await runCommand(['probe', '--ready', ...way, ...PATIENT])).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
+      }
+    });
+
+    it('exits with 1 and names the failing checks alone, without what is withheld', async () => {
+      probes.register({ name: 'cache', kinds: ['readiness'], check: () => Promise.reject(new NotReady('cold')) });
+      isDown = new Error('secret');
+      const result = await runCommand(['probe', '--ready', '--url', await serveProbes(), ...PATIENT]);
+      expect(result).to.include({ code: 1, stdout: '', stderr: '[-]search failed: reason withheld\n[-]cache failed: cold\n' });
+    });
+
+    it('heeds the toggles of the process that runs', async () => {
+      await probeServer(probes, { socket });
+      probes.lifecycle.drain();
+      const ask = (kind: string) => runCommand(['probe', kind, '--socket', socket, ...PATIENT]);
+      expect(await ask('--ready')).to.include({ code: 1, stderr: '[-]lifecycle failed: draining\n' });
+      expect((await ask('--live')).code).to.equal(0);
+    });
+
+    it('says a line a check with --verbose', async () => {
+      const url = await serveProbes();
+      const ask = () => runCommand(['probe', '-Rv', '--url', url, ...PATIENT]);
+      expect(await ask()).to.include({ code: 0, stdout: '[+]lifecycle ok\n[+]search ok\nreadyz check passed\n', stderr: '' });
+      isDown = new Error('secret');
+      const stderr = '[+]lifecycle ok\n[-]search failed: reason withheld\nreadyz check failed\n';
+      expect(await ask()).to.include({ code: 1, stdout: '', stderr });
+    });
+
+    it('says nothing with --quiet, whatever happens', async () => {
+      const url = await serveProbes();
+      const silent = { stdout: '', stderr: '' };
+      expect(await runCommand(['probe', '-R', '--quiet', '--url', url, ...PATIENT])).to.include({ code: 0, ...silent });
+      isDown = new Error('secret');
+      expect(await runCommand(['probe', '-Rq', '--url', url, ...PATIENT])).to.include({ code: 1, ...silent });
+      expect(await runCommand(['probe', '-q'])).to.include({ code: 2, ...silent });
+    });
+
+    it('ends with the same code where nobody reads what it says', async () => {
+      const url = await serveProbes();
+      const command = `"$0" "$1" probe -R --url ${url} --timeout 20 >&- 2>&-; echo $?`;
+      expect(await run('sh', ['-c', command, process.execPath, COMMAND])).to.equal('0\n');
+    });
+
+    it('asks for the path of the kind, behind the prefix of the URL', async () => {
+      const asked: string[] = [];
+      const url = await serve((request, response) => {
+        asked.push(`${String(request.method)} ${String(request.url)}`);
+        response.end('ok');
+      });
+      for (const flag of ['-L', '--live', '-R', '--ready', '-H', '--health', '-S', '--startup']) {
+        expect((await runCommand(['probe', flag, '--url', url, ...PATIENT])).code).to.equal(0);
+      }
+      await runCommand(['probe', '-R', '--verbose', '--url', `${url}/internal/`, ...PATIENT]);
+      const paths = [
+        '/livez',
+        '/livez',
+        '/readyz',
+        '/readyz',
+        '/healthz',
+        '/healthz',
+        '/startupz',
+        '/startupz',
+        '/internal/readyz?verbose',
+      ];
+      expect(asked).to.deep.equal(paths.map((path) => `GET ${path}`));
+    });
+
+    it('cuts what it says to a few short lines without control characters', async () => {
+      const lines = Array.from({ length: 9 }, (_, index) => `[-]check-${String(index)} failed: \u001B[31m${'x'.repeat(500)}\u0007`);
+      const url = await serve((_, response) => response.writeHead(503).end(lines.join('\n')));
+      const { code, stderr } = await runCommand(['probe', '-R', '--url', url, ...PATIENT]);
+      const said = stderr.trimEnd().split('\n');
+      expect([code, said.length, said.at(-1)]).to.deep.equal([1, 6, '... 4 more failed']);
+      expect(said[0])
+        .to.match(/^\[-]check-0 failed: {2}\[31mx+\.\.\.$/)
+        .and.to.have.lengthOf(203);
+    });
+
+    it('names the failing checks of an application that answers in JSON alone', async () => {
+      isDown = new NotReady('no shards');
+      const url = urlOf(await probeServer(probes, { port: 0, host: '127.0.0.1', format: 'json' }));
+      expect(await runCommand(['probe', '-R', '--url', url, ...PATIENT])).to.include({ code: 1, stderr: '[-]search failed: no shards\n' });
+    });
+
+    for (const status of [204, 302, 404, 500]) {
+      it(`fails where the answer is ${String(status)}`, async () => {
+        const url = await serve((_, response) =>
+          response.writeHead(status, { Location: '/elsewhere' }).end(status === 204 ? undefined : 'a page\n'),
+        );
+        const { code, stderr } = await runCommand(['probe', '-R', '--url', url, ...PATIENT]);
+        expect([code, stderr]).to.deep.equal([
+          1,
+          `koa-probes: /readyz answered ${String(status)} and not 200${status === 204 ? '' : ': a page'}\n`,
+        ]);
+      });
+    }
+
+    const broken: [string, string, RegExp][] = [
+      ['breaks off', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok', /hung up in the middle of its answer/],
+      ['breaks off in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n', /hung up in the middle of its answer/],
+      ['is none', 'SSH-2.0-OpenSSH_9.2\r\n', /answers otherwise than by HTTP/],
+      ['does not end', `HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(70_000)}`, /sends more than 65536 bytes/],
+    ];
+    for (const [what, bytes, message] of broken) {
+      it(`fails where the answer ${what}`, async () => {
+        const url = await serveRaw((connection) => connection.end(bytes));
+        const { code, stderr } = await runCommand(['probe', '-R', '--url', url, ...PATIENT]);
+        expect(code).to.equal(1);
+        expect(stderr)
+          .to.match(message)
+          .and.to.match(/^koa-probes: [^\n]*\n$/);
+      });
+    }
+
+    const garbage: [string, string][] = [
+      ['a status of four digits', 'HTTP/1.1 2000 OK\r\n\r\nok'],
+      ['a status that is no number', 'HTTP/1.1 2e2 OK\r\n\r\nok'],
+      ['no blank before the status', 'HTTP/1.9x200 OK\r\n\r\nok'],
+      ['a negative length', 'HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nok'],
+      ['an empty length', 'HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nok'],
+      ['a negative chunk', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-6\r\nok\r\n'],
+      ['another protocol', 'SSH-2.0-OpenSSH_9.2\r\n'],
+    ];
+    for (const [what, bytes] of garbage) {
+      it(`fails at once where the answer has ${what}`, async () => {
+        const url = await serveRaw((connection) => connection.write(bytes));
+        const result = await runCommand(['probe', '-R', '--url', url, ...PATIENT]);
+        expect(result).to.include({ code: 1, stderr: `koa-probes: ${url} answers otherwise than by HTTP. Is it the application?\n` });
+      });
+    }
+
+    it('says that the answer broke off where the connection is reset in the middle of it', async () => {
+      const url = await serveRaw((connection) => {
+        connection.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok', () => setTimeout(() => connection.resetAndDestroy(), 100));
+      });
+      expect((await runCommand(['probe', '-R', '--url', url, ...PATIENT])).stderr).to.match(/hung up in the middle of its answer/);
+    });
+
+    it('says nothing to anybody with -q among other letters', async () => {
+      for (const args of [['-vRq'], ['-LRq', '--url', 'http://x']]) {
+        expect(await runCommand(['probe', ...args])).to.include({ code: 2, stdout: '', stderr: '' });
+      }
+    });
+
+    it('needs no end of the connection where the answer has no body', async () => {
+      const url = await serveRaw((connection) => connection.write('HTTP/1.1 204 No Content\r\n\r\n'));
+      expect((await runCommand(['probe', '-R', '--url', url, ...PATIENT])).stderr).to.equal(
+        'koa-probes: /readyz answered 204 and not 200\n',
+      );
+    });
+
+    it('takes an answer in chunks, behind an announcement, or up to the end of the connection', async () => {
+      for (const bytes of [
+        'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
+        'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+        'HTTP/1.0 200 OK\r\n\r\nok',
+      ]) {
+        const url = await serveRaw((connection) => connection.end(bytes));
+        expect((await runCommand(['probe', '-R', '--url', url, ...PATIENT])).code).to.equal(0);
+      }
+    });
+
+    const slow: [string, (connection: Socket) => void][] = [
+      ['never comes', () => {}],
+      [
+        'trickles',
+        (connection) => {
+          connection.write('HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n');
+          const timer = setInterval(() => connection.write('x'), 20);
+          connection.once('close', () => clearInterval(timer));
+        },
+      ],
+    ];
+    for (const [what, answer] of slow) {
+      it(`ends in time where the answer ${what}`, async () => {
+        const url = await serveRaw(answer);
+        const { code, stderr, durationMs } = await runCommand(['probe', '-R', '--url', url]);
+        expect([code, stderr]).to.deep.equal([
+          1,
+          `koa-probes: no answer from ${url} within 0.9 s. Its event loop is blocked, or its checks take longer than --timeout.\n`,
+        ]);
+        expect(durationMs).to.be.within(800, 10_000);
+      });
+    }
+
+    it('sees that the event loop of a worker is blocked', async () => {
+      const program = `
+        import { ProbeRegistry, probeServer } from 'koa-probes';
+        await probeServer(new ProbeRegistry(), { socket: process.argv[1] });
+        process.on('SIGUSR2', () => { while (true); });
+        console.log('listens');
+      `;
+      const worker = start(process.execPath, ['--input-type=module', '--eval', program, socket], { env: { PATH: process.env['PATH'] } });
+      try {
+        await until(() => worker.output() !== '');
+        expect((await runCommand(['probe', '-L', '--socket', socket, ...PATIENT])).code).to.equal(0);
+        worker.process.kill('SIGUSR2');
+        await until(async () => (await runCommand(['probe', '-L', '--socket', socket])).code === 1);
+      } finally {
+        await worker.stop('SIGKILL');
+      }
+      const { code, stderr } = await runCommand(['probe', '-L', '--socket', socket, ...PATIENT]);
+      expect([code, stderr]).to.deep.equal([
+        1,
+        `koa-probes: nothing listens on ${socket}: the worker that made it has ended, or it is no socket.\n`,
+      ]);
+    });
+
+    it('says in one line that nothing is there, and the cure', async () => {
+      const port = String(await freePort());
+      const refused = await runCommand(['probe', '-R'], { env: { PORT: port } });
+      expect([refused.code, refused.stderr]).to.deep.equal([
+        1,
+        `koa-probes: nothing listens on http://127.0.0.1:${port}. Start the application, or say where it listens with --url, --socket or PORT.\n`,
+      ]);
+      const missing = await runCommand(['probe', '-R', '--socket', socket]);
+      expect([missing.code, missing.stderr]).to.satisfy(
+        ([code, text]: [number, string]) =>
+          code === 1 && text.startsWith(`koa-probes: there is no socket ${socket}.`) && text.split('\n').length === 2,
+      );
+      const unknown = await runCommand(['probe', '-R', '--url', 'http://koa-probes.invalid', ...PATIENT]);
+      expect(unknown.stderr).to.match(
+        /^koa-probes: no connection to http:\/\/koa-probes\.invalid \(E\w+\)\. Correct --url, PROBE_URL or PORT\.\n$/,
+      );
+    });
+
+    it('ignores the proxies of the environment', async () => {
+      const proxy = `http://127.0.0.1:${String(await freePort())}`;
+      const env = { http_proxy: proxy, HTTP_PROXY: proxy, https_proxy: proxy, ALL_PROXY: proxy, NODE_USE_ENV_PROXY: '1' };
+      expect((await runCommand(['probe', '-R', '--url', await serveProbes(), ...PATIENT], { env })).code).to.equal(0);
+    });
+
+    it('asks by IPv6, and by TLS without a look at the certificate, as the kubelet does', async () => {
+      const { port } = (await probeServer(probes, { port: 0, host: '::1' })).address() as AddressInfo;
+      expect((await runCommand(['probe', '-R', '--url', `http://[::1]:${String(port)}`, ...PATIENT])).code).to.equal(0);
+      const authority = await new Authority().start();
+      const server = createTlsServer(await authority.issue({ names: 'DNS:elsewhere' }), (_, response) => response.end('ok')).listen(
+        0,
+        '127.0.0.1',
+      );
+      authority.stop();
+      await once(server, 'listening');
+      closers.push(() => server.close());
+      const url = `https://localhost:${String((server.address() as AddressInfo).port)}`;
+      expect((await runCommand(['probe', '-R', '--url', url, ...PATIENT])).code).to.equal(0);
+    });
+
+    it('lets a flag win over the environment, there the socket over the URL, and the URL over the port', async () => {
+      const nowhere = String(await freePort());
+      const url = await serveProbes();
+      const [closedUrl, closedSocket] = [`http://127.0.0.1:${nowhere}`, join(folder, 'closed.sock')];
+      await probeServer(probes, { socket });
+      const passes: [string[], Record<string, string>][] = [
+        [['--socket', socket], { PROBE_SOCKET: closedSocket, PROBE_URL: closedUrl, PORT: nowhere }],
+        [['--url', url], { PROBE_SOCKET: closedSocket, PROBE_URL: closedUrl, PORT: nowhere }],
+        [[], { PROBE_SOCKET: socket, PROBE_URL: closedUrl, PORT: nowhere }],
+        [[], { PROBE_SOCKET: '', PROBE_URL: url, PORT: nowhere }],
+        [[], { PORT: new URL(url).port }],
+      ];
+      for (const [flags, env] of passes) expect((await runCommand(['probe', '-R', ...flags, ...PATIENT], { env })).code).to.equal(0);
+    });
+  });
+
+  describe('by --heartbeat', () => {
+    const ask = (kind = '--ready', ...more: string[]) => runCommand(['probe', kind, '--heartbeat', folder, ...more]);
+    const bootId = () => run('cat', ['/proc/sys/kernel/random/boot_id']);
+
+    it('exits with 0 while the file of the kind is good', async () => {
+      const heartbeat = probeHeartbeat(probes, { directory: folder });
+      await until(async () => (await ask()).code === 0);
+      for (const kind of ['--live', '--health', '--startup']) expect(await ask(kind)).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
+      heartbeat.stop();
+      const { code, stderr } = await ask();
+      expect([code, stderr]).to.deep.equal([
+        1,
+        `koa-probes: there is no heartbeat ${folder}/ready: the worker has not begun, drains or has ended. It is written by \`probeHeartbeat(probes, { directory })\`.\n`,
+      ]);
+    });
+
+    it('names what has failed', async () => {
+      isDown = new Error('secret');
+      probeHeartbeat(probes, { directory: folder });
+      await until(async () => (await ask()).stderr.startsWith('[-]'));
+      expect(await ask()).to.include({ code: 1, stdout: '', stderr: '[-]search failed: reason withheld\n' });
+      expect(await ask('--ready', '--quiet')).to.include({ code: 1, stdout: '', stderr: '' });
+      expect((await ask('--live')).code).to.equal(0);
+    });
+
+    it('counts as the shell does: the second of the end is good', async () => {
+      const write = async (good: number) => writeFileSync(join(folder, 'ready'), `${String(good)}\n${await bootId()}`);
+      await write(Math.floor(uptime()) + 30);
+      expect((await ask()).code).to.equal(0);
+      await write(Math.floor(uptime()) - 1);
+      const { code, stderr } = await ask();
+      expect(code).to.equal(1);
+      expect(stderr).to.match(
+        /^koa-probes: the heartbeat \S+ has expired [12] s ago: the event loop is blocked, or the worker has ended\.\n$/,
+      );
+    });
+
+    it('takes none from before the machine was started, and nothing else for one', async () => {
+      writeFileSync(join(folder, 'ready'), `99999999\n00000000-0000-0000-0000-000000000000\n`);
+      expect((await ask()).stderr).to.equal(`koa-probes: the heartbeat ${folder}/ready is from before the machine was started.\n`);
+      writeFileSync(join(folder, 'ready'), 'ready');
+      expect((await ask()).stderr).to.equal(`koa-probes: ${folder}/ready is no heartbeat. Correct --heartbeat.\n`);
+      mkdirSync(join(folder, 'live'));
+      expect((await ask('--live')).stderr).to.match(/live cannot be read \(EISDIR\)/);
+      await run('mkfifo', [join(folder, 'startup')]);
+      expect((await ask('--startup')).stderr).to.match(/startup is no heartbeat/);
+    });
+  });
+
+  describe('used wrongly', () => {
+    const wrong: [string, string[], RegExp, Record<string, string>?][] = [
+      ['no kind', ['probe', '--url', 'http://x'], /no kind is given\. Give one of --live, --ready, --health, --startup\./],
+      [
+        'two kinds',
+        ['probe', '-L', '--ready', '--url', 'http://x'],
+        /--live and --ready are two kinds\. Ask for each in a probe of its own\./,
+      ],
+      ['an unknown flag', ['probe', '--redy'], /unknown argument "--redy"\. Known are .*--ready/],
+      ['an unknown letter', ['probe', '-Rx'], /unknown argument "-Rx"/],
+      ['a word too many', ['probe', '-R', 'ready'], /unknown argument "ready"/],
+      ['a flag with a value that takes none', ['probe', '--ready=yes'], /--ready takes no value/],
+      [
+        'a flag without its value',
+        ['probe', '-R', '--socket', '--quiet-not'],
+        /--socket needs a value: --socket \/run\/app\/probes\.sock\./,
+      ],
+      [
+        'two ways',
+        ['probe', '-R', '--socket', 'a', '--heartbeat', 'b'],
+        /--socket and --heartbeat are two ways to the probes\. Give one\./,
+      ],
+      ['no way', ['probe', '-R'], /nothing says where the probes are\. Give --socket, /],
+      ['a port that is none', ['probe', '-R'], /PORT is "tcp:\/\/10\.0\.0\.1:80", which is no port/, { PORT: 'tcp://10.0.0.1:80' }],
+      ['a URL that is none', ['probe', '-R', '--url', '127.0.0.1:3000'], /--url is "127\.0\.0\.1:3000", but an http or https URL/],
+      ...[
+        'ftp://host',
+        'http://',
+        'http://host:0',
+        'http://host:65536',
+        'http://host/?a',
+        'http://host/#a',
+        'http://[::1',
+        'http://a b',
+        'http://host/\r\nX: y',
+      ].map((url): [string, string[], RegExp] => [
+        `the URL ${JSON.stringify(url)}`,
+        ['probe', '-R', '--url', url],
+        /--url is ".*", but an http or https URL/,
+      ]),
+      [
+        'a URL with a password, which is not repeated',
+        ['probe', '-R'],
+        /PROBE_URL is "http:\/\/host"/,
+        { PROBE_URL: 'http://me:hunter2@host' },
+      ],
+      ['a timeout of 0', ['probe', '-R', '--timeout', '0'], /--timeout is "0", but seconds above 0 and up to 3600 are needed/],
+      ['a negative timeout', ['probe', '-R', '--timeout', '-1'], /--timeout is "-1"/],
+      ['a timeout with a unit', ['probe', '-R', '--timeout', '900ms'], /--timeout is "900ms"/],
+      ['a timeout beyond an hour', ['probe', '-R', '--timeout=3601'], /--timeout is "3601"/],
+      ['no command', [], /no command is given/],
+      ['an unknown command', ['porbe', '-R'], /unknown command "porbe"\. There are `probe` and `list`\./],
+      ['list without a module', ['list', '--json'], /`list` needs the module with the probes: `--app \.\/dist\/probes\.js`\./],
+    ];
+    for (const [what, args, message, env = {}] of wrong) {
+      it(`exits with 2 and says in one line what to do: ${what}`, async () => {
+        const { code, stdout, stderr } = await runCommand(args, { env });
+        expect([code, stdout]).to.deep.equal([2, '']);
+        expect(stderr)
+          .to.match(/^koa-probes: [^\n]+\n$/)
+          .and.to.match(message);
+      });
+    }
+  });
+
+  it('shows its help and its version', async () => {
+    for (const args of [['--help'], ['-h'], ['probe', '-h'], ['list', '--help']]) {
+      const { code, stdout } = await runCommand(args);
+      expect(code).to.equal(0);
+      for (const flag of ['-L, --live', '-R, --ready', '-H, --health', '-S, --startup', '-q, --quiet', '--timeout'])
+        expect(stdout).to.include(flag);
+    }
+    for (const args of [['--version'], ['probe', '--version']]) expect((await runCommand(args)).stdout).to.match(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe('what koa-probes probe loads', () => {
+  /** What the process has loaded beyond a start of Node alone, at its end. */
+  const loaded = async (...args: string[]) => {
+    const folder = mkdtempSync(join(tmpdir(), 'cli-modules-'));
+    const hook = join(folder, 'hook.cjs');
+    writeFileSync(
+      hook,
+      `const before = new Set(process.moduleLoadList);
+       process.once('exit', () => {
+         const builtins = process.moduleLoadList.filter((name) => !before.has(name) && /^NativeModule (?!internal)/.test(name)).map((name) => name.replace('NativeModule ', ''));
+         require('node:fs').writeFileSync(__dirname + '/loaded', JSON.stringify([builtins, Object.keys(require.cache).slice(1).map((file) => file.replace(/.*\\/dist\\//, ''))]));
+       });`,
+    );
+    try {
+      const { code } = await runCommand(args, { flags: ['--require', hook] });
+      const [builtins, files] = JSON.parse(await run('cat', [join(folder, 'loaded')])) as [string[], string[]];
+      return { code, builtins: builtins.toSorted(), files };
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  };
+  const START = ['cli/bin.cjs'];
+  const NET = new Set(['diagnostics_channel', 'net', 'stream', 'stream/promises', 'string_decoder']);
+
+  it('by --socket and --url is one file, and a socket of Node: no HTTP, no Inversify, no Koa and nothing of the application', async () => {
+    const probes = new ProbeRegistry({ logger: false });
+    const folder = mkdtempSync(join(tmpdir(), 'cli-'));
+    const socket = join(folder, 'probes.sock');
+    try {
+      await probeServer(probes, { socket });
+      const url = urlOf(await probeServer(probes, { port: 0, host: '127.0.0.1' }));
+      for (const way of [
+        ['--socket', socket],
+        ['--url', url],
+      ]) {
+        const { code, builtins, files } = await loaded('probe', '-L', ...way, ...PATIENT);
+        expect([code, files]).to.deep.equal([0, START]);
+        expect(builtins.filter((name) => !NET.has(name))).to.deep.equal([]);
+      }
+    } finally {
+      probes.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('by --heartbeat is one file more, and of Node the uptime alone', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'cli-'));
+    writeFileSync(join(folder, 'live'), `${String(Math.floor(uptime()) + 60)}\n\n`);
+    const { code, files, builtins } = await loaded('probe', '-L', '--heartbeat', folder);
+    rmSync(folder, { recursive: true });
+    expect([code, files]).to.deep.equal([0, [...START, 'cli/heartbeat.cjs']]);
+    expect(builtins).to.deep.equal(['os']);
+  });
+});

@@ -1,0 +1,438 @@
+import { renameSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { Container } from 'inversify';
+import type { Knex } from 'knex';
+import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
+import { checkMigrations, DATABASE, MigrationsProbe, type CheckMigrationsOptions } from 'koa-probes/migrations';
+import { projectPath } from '../../support/consumer.js';
+import { Databases, databaseServers, poolOf } from '../../support/databases.js';
+import { stageFault, stageHarmless } from '../../support/faults.js';
+import { MigrationFolder } from '../../support/migrations.js';
+import { canMountSilent, mountSilent } from '../../support/mounts.js';
+import { run, until } from '../../support/processes.js';
+import type { Service } from '../../support/services.js';
+
+const databases = new Databases();
+const folders: MigrationFolder[] = [];
+const registries: ProbeRegistry[] = [];
+
+const folderOf = (...names: string[]) => {
+  const folder = new MigrationFolder(...names);
+  folders.push(folder);
+  return folder;
+};
+const discover = async (bound: Knex[]) => {
+  const container = new Container();
+  for (const database of bound) container.bind(DATABASE).toConstantValue(database);
+  const registry = await discoverProbes(container, { classes: [MigrationsProbe], logger: false });
+  registries.push(registry);
+  return registry;
+};
+/** The message of a check that fails, or nothing where it passes. */
+const problemOf = (database: Knex, options?: CheckMigrationsOptions, signal = AbortSignal.timeout(10_000)) =>
+  checkMigrations(database, { signal }, options).then(
+    () => undefined,
+    (error: unknown) => String(error),
+  );
+const isIdle = (database: Knex) => poolOf(database).numUsed() === 0 && poolOf(database).numPendingAcquires() === 0;
+
+interface Stage {
+  readonly name: string;
+  /** A new connection to the one database, as a user that may do everything in it. */
+  readonly connect: (settings?: Partial<Knex.Config>) => Knex;
+}
+
+/** What holds for every database. */
+function describeContract({ name, connect }: Stage): void {
+  let folder: MigrationFolder;
+  let database: Knex;
+  beforeEach(() => {
+    folder = folderOf('1_users.cjs', '2_orders.cjs');
+    database = connect({ migrations: { directory: folder.path } });
+  });
+  afterEach(async () => {
+    for (const table of ['knex_migrations', 'knex_migrations_lock', 'versions', 'versions_lock'])
+      await database.schema.dropTableIfExists(table);
+  });
+
+  it('fails while there is no table yet, creates none, and passes without a restart once the migrations are applied', async () => {
+    const registry = await discover([database]);
+    const { status, results } = await registry.run('readiness', { only: 'migrations' });
+    expect(status).to.equal('fail');
+    expect(String(results[0]?.error)).to.match(
+      /: no migration has been applied: there is no table knex_migrations, and 2 are pending\. Run knex migrate:latest\.$/,
+    );
+    expect(await database.schema.hasTable('knex_migrations')).to.equal(false);
+    expect(await database.schema.hasTable('knex_migrations_lock')).to.equal(false);
+    await database.migrate.latest();
+    expect((await registry.run('readiness', { only: 'migrations' })).status).to.equal('pass');
+  });
+
+  it('fails while a migration is pending, names it, and passes again once it is applied', async () => {
+    await database.migrate.latest();
+    await stageFault({
+      registry: await discover([database]),
+      probe: 'migrations',
+      fault: `${name}: a migration is pending`,
+      begin: () => folder.add('3_items.cjs'),
+      end: () => database.migrate.latest(),
+      reason: /: 1 of 3 migrations are pending: 3_items\.cjs\. Run knex migrate:latest\.$/,
+    });
+  });
+
+  const stage = async (fault: string, steps: { begin(): unknown; end(): unknown; reason: RegExp }) => {
+    await database.migrate.latest();
+    await stageFault({ registry: await discover([database]), probe: 'migrations', fault: `${name}: ${fault}`, ...steps });
+  };
+
+  it('fails while there is no table, and passes again once there is', () =>
+    stage('there is no table of migrations, and none is created', {
+      begin: () => database.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock'),
+      async end() {
+        expect(await database.schema.hasTable('knex_migrations')).to.equal(false);
+        await database.migrate.latest();
+      },
+      reason: /: no migration has been applied: there is no table knex_migrations, and 2 are pending\. Run knex migrate:latest\.$/,
+    }));
+
+  it('fails while the folder is missing', () =>
+    stage('the folder of the migrations is missing', {
+      begin: () => renameSync(folder.path, `${folder.path}-away`),
+      end: () => renameSync(`${folder.path}-away`, folder.path),
+      reason: /: its migrations cannot be listed: ENOENT: no such file or directory, scandir '.*'\. Set `migrations` of the Knex/,
+    }));
+
+  it('fails while the folder has no migration in it', () =>
+    stage('there is no migration in the folder', {
+      begin: () => ['1_users.cjs', '2_orders.cjs'].forEach((file) => folder.remove(file)),
+      end: () => ['1_users.cjs', '2_orders.cjs'].forEach((file) => folder.add(file)),
+      reason: /: there is no migration in \S+\. Set `migrations` of the Knex/,
+    }));
+
+  it('finds a pending migration though as many have been applied as there are files', async () => {
+    await stage('as many have been applied as there are, and not the same', {
+      begin() {
+        folder.remove('1_users.cjs');
+        folder.add('3_items.cjs');
+      },
+      end() {
+        folder.remove('3_items.cjs');
+        folder.add('1_users.cjs');
+      },
+      reason: /: 1 of 2 migrations are pending: 3_items\.cjs\./,
+    });
+  });
+
+  it('passes on a database that is ahead of this release', async () => {
+    await database.migrate.latest();
+    const registry = await discover([database]);
+    const fault = `${name}: the database is ahead of this release`;
+    await stageHarmless({ registry, probe: 'migrations', fault, begin: () => folder.remove('2_orders.cjs') });
+  });
+
+  it('takes the table of the migration settings, whatever the hooks of the Knex make of names', async () => {
+    const settings = { migrations: { directory: folder.path, tableName: 'versions' } };
+    await connect(settings).migrate.latest();
+    const wrapIdentifier = (value: string, wrap: (value: string) => string) => wrap(value === '*' ? value : `${value}_renamed`);
+    const hooked = connect({ ...settings, wrapIdentifier, postProcessResponse: () => 'nothing of use' });
+    expect(await problemOf(hooked)).to.equal(undefined);
+    expect(await problemOf(database)).to.include('there is no table knex_migrations');
+  });
+
+  it('gives its connection back', async () => {
+    await database.migrate.latest();
+    for (let round = 0; round < 5; round += 1) expect(await problemOf(database)).to.equal(undefined);
+    await until(() => isIdle(database));
+  });
+}
+
+describe('koa-probes/migrations', () => {
+  afterEach(async () => {
+    for (const registry of registries.splice(0)) registry.close();
+    await databases.close();
+    for (const folder of folders.splice(0)) folder.delete();
+  });
+
+  for (const { name, client, ...server } of databaseServers) {
+    describe(`on ${name}`, () => {
+      let service: Service;
+      const connect = (settings?: Partial<Knex.Config>) => databases.connect(client, server.appUrl(service.port), settings);
+      const administer = (settings?: Partial<Knex.Config>) => databases.connect(client, server.adminUrl(service.port), settings);
+
+      before(async () => {
+        service = await server.start();
+        await server.createUser(administer());
+        await databases.close();
+      });
+      after(() => service.stop());
+
+      describeContract({ name, connect: administer });
+
+      it('takes the schema of the migration settings', async () => {
+        const admin = administer();
+        await admin.raw('CREATE SCHEMA other');
+        const migrations = { directory: folderOf('1_users.cjs').path, schemaName: 'other' };
+        const database = administer({ migrations });
+        expect(await problemOf(database)).to.include('there is no table other.knex_migrations');
+        await database.migrate.latest();
+        expect(await problemOf(database)).to.equal(undefined);
+        await admin.raw(`DROP SCHEMA other${client === 'pg' ? ' CASCADE' : ''}`);
+      });
+
+      it('is content with a role that may only read, and says so where it may not', async () => {
+        const migrations = { directory: folderOf('1_users.cjs').path };
+        const admin = administer({ migrations });
+        await admin.migrate.latest();
+        const [create, ...grants] = server.reader;
+        await admin.raw(create);
+        const reader = databases.connect(client, server.readerUrl(service.port), { migrations });
+        expect(await problemOf(reader)).to.match(/: rejected: .*(permission|SELECT command|Access) denied/);
+        for (const grant of grants) await admin.raw(grant);
+        // Its connections are short, as MariaDB asks for the rights of a whole database when one begins.
+        const pool = { min: 0, max: 1, idleTimeoutMillis: 10, reapIntervalMillis: 10 };
+        const registry = await discover([databases.connect(client, server.readerUrl(service.port), { migrations, pool })]);
+        const harmless = `${name}: the role may only read`;
+        await stageHarmless({ registry, probe: 'migrations', fault: harmless, begin: () => problemOf(reader) });
+        await stageFault({
+          registry,
+          probe: 'migrations',
+          fault: `${name}: the role may not read`,
+          async begin() {
+            for (const grant of grants) await admin.raw(grant.replace('GRANT', 'REVOKE').replace(' TO ', ' FROM '));
+            await until(async () => (await registry.run('readiness', { only: 'migrations' })).status === 'fail');
+          },
+          async end() {
+            for (const grant of grants) await admin.raw(grant);
+          },
+          reason: /: rejected: .*(permission|SELECT command|Access) denied/,
+        });
+        expect(await problemOf(reader)).to.equal(undefined);
+        await admin.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');
+        expect(await problemOf(reader)).to.match(/there is no table|rejected: .*denied/);
+        expect(await admin.schema.hasTable('knex_migrations')).to.equal(false);
+      });
+
+      it('has its queries cancelled while the table is locked, though the pool has one connection', async () => {
+        const migrations = { directory: folderOf('1_users.cjs').path };
+        const database = connect({ migrations, pool: { min: 0, max: 1 } });
+        await database.migrate.latest();
+        const locking = administer({ pool: { min: 1, max: 1 } });
+        const observer = administer();
+        const registry = await discover([database]);
+        const begin = async () => {
+          await locking.raw(server.lock('knex_migrations'));
+          for (let round = 0; round < 20; round += 1) {
+            expect(await problemOf(database, {}, AbortSignal.timeout(100))).to.include('silent');
+            // The one that was broken off last, and the connection that came after it.
+            expect((await server.listRunning(observer)).length).to.be.at.most(3);
+          }
+          await until(async () => (await server.listRunning(observer)).every((query) => query === null));
+          await until(() => isIdle(database));
+        };
+        const end = () => locking.raw(server.unlock);
+        const fault = `${name}: the table of migrations is locked, and the pool has one connection`;
+        const reason = /^timed out after 800 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+        await stageFault({ registry, probe: 'migrations', fault, begin, end, reason });
+        await database.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');
+      });
+
+      it('fails in time while the server is frozen, or the application has the whole pool', async () => {
+        const migrations = { directory: folderOf('1_users.cjs').path };
+        const database = connect({ migrations });
+        await database.migrate.latest();
+        const registry = await discover([database]);
+        const stage = (fault: string, steps: { begin(): unknown; end(): unknown; reason: RegExp }) =>
+          stageFault({ registry, probe: 'migrations', fault: `${name}: ${fault}`, ...steps });
+        const held: Knex.Transaction[] = [];
+        await stage('the pool is exhausted', {
+          begin: async () => held.push(await database.transaction(), await database.transaction()),
+          end: () => Promise.all(held.map((transaction) => transaction.rollback())),
+          reason: /^timed out after 800 ms: \S+ \S+: pool exhausted: 2 of 2 connections in use$/,
+        });
+        const reason = /^timed out after 800 ms: \S+ \S+: silent: /;
+        await stage('the server is frozen', { begin: () => service.freeze(), end: () => service.thaw(), reason });
+        await until(() => isIdle(database));
+        await database.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');
+      });
+
+      it('says that the server refuses while it is stopped', async () => {
+        const migrations = { directory: folderOf('1_users.cjs').path };
+        const database = administer({ migrations });
+        await database.migrate.latest();
+        const begin = async () => {
+          await service.halt();
+          await until(async () => (await problemOf(database))?.includes('refused'));
+        };
+        const reason = /127\.0\.0\.1:\d+\/\w+: refused: connect ECONNREFUSED/;
+        const fault = `${name}: the server is stopped`;
+        await stageFault({ registry: await discover([database]), probe: 'migrations', fault, begin, end: () => service.start(), reason });
+      });
+    });
+  }
+
+  describe('on SQLite', () => {
+    let file: MigrationFolder;
+    before(() => (file = new MigrationFolder()));
+    after(() => file.delete());
+    const connect = (settings?: Partial<Knex.Config>) => databases.connect('better-sqlite3', `${file.path}/app.db`, settings);
+
+    describeContract({ name: 'SQLite', connect });
+  });
+
+  describe('MigrationsProbe', () => {
+    it('checks every database that is bound, and names those that fail', async () => {
+      const migrations = { directory: folderOf('1_users.cjs').path };
+      const applied = databases.embed({ migrations });
+      await applied.migrate.latest();
+      const { results } = await (await discover([applied, databases.embed({ migrations })])).run('readiness', { only: 'migrations' });
+      expect(String(results[0]?.error)).to.match(/^Error: 1 of 2 databases failed: sqlite3 :memory:: no migration has been applied/);
+    });
+
+    if (canMountSilent) {
+      it('fails in time while the file system of the migrations is silent, with one call to it under way, and passes again', async () => {
+        const folder = folderOf('1_users.cjs');
+        const database = databases.embed({ migrations: { directory: folder.path } });
+        await database.migrate.latest();
+        let silent: { remove(): Promise<void> } | undefined;
+        try {
+          await stageFault({
+            registry: await discover([database]),
+            probe: 'migrations',
+            fault: 'the file system of the migrations is silent',
+            async begin() {
+              silent = await mountSilent(folder.path);
+              // More rounds than Node has threads for files: were each to take one, none would be left to read this file.
+              for (let round = 0; round < 6; round += 1) {
+                expect(await problemOf(database, {}, AbortSignal.timeout(50))).to.match(/ has not answered for \d+ ms$/);
+              }
+              let isRead = false;
+              void readFile(fileURLToPath(import.meta.url)).then(() => (isRead = true));
+              await until(() => isRead, 3_000);
+            },
+            end: () => silent?.remove(),
+            reason: /^timed out after 800 ms: sqlite3 :memory:: its migrations cannot be listed: \S+ has not answered for \d+ ms$/,
+          });
+        } finally {
+          await silent?.remove().catch(() => {});
+        }
+      });
+    }
+
+    it('fails the start where nothing is bound to DATABASE, and says what to bind', async () => {
+      const problem: unknown = await discover([]).catch((error: unknown) => error);
+      expect(problem).to.satisfy(ConfigurationError.is);
+      expect(String(problem)).to.match(/cannot make MigrationsProbe\. .*nothing is bound to DATABASE\. Call container\.bind\(DATABASE\)/);
+    });
+
+    it('is found alone where only its subpath is imported', async () => {
+      const script = `
+        import { Container } from 'inversify';
+        import knex from 'knex';
+        import { discoverProbes } from 'koa-probes';
+        import { DATABASE } from 'koa-probes/migrations';
+        const container = new Container();
+        container.bind(DATABASE).toConstantValue(knex({ client: 'pg' }));
+        const probes = await discoverProbes(container);
+        console.log(probes.has('readiness', 'migrations'), probes.has('readiness', 'database'));
+      `;
+      const output = await run(process.execPath, ['--input-type=module', '--eval', script], { cwd: projectPath() });
+      expect(output).to.match(/^true false$/m);
+    });
+  });
+
+  describe('checkMigrations(knex, context, options)', () => {
+    it('says which folder is missing, and how to set it', async () => {
+      const problem = await problemOf(databases.embed());
+      expect(problem).to.match(
+        /its migrations cannot be listed: ENOENT: no such file or directory, scandir '.*migrations'\. Set `migrations` of the Knex/,
+      );
+    });
+
+    it('says which folder has no migration in it', async () => {
+      const { path } = folderOf();
+      const problem = await problemOf(databases.embed({ migrations: { directory: path } }));
+      expect(problem).to.include(`there is no migration in ${path}. Set \`migrations\` of the Knex`);
+    });
+
+    it('takes options over the settings of the Knex, as `knex.migrate` does', async () => {
+      const directory = folderOf('1_users.cjs').path;
+      const migrations = { directory: '/nowhere', tableName: 'versions' };
+      const database = databases.embed({ migrations });
+      await database.migrate.latest({ directory });
+      expect(await problemOf(database, { directory })).to.equal(undefined);
+      expect(await problemOf(database, { directory, tableName: 'others' })).to.include('there is no table others');
+      expect(await problemOf(database)).to.include("scandir '/nowhere'");
+    });
+
+    const sourceOf = (getMigrations: () => Promise<string[]>): Knex.MigrationSource<unknown> => ({
+      getMigrations,
+      getMigrationName: (migration) => String(migration),
+      getMigration: () => Promise.resolve({ up: async () => {}, down: async () => {} }),
+    });
+
+    it('asks a migration source of the application', async () => {
+      const names = ['first'];
+      const database = databases.embed({ migrations: { migrationSource: sourceOf(() => Promise.resolve(names)) } });
+      await database.migrate.latest();
+      expect(await problemOf(database)).to.equal(undefined);
+      names.push('second');
+      expect(await problemOf(database)).to.include('1 of 2 migrations are pending: second.');
+      expect(await problemOf(database, { directory: '/nowhere' })).to.include("scandir '/nowhere'");
+      names.length = 0;
+      expect(await problemOf(database)).to.include('there is no migration in its migration source');
+    });
+
+    it('ends when the signal is aborted though the source never answers, or throws', async () => {
+      const hanging = databases.embed({ migrations: { migrationSource: sourceOf(() => new Promise(() => {})) } });
+      expect(await problemOf(hanging, {}, AbortSignal.timeout(20))).to.match(
+        /its migrations cannot be listed: its migration source has not answered for \d+ ms$/,
+      );
+      const throwing = sourceOf(() => {
+        throw new Error('no bucket');
+      });
+      expect(await problemOf(databases.embed(), { migrationSource: throwing })).to.include('its migrations cannot be listed: no bucket.');
+    });
+
+    it('says what is wrong with a source that gives no list, or no name', async () => {
+      const odd = { ...sourceOf(() => Promise.resolve(null as never)) };
+      expect(await problemOf(databases.embed(), { migrationSource: odd })).to.match(
+        /its migrations cannot be listed: Cannot read properties of null/,
+      );
+      const nameless = { ...sourceOf(() => Promise.resolve(['first'])), getMigrationName: () => JSON.parse('') as string };
+      expect(await problemOf(databases.embed(), { migrationSource: nameless })).to.match(
+        /its migrations cannot be listed: Unexpected end of JSON/,
+      );
+    });
+
+    it('refuses what is no Knex, and fails the start with it', async () => {
+      const message = /Expected a Knex, got an object\. Bind what `knex\(config\)` gives\./;
+      expect(await problemOf({} as never)).to.match(message);
+      expect(String(await discover([{} as never]).catch((error: unknown) => error))).to.match(message);
+    });
+
+    it('names five pending migrations and counts the rest', async () => {
+      const files = ['1', '2', '3', '4', '5', '6', '7'].map((number) => `${number}.cjs`);
+      const folder = folderOf('0.cjs');
+      const database = databases.embed({ migrations: { directory: folder.path } });
+      await database.migrate.latest();
+      for (const file of files) folder.add(file);
+      expect(await problemOf(database)).to.include('7 of 8 migrations are pending: 1.cjs, 2.cjs, 3.cjs, 4.cjs, 5.cjs and 2 more.');
+    });
+
+    it('rejects with the reason of a signal that is aborted already', async () => {
+      const reason = new Error('enough');
+      const problem: unknown = await checkMigrations(databases.embed(), { signal: AbortSignal.abort(reason) }).catch(
+        (error: unknown) => error,
+      );
+      expect(problem).to.equal(reason);
+    });
+
+    it('refuses an option that it does not know', async () => {
+      expect(await problemOf(databases.embed(), { table: 'x' } as object)).to.match(
+        /Unknown option `table` of checkMigrations\(\)\. Known are/,
+      );
+    });
+  });
+});

@@ -1,0 +1,470 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { expect } from 'chai';
+import { Container } from 'inversify';
+import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
+import { checkMemjs, MEMCACHED, MemcachedProbe } from 'koa-probes/memjs';
+import memjs from 'memjs';
+import { stageFault, type Fault } from '../../support/faults.js';
+import { FaultyMemcached, SASL_USER, startMemcachedOnIpv6, startSaslMemcached, type MemcachedFault } from '../../support/memcached.js';
+import { canMount } from '../../support/mounts.js';
+import { runWithOwnResolver } from '../../support/names.js';
+import { freePort, until } from '../../support/processes.js';
+import { startMemcached, type Service } from '../../support/services.js';
+
+const context = () => ({ signal: AbortSignal.timeout(10_000) });
+
+describe('koa-probes/memjs', () => {
+  let servers: Service[];
+  before(async () => (servers = [await startMemcached(), await startMemcached()]));
+  after(() => Promise.all(servers.map((server) => server.stop())));
+
+  const clients: memjs.Client[] = [];
+  const fakes: Server[] = [];
+  afterEach(() => {
+    for (const client of clients.splice(0)) client.close();
+    for (const fake of fakes.splice(0)) fake.close();
+  });
+
+  const clientOf = (...ports: number[]) => {
+    const client = memjs.Client.create(ports.map((port) => `127.0.0.1:${String(port)}`).join(','), { logger: { log() {} } });
+    clients.push(client);
+    return client;
+  };
+  const portsOf = () => servers.map(({ port }) => port);
+  const discover = (bound: memjs.Client[], options: object = {}) => {
+    const container = new Container();
+    for (const client of bound) container.bind(MEMCACHED).toConstantValue(client);
+    return discoverProbes(container, { classes: [MemcachedProbe], logger: false, ...options });
+  };
+  const memcachedOf = async (registry: ProbeRegistry) => {
+    const { results } = await registry.run('readiness');
+    return results.find(({ name }) => name === 'memcached');
+  };
+  /** A server with a fault: memcached itself has none to order. */
+  const startFaulty = async (onSocket: (socket: Socket) => void) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      onSocket(socket);
+    }).listen(0, '127.0.0.1');
+    fakes.push(server);
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const problemOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => undefined).catch((error: unknown) => error);
+
+  describe('MemcachedProbe', () => {
+    it('passes while every server answers, fails while one is stopped, and passes again when it is back', async () => {
+      const registry = await discover([clientOf(...portsOf())]);
+      expect((await memcachedOf(registry))?.status).to.equal('pass');
+      await servers[1]?.halt();
+      const result = await memcachedOf(registry);
+      expect(result?.status).to.equal('fail');
+      expect(String(result?.error)).to.match(/1 of 2 memcached servers failed, 2 must answer: 127\.0\.0\.1:\d+: .*ECONNREFUSED/);
+      await servers[1]?.start();
+      expect((await memcachedOf(registry))?.status).to.equal('pass');
+      registry.close();
+    });
+
+    it('fails at its timeout while a server is frozen, and passes again when it goes on', async () => {
+      const registry = await discover([clientOf(...portsOf())], { settings: { memcached: { timeoutMs: 150 } } });
+      servers[0]?.freeze();
+      try {
+        expect(String((await memcachedOf(registry))?.error)).to.include('timed out after 150 ms');
+      } finally {
+        servers[0]?.thaw();
+      }
+      await until(async () => (await memcachedOf(registry))?.status === 'pass');
+      registry.close();
+    });
+
+    it('checks every client that is bound', async () => {
+      const closed = await freePort();
+      const registry = await discover([clientOf(...portsOf()), clientOf(closed)]);
+      expect(String((await memcachedOf(registry))?.error)).to.include(`127.0.0.1:${String(closed)}`);
+    });
+
+    it('lets go of a server that is silent where another client has failed, and waits for no timeout', async () => {
+      const silent = new Set<Socket>();
+      const port = await startFaulty((socket) => silent.add(socket.resume()).size && socket.once('close', () => silent.delete(socket)));
+      const failing = await startFaulty((socket) => void until(() => silent.size > 0).then(() => socket.destroy()));
+      const registry = await discover([clientOf(port), clientOf(failing)], { settings: { memcached: { timeoutMs: 10_000 } } });
+      for (let round = 0; round < 10; round += 1) {
+        const result = await memcachedOf(registry);
+        expect(String(result?.error)).to.match(new RegExp(`127\\.0\\.0\\.1:${String(failing)}: the server hung up`));
+        await until(() => silent.size === 0);
+      }
+    });
+
+    it('fails the start where nothing is bound to MEMCACHED, and says what to bind', async () => {
+      const problem = await problemOf(discover([]));
+      expect(problem).to.satisfy(ConfigurationError.is);
+      expect(String(problem)).to.match(/cannot make MemcachedProbe\. .*nothing is bound to MEMCACHED\. Call container\.bind\(MEMCACHED\)/);
+    });
+  });
+
+  describe('MemcachedProbe before a server with a fault', () => {
+    let server: FaultyMemcached;
+    let client: memjs.Client;
+    let registry: ProbeRegistry;
+    beforeEach(async () => {
+      server = await new FaultyMemcached(portsOf()[0] ?? 0).start();
+      client = memjs.Client.create(`127.0.0.1:${String(server.port)}`, { timeout: 10, logger: { log() {} } });
+      clients.push(client);
+      registry = await discover([client]);
+    });
+    afterEach(() => {
+      registry.close();
+      server.stop();
+    });
+
+    const stage = (fault: Pick<Fault, 'fault' | 'begin' | 'end' | 'reason'>) =>
+      stageFault({ registry, probe: 'memcached', recoversWithinMs: 5_000, ...fault });
+
+    const faults: [string, MemcachedFault, RegExp][] = [
+      [
+        'is silent',
+        () => {},
+        /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no whole answer for \d+ ms$/,
+      ],
+      [
+        'sends bytes for ever',
+        (socket) => trickle(socket, Buffer.from([0x81, 0x10, 0, 0])),
+        /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no whole answer for \d+ ms$/,
+      ],
+      [
+        'sends statistics for ever',
+        (socket) => trickle(socket, responseOf(0x10, 0, 'pid')),
+        /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no whole answer for \d+ ms$/,
+      ],
+      ['floods', (socket) => flood(socket, responseOf(0x10, 0, 'x'.repeat(60_000))), /sends on and on: its answer is longer than 1 MiB/],
+      [
+        'sends a part of an answer and resets the connection',
+        (socket) => socket.write(responseOf(0x10, 0, 'pid').subarray(0, 20), () => socket.resetAndDestroy()),
+        /ECONNRESET|hung up before it had answered/,
+      ],
+      ['hangs up under way', (socket) => socket.end(), /hung up before it had answered/],
+    ];
+    for (const [name, fault, reason] of faults) {
+      it(`fails in time when it ${name}, recovers, and leaves the application's own requests alone`, async () => {
+        await client.set('key', 'before', {});
+        const underWay: Promise<unknown>[] = [];
+        let gate: ReturnType<FaultyMemcached['hold']> | undefined;
+        await stage({
+          fault: `the server ${name}`,
+          async begin() {
+            gate = server.hold();
+            underWay.push(client.get('key'), client.set('other', 'value', {}));
+            await until(() => gate?.held);
+            server.fault = fault;
+          },
+          end() {
+            server.fault = undefined;
+            gate?.release();
+          },
+          reason,
+        });
+        const [got, isSet] = (await Promise.all(underWay)) as [{ value: Buffer }, boolean];
+        expect([String(got.value), isSet]).to.deep.equal(['before', true]);
+        expect(String((await client.get('other')).value)).to.equal('value');
+        // The application's own connection, and nothing of the probe's.
+        await until(() => server.open === 1);
+        // One is opened while the one before it is closed.
+        expect(server.mostOpen).to.be.at.most(5);
+      });
+    }
+
+    it('opens one connection for a hundred requests at a time, and closes it', async () => {
+      server.fault = () => {};
+      await Promise.all(Array.from({ length: 100 }, () => memcachedOf(registry)));
+      expect(server.met).to.equal(1);
+      await until(() => server.open === 0);
+    });
+
+    it('has no more connections after a hundred runs than after one', async () => {
+      server.fault = () => {};
+      for (let round = 1; round <= 100; round += 1) {
+        const controller = new AbortController();
+        const checking = problemOf(checkMemjs(client, controller));
+        await until(() => server.met === round);
+        controller.abort(new Error('enough'));
+        expect(String(await checking)).to.match(/: no whole answer for \d+ ms$/);
+      }
+      // One is opened while the one before it is closed.
+      expect(server.mostOpen).to.be.at.most(5);
+      await until(() => server.open === 0);
+    });
+  });
+
+  describe('MemcachedProbe before a real memcached', () => {
+    const stage = async (fault: Pick<Fault, 'fault' | 'begin' | 'end' | 'reason'>) => {
+      const registry = await discover([clientOf(...portsOf())]);
+      try {
+        await stageFault({ registry, probe: 'memcached', recoversWithinMs: 5_000, ...fault });
+      } finally {
+        registry.close();
+      }
+    };
+
+    it('fails while it is stopped', () =>
+      stage({
+        fault: 'the server is stopped: connection refused',
+        begin: () => servers[1]?.halt(),
+        end: () => servers[1]?.start(),
+        reason: /1 of 2 memcached servers failed, 2 must answer: 127\.0\.0\.1:\d+: .*ECONNREFUSED/,
+      }));
+
+    it("passes within 5 s of the server's return though the application's client, which fails over, passes it over for a minute", async () => {
+      const [port = 0] = portsOf();
+      const client = memjs.Client.create(`127.0.0.1:${String(port)}`, {
+        failover: true,
+        failoverTime: 60,
+        retries: 1,
+        logger: { log() {} },
+      });
+      clients.push(client);
+      const registry = await discover([client]);
+      await stageFault({
+        registry,
+        probe: 'memcached',
+        fault: "the server is stopped, and the application's client fails over",
+        async begin() {
+          await servers[0]?.halt();
+          await client.get('key').catch(() => {});
+        },
+        end: () => servers[0]?.start(),
+        reason: /1 of 1 memcached servers failed, 1 must answer: 127\.0\.0\.1:\d+: .*ECONNREFUSED/,
+        recoversWithinMs: 5_000,
+      });
+      registry.close();
+    });
+
+    it('leaves a client of the application to recover as it does without', async () => {
+      const client = clientOf(...portsOf());
+      const registry = await discover([client]);
+      await servers[0]?.halt();
+      for (let round = 0; round < 20; round += 1) expect((await memcachedOf(registry))?.status).to.equal('fail');
+      await servers[0]?.start();
+      await until(async () => (await memcachedOf(registry))?.status === 'pass', 5_000);
+      for (const key of ['a', 'b', 'c', 'd']) {
+        await until(() => client.set(key, key, {}));
+        expect(String((await client.get(key)).value)).to.equal(key);
+      }
+      registry.close();
+    });
+
+    it('fails while it is frozen', () =>
+      stage({
+        fault: 'the server is frozen',
+        begin: () => servers[1]?.freeze(),
+        end: () => servers[1]?.thaw(),
+        reason: /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no whole answer for \d+ ms$/,
+      }));
+  });
+
+  if (canMount) {
+    describe('checkMemjs(), checkTcp() and checkHttp() with a resolver that is silent', () => {
+      it('fail in time, with one lookup under way however often they are asked, and pass again', async () => {
+        const output = await runWithOwnResolver(portsOf()[0] ?? 0);
+        expect(output).to.match(/^tcp is bounded\nhttp is bounded\nmemcached is bounded$/m);
+      }).timeout(60_000);
+    });
+  }
+
+  describe('MemcachedProbe before a memcached with SASL', () => {
+    let server: Service;
+    before(async () => (server = await startSaslMemcached()));
+    after(() => server.stop());
+
+    const clientAs = (username: string, password: string) => {
+      const client = memjs.Client.create(`127.0.0.1:${String(server.port)}`, { username, password, logger: { log() {} } });
+      clients.push(client);
+      return client;
+    };
+
+    it('passes with the user and the password of the client', async () => {
+      const registry = await discover([clientAs(SASL_USER.username, SASL_USER.password)]);
+      expect((await memcachedOf(registry))?.status).to.equal('pass');
+      registry.close();
+    });
+
+    for (const [name, username, password] of [
+      ['with a wrong password', SASL_USER.username, 'wrong'],
+      ['without a user', '', ''],
+    ] as const) {
+      it(`fails ${name}, and says so`, async () => {
+        expect(String(await problemOf(checkMemjs(clientAs(username, password), context())))).to.match(
+          /refused with status 32: Auth failure/,
+        );
+      });
+    }
+  });
+
+  describe('MemcachedProbe before a memcached on IPv6', () => {
+    const clientOfIpv6 = (port: number) => {
+      const client = new memjs.Client([new memjs.Server('::1', port)], { logger: { log() {} } });
+      clients.push(client);
+      return client;
+    };
+
+    it('passes, and names the address when it is stopped', async () => {
+      const server = await startMemcachedOnIpv6();
+      const registry = await discover([clientOfIpv6(server.port)]);
+      try {
+        expect((await memcachedOf(registry))?.status).to.equal('pass');
+      } finally {
+        await server.stop();
+      }
+      expect(String((await memcachedOf(registry))?.error)).to.match(/: \[::1\]:\d+: .*ECONNREFUSED/);
+      registry.close();
+    });
+  });
+
+  describe('checkMemjs(client, context, options)', () => {
+    it('leaves the requests of the application alone, and no connection behind', async () => {
+      const client = clientOf(...portsOf());
+      await client.set('key', 'value', {});
+      const connections = async () => {
+        const { curr_connections: current } = await new Promise<Record<string, string>>((resolve, reject) => {
+          clientOf(portsOf()[0] ?? 0).stats((error, _server, stats) => (stats ? resolve(stats) : reject(error ?? new Error('no stats'))));
+        });
+        return Number(current);
+      };
+      const before = await connections();
+      for (let round = 0; round < 20; round += 1) await checkMemjs(client, context());
+      // Each count opens one connection of its own, which stays.
+      await until(async () => (await connections()) <= before + clients.length);
+      expect(String((await client.get('key')).value)).to.equal('value');
+    });
+
+    it('passes with `any` or a number as soon as so many have answered, though another one is silent', async () => {
+      const silent = await startFaulty(() => {});
+      const client = clientOf(...portsOf(), silent);
+      await checkMemjs(client, context(), { require: 'any' });
+      await checkMemjs(client, context(), { require: 2 });
+    });
+
+    for (const client of [undefined, {}, 'me:hunter2@localhost:11211']) {
+      it(`refuses ${JSON.stringify(client) ?? 'nothing'} for a client, and fails the start with it`, async () => {
+        const message = /Expected a client of memjs, got (?!.*hunter2).*\. Bind what `Client\.create\(\)` gives\./;
+        const problem = await problemOf(checkMemjs(client as never, context()));
+        expect(problem).to.satisfy(ConfigurationError.is);
+        expect(String(problem)).to.match(message);
+        expect(String(await problemOf(discover([client as never])))).to.match(message);
+      });
+    }
+
+    it('refuses an option that it does not know', async () => {
+      const problem = await problemOf(checkMemjs(clientOf(...portsOf()), context(), { requires: 'any' } as object));
+      expect(problem).to.satisfy(ConfigurationError.is);
+      expect(String(problem)).to.include('Unknown option `requires` of checkMemjs(). Known are `require`.');
+    });
+
+    it('fails for a port that is none, and asks the other servers all the same', async () => {
+      const misread = new memjs.Server('127.0.0.1', NaN);
+      expect(String(await problemOf(checkMemjs({ servers: [misread] }, context())))).to.match(/127\.0\.0\.1:NaN: .*port/i);
+      await checkMemjs({ servers: [misread, ...clientOf(...portsOf()).servers] }, context(), { require: 'any' });
+    });
+
+    it('fails as soon as too many have failed, though another one is silent', async () => {
+      const client = clientOf(await startFaulty(() => {}), await freePort());
+      expect(String(await problemOf(checkMemjs(client, context())))).to.include('1 of 2 memcached servers failed, 2 must answer');
+    });
+
+    const faults: [string, (socket: Socket) => void, RegExp][] = [
+      ['hangs up with a request under way', (socket) => socket.once('data', () => socket.end()), /hung up before it had answered/],
+      ['resets the connection', (socket) => socket.once('data', () => socket.resetAndDestroy()), /ECONNRESET/],
+      [
+        'sends a part of an answer and hangs up',
+        (socket) => socket.once('data', () => socket.end(Buffer.from([0x81, 0x10, 0, 4]))),
+        /hung up before/,
+      ],
+      [
+        'speaks another protocol',
+        (socket) => socket.once('data', () => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')),
+        /does not speak the binary protocol/,
+      ],
+      [
+        'answers another question',
+        (socket) => socket.once('data', () => socket.write(responseOf(0x0a, 0, ''))),
+        /does not speak the binary protocol/,
+      ],
+      [
+        'refuses the request',
+        (socket) => socket.once('data', () => socket.write(responseOf(0x10, 0x20, 'Auth failure'))),
+        /refused with status 32: Auth failure/,
+      ],
+    ];
+    for (const [name, onSocket, message] of faults) {
+      it(`fails for a server that ${name}`, async () => {
+        expect(String(await problemOf(checkMemjs(clientOf(await startFaulty(onSocket)), context())))).to.match(message);
+      });
+    }
+
+    it('reads an answer that comes byte by byte', async () => {
+      const answer = Buffer.concat([responseOf(0x10, 0, 'pid'), responseOf(0x10, 0, '')]);
+      const port = await startFaulty((socket) => {
+        const sendFrom = (index: number) => {
+          if (index < answer.length) socket.write(answer.subarray(index, index + 1), () => setImmediate(sendFrom, index + 1));
+        };
+        socket.setNoDelay(true).once('data', () => sendFrom(0));
+      });
+      await checkMemjs(clientOf(port), context());
+    });
+
+    it('sends the user and the password of the client before it asks', async () => {
+      const received: string[] = [];
+      const port = await startFaulty((socket) => {
+        socket.on('data', (request) => {
+          received.push(`${String(request[1])} ${request.subarray(24).toString()}`);
+          socket.write(responseOf(request[1] ?? 0, 0, ''));
+        });
+      });
+      const client = memjs.Client.create(`user:pass@127.0.0.1:${String(port)}`);
+      clients.push(client);
+      await checkMemjs(client, context());
+      expect(received).to.deep.equal(['33 PLAIN\0user\0pass', '16 ']);
+    });
+
+    it('names the silent server when the signal is aborted, and hangs up', async () => {
+      let hungUp: Promise<unknown> | undefined;
+      const controller = new AbortController();
+      const port = await startFaulty((socket) => {
+        hungUp = once(socket.resume(), 'close');
+        controller.abort(new Error('enough'));
+      });
+      const problem = await problemOf(checkMemjs(clientOf(port), controller));
+      expect(String(problem)).to.include(`127.0.0.1:${String(port)}: no whole answer for `);
+      expect((problem as Error).cause).to.equal(controller.signal.reason);
+      await hungUp;
+      expect(String(await problemOf(checkMemjs(clientOf(port), controller)))).to.include('enough');
+    });
+
+    for (const required of [0, 3, 1.5, 'most']) {
+      it(`refuses \`require: ${String(required)}\` for two servers`, async () => {
+        const problem = await problemOf(checkMemjs(clientOf(...portsOf()), context(), { require: required as 1 }));
+        expect(problem).to.satisfy(ConfigurationError.is);
+        expect(String(problem)).to.match(/`require` of checkMemjs\(\) to be "all", "any" or a whole number from 1 to 2/);
+      });
+    }
+  });
+});
+
+/** A response of the binary protocol, whose body stands for a value. */
+function responseOf(opcode: number, status: number, value: string): Buffer {
+  const header = memjs.Header.toBuffer({ magic: 0x81, opcode, keyLength: 0, extrasLength: 0, status, totalBodyLength: value.length });
+  return Buffer.concat([header, Buffer.from(value)]);
+}
+
+/** One byte after the other, without an end. */
+function trickle(socket: Socket, bytes: Buffer): void {
+  socket.setNoDelay(true);
+  const sendFrom = (index: number) => {
+    if (!socket.destroyed) socket.write(bytes.subarray(index, index + 1), () => setTimeout(sendFrom, 5, (index + 1) % bytes.length));
+  };
+  sendFrom(0);
+}
+
+function flood(socket: Socket, bytes: Buffer): void {
+  if (!socket.destroyed) socket.write(bytes, () => setImmediate(flood, socket, bytes));
+}

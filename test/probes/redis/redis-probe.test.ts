@@ -1,0 +1,496 @@
+import { errorMonitor, getEventListeners, type EventEmitter } from 'node:events';
+import { expect } from 'chai';
+import { Container } from 'inversify';
+import { Cluster, Redis } from 'ioredis';
+import { Cluster as Cluster5, Redis as Redis5 } from 'ioredis-5';
+import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
+import { checkRedis, REDIS, RedisProbe, type RedisClient } from 'koa-probes/redis';
+import * as redis from 'redis';
+import * as redis5 from 'redis-5';
+import { stageFault } from '../../support/faults.js';
+import { freePort, until } from '../../support/processes.js';
+import { startRedis, startRedisCluster, startSentinel, type RedisService } from '../../support/redis.js';
+import { SilentProxy } from '../../support/silent-proxy.js';
+
+interface ClientOptions {
+  readonly password?: string;
+  /** Is made and not connected. */
+  readonly isLazy?: boolean;
+}
+
+/** What the tests do with a client beside checking it. */
+interface TestClient {
+  readonly client: RedisClient & EventEmitter;
+  readonly errors: string[];
+  readonly set: (key: string, value: string) => Promise<unknown>;
+  readonly get: (key: string) => Promise<string | null>;
+  readonly close: () => unknown;
+}
+
+const open: TestClient[] = [];
+const registries: ProbeRegistry[] = [];
+
+/** A client connects again when it is time for that, however often it is asked. */
+const waitsFor = 'the client to connect again';
+
+function keep(client: RedisClient & EventEmitter & Pick<TestClient, 'set' | 'get'>, close: () => unknown): TestClient {
+  const errors: string[] = [];
+  const emitter: EventEmitter = client;
+  emitter.on('error', (error) => errors.push(String(error)));
+  const kept = { client, errors, set: client.set.bind(client), get: client.get.bind(client), close };
+  open.push(kept);
+  return kept;
+}
+
+type Connect = (port: number, options?: ClientOptions) => Promise<TestClient>;
+
+const connectIoredis =
+  (Client: typeof Redis): Connect =>
+  async (port, { password, isLazy = false } = {}) => {
+    const client = new Client({ port, host: '127.0.0.1', lazyConnect: isLazy, maxLoadingRetryTime: 300, ...(password && { password }) });
+    return keep(client, () => client.disconnect());
+  };
+
+const connectNodeRedis =
+  ({ createClient }: Pick<typeof redis, 'createClient'>): Connect =>
+  async (port, { password, isLazy = false } = {}) => {
+    const client = createClient({ socket: { host: '127.0.0.1', port }, ...(password && { password }) });
+    const kept = keep(client, () => client.isOpen && client.destroy());
+    if (!isLazy) client.connect().catch(() => {});
+    return kept;
+  };
+
+const clients: Readonly<Record<string, Connect>> = {
+  ioredis: connectIoredis(Redis),
+  'ioredis 5': connectIoredis(Redis5 as unknown as typeof Redis),
+  'node-redis': connectNodeRedis(redis),
+  'node-redis 5': connectNodeRedis(redis5 as unknown as typeof redis),
+};
+
+const clusters: Readonly<Record<string, (ports: readonly number[]) => Promise<TestClient>>> = {
+  ioredis: async (ports) => {
+    const cluster = new Cluster(ports.map((port) => ({ host: '127.0.0.1', port })));
+    return keep(cluster, () => cluster.disconnect());
+  },
+  'ioredis 5': async (ports) => {
+    const cluster = new Cluster5(ports.map((port) => ({ host: '127.0.0.1', port })));
+    return keep(cluster, () => cluster.disconnect());
+  },
+  'node-redis': async (ports) => {
+    const cluster = redis.createCluster({ rootNodes: ports.map((port) => ({ socket: { host: '127.0.0.1', port } })) });
+    const kept = keep(cluster, () => cluster.isOpen && cluster.destroy());
+    await cluster.connect();
+    return kept;
+  },
+  'node-redis 5, which connects no more nodes than it needs': async (ports) => {
+    const rootNodes = ports.map((port) => ({ socket: { host: '127.0.0.1', port } }));
+    const cluster = redis5.createCluster({ rootNodes, minimizeConnections: true });
+    const kept = keep(cluster, () => cluster.isOpen && cluster.destroy());
+    await cluster.connect();
+    return kept;
+  },
+};
+
+const behindSentinel: Readonly<Record<string, (port: number) => Promise<TestClient>>> = {
+  ioredis: async (port) => {
+    const client = new Redis({ sentinels: [{ host: '127.0.0.1', port }], name: 'main' });
+    return keep(client, () => client.disconnect());
+  },
+  'node-redis': async (port) => {
+    const sentinel = redis.createSentinel({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port }], scanInterval: 500 });
+    const kept = keep(sentinel, () => sentinel.destroy());
+    await sentinel.connect();
+    return kept;
+  },
+};
+
+const context = () => ({ signal: AbortSignal.timeout(10_000) });
+
+const problemOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => 'it passed', String);
+
+const discover = async (...bound: RedisClient[]) => {
+  const container = new Container();
+  for (const client of bound) container.bind(REDIS).toConstantValue(client);
+  const registry = await discoverProbes(container, { classes: [RedisProbe], logger: false });
+  registries.push(registry);
+  return registry;
+};
+
+const resultOf = async (registry: ProbeRegistry) => (await registry.run('readiness', { only: 'redis' })).results[0];
+
+describe('koa-probes/redis', () => {
+  afterEach(async () => {
+    for (const registry of registries.splice(0)) registry.close();
+    await Promise.all(open.splice(0).map(({ close }) => close()));
+  });
+
+  for (const [name, connect] of Object.entries(clients)) {
+    describe(`RedisProbe with ${name}`, () => {
+      let server: RedisService;
+      before(async () => (server = await startRedis()));
+      after(() => server.stop());
+      // As it was, whatever a test has set.
+      afterEach(() => server.restartWith());
+
+      it('fails while the server is stopped, keeps nothing for it in a queue, and passes again when it is back', async () => {
+        const { client, errors } = await connect(server.port);
+        const registry = await discover(client);
+        await stageFault({
+          registry,
+          probe: 'redis',
+          fault: `the server is stopped (${name})`,
+          begin: async () => {
+            await server.halt();
+            await until(() => errors.some((error) => error.includes('ECONNREFUSED')));
+            for (let round = 0; round < 20; round += 1) await problemOf(checkRedis(client, context()));
+          },
+          end: async () => {
+            await server.start();
+            await until(
+              () => (client as { status?: string; isReady?: boolean }).status === 'ready' || (client as { isReady?: boolean }).isReady,
+            );
+            expect(await server.countCalls('ping')).to.equal(0);
+          },
+          reason: new RegExp(
+            `redis 127\\.0\\.0\\.1:${String(server.port)}: the client (has no connection and tries again|is connecting): .*ECONNREFUSED`,
+          ),
+        });
+      });
+
+      it('fails while the server is frozen, and asks it once however often it is checked', async () => {
+        const { client, set, get } = await connect(server.port);
+        const registry = await discover(client);
+        let before = 0;
+        await stageFault({
+          registry,
+          probe: 'redis',
+          fault: `the server is frozen (${name})`,
+          begin: async () => {
+            before = await server.countCalls('ping');
+            server.freeze();
+            for (let round = 0; round < 20; round += 1) {
+              const controller = new AbortController();
+              const checking = problemOf(checkRedis(client, controller));
+              setImmediate(() => controller.abort(new Error('enough')));
+              expect(await checking).to.match(/^Error: redis 127\.0\.0\.1:\d+: no answer to PING and ROLE for \d+ ms$/);
+              expect(getEventListeners(controller.signal, 'abort')).to.deep.equal([]);
+            }
+          },
+          end: async () => {
+            server.thaw();
+            await set('key', 'value');
+            expect((await server.countCalls('ping')) - before).to.be.at.most(1);
+          },
+          reason: /^timed out after 800 ms: redis 127\.0\.0\.1:\d+: no answer to PING and ROLE for \d+ ms$/,
+        });
+        expect(await get('key')).to.equal('value');
+      });
+
+      it('fails while the server is loading', async () => {
+        const { client } = await connect(server.port);
+        const registry = await discover(client);
+        await stageFault({
+          registry,
+          probe: 'redis',
+          fault: `the server is loading its dataset (${name})`,
+          waitsFor,
+          begin: async () => {
+            await server.startLoading();
+            await until(async () => String((await resultOf(registry))?.error).includes('loading'));
+          },
+          end: () => server.finishLoading(),
+          reason: new RegExp(`redis 127\\.0\\.0\\.1:${String(server.port)}: the server is loading its dataset into memory`),
+        });
+      });
+
+      it('fails while a script keeps the server busy', async () => {
+        const { client } = await connect(server.port);
+        const registry = await discover(client);
+        let script: Promise<unknown> | undefined;
+        await stageFault({
+          registry,
+          probe: 'redis',
+          fault: `a script keeps the server busy (${name})`,
+          begin: async () => {
+            await server.cli('config', 'set', 'busy-reply-threshold', '50');
+            script = server.cli('eval', 'while true do end', '0').catch(() => {});
+            await until(async () => (await server.cli('ping')).startsWith('BUSY'));
+          },
+          end: async () => {
+            await server.cli('script', 'kill');
+            await script;
+          },
+          reason: /redis 127\.0\.0\.1:\d+: the server is busy with a script: BUSY/,
+        });
+      });
+
+      it('fails while the server is a replica, unless that is allowed', async () => {
+        const master = await startRedis();
+        const { client } = await connect(server.port);
+        const registry = await discover(client);
+        await stageFault({
+          registry,
+          probe: 'redis',
+          fault: `the server has become a replica (${name})`,
+          begin: async () => {
+            await server.cli('replicaof', '127.0.0.1', String(master.port));
+            await checkRedis(client, context(), { allowReadOnly: true });
+          },
+          end: () => server.cli('replicaof', 'no', 'one'),
+          reason: new RegExp(`the server is a read-only replica of 127\\.0\\.0\\.1:${String(master.port)}, and a master is needed`),
+        });
+        await master.stop();
+      });
+
+      it('fails while the server asks for a password that the client does not give', async () => {
+        const { client, errors } = await connect(server.port);
+        const registry = await discover(client);
+        await stageFault({
+          registry,
+          probe: 'redis',
+          fault: `the server asks for a password (${name})`,
+          waitsFor,
+          begin: async () => {
+            await server.cli('config', 'set', 'requirepass', 'secret');
+            await server.cli('-a', 'secret', 'client', 'kill', 'type', 'normal');
+            await until(
+              async () =>
+                errors.some((error) => error.includes('NOAUTH')) || (await problemOf(checkRedis(client, context()))).includes('NOAUTH'),
+            );
+          },
+          end: () => server.cli('-a', 'secret', 'config', 'set', 'requirepass', ''),
+          reason: /redis 127\.0\.0\.1:\d+: the (client|server asks for a password).*: .*NOAUTH/,
+        });
+      });
+
+      it('fails while the server rejects the password', async () => {
+        await server.cli('config', 'set', 'requirepass', 'secret');
+        const { client, errors } = await connect(server.port, { password: 'secret' });
+        const registry = await discover(client);
+        await stageFault({
+          registry,
+          probe: 'redis',
+          fault: `the server rejects the password (${name})`,
+          waitsFor,
+          begin: async () => {
+            await server.cli('-a', 'secret', 'config', 'set', 'requirepass', 'other');
+            await server.cli('-a', 'other', 'client', 'kill', 'type', 'normal');
+            await until(() => errors.some((error) => error.includes('WRONGPASS')));
+            expect(await problemOf(checkRedis(client, context())))
+              .to.match(/WRONGPASS/)
+              .and.not.include('secret');
+          },
+          end: () => server.cli('-a', 'other', 'config', 'set', 'requirepass', 'secret'),
+          reason: /redis 127\.0\.0\.1:\d+: the client.*: .*WRONGPASS/,
+        });
+      });
+
+      it('fails for a client that was never connected, and does not connect it', async () => {
+        const { client } = await connect(server.port, { isLazy: true });
+        const before = await server.cli('client', 'list');
+        expect(await problemOf(checkRedis(client, context()))).to.include('Call its connect() when the application starts');
+        expect((await server.cli('client', 'list')).split('\n')).to.have.length(before.split('\n').length);
+        expect((client as { status?: string }).status ?? 'wait').to.equal('wait');
+      });
+
+      it('fails for a client that is closed', async () => {
+        const { client, close } = await connect(server.port);
+        await until(() => checkRedis(client, context()).then(() => true));
+        await close();
+        await until(async () => /the client is (closed|not open)/.test(await problemOf(checkRedis(client, context()))));
+      });
+
+      it('fails where the user may not ask for the role, and passes where a replica is allowed', async () => {
+        await server.cli('acl', 'setuser', 'default', '-role');
+        const { client } = await connect(server.port);
+        await until(() => checkRedis(client, context(), { allowReadOnly: true }).then(() => true));
+        expect(await problemOf(checkRedis(client, context()))).to.match(
+          /the user may not run what the check asks\. Allow \+ping, \+role.*NOPERM/,
+        );
+      });
+
+      it('leaves one listener with the client and none with the signal', async () => {
+        const { client } = await connect(server.port);
+        const { signal } = new AbortController();
+        await until(() => checkRedis(client, { signal }).then(() => true));
+        const counted = () => client.eventNames().map((event) => [event, client.listenerCount(event)]);
+        const before = counted();
+        for (let round = 0; round < 20; round += 1) await checkRedis(client, { signal });
+        expect(counted()).to.deep.equal(before);
+        expect(client.listenerCount(errorMonitor)).to.equal(1);
+        expect(getEventListeners(signal, 'abort')).to.deep.equal([]);
+      });
+
+      it('rejects with the reason of a signal that is aborted already, and asks nothing', async () => {
+        const { client } = await connect(server.port);
+        const reason = new Error('enough');
+        const calls = await server.countCalls('ping');
+        expect(await problemOf(checkRedis(client, { signal: AbortSignal.abort(reason) }))).to.equal('Error: enough');
+        expect(await server.countCalls('ping')).to.equal(calls);
+      });
+    });
+  }
+
+  describe('RedisProbe with a cluster', () => {
+    let servers: RedisService[];
+    before(async () => (servers = await startRedisCluster()));
+    after(() => Promise.all(servers.map((server) => server.stop())));
+
+    for (const [name, connect] of Object.entries(clusters)) {
+      it(`asks every master, fails while one is stopped, and passes again without other traffic (${name})`, async () => {
+        const { client } = await connect(servers.map(({ port }) => port));
+        const registry = await discover(client);
+        await until(async () => (await resultOf(registry))?.status === 'pass');
+        const before = await Promise.all(servers.map((server) => server.countCalls('ping')));
+        await checkRedis(client, context());
+        const after = await Promise.all(servers.map((server) => server.countCalls('ping')));
+        expect(after).to.deep.equal(before.map((calls) => calls + 1));
+        await stageFault({
+          registry,
+          probe: 'redis',
+          fault: `a master of the cluster is stopped (${name})`,
+          waitsFor,
+          begin: () => servers[2]?.halt(),
+          end: () => servers[2]?.start(),
+          reason: new RegExp(`redis 127\\.0\\.0\\.1:(${String(servers[2]?.port)}: the client|\\d+: the cluster)`),
+        });
+      });
+    }
+
+    it('fails while slots are served by nobody', async () => {
+      const { client } = await (clusters['ioredis'] as (ports: readonly number[]) => Promise<TestClient>)(servers.map(({ port }) => port));
+      const registry = await discover(client);
+      await stageFault({
+        registry,
+        probe: 'redis',
+        fault: 'a slot of the cluster is served by nobody',
+        begin: () => servers[0]?.cli('cluster', 'delslots', '0'),
+        end: () => servers[0]?.cli('cluster', 'addslots', '0'),
+        reason: /the cluster is down, cluster_state is fail/,
+      });
+    });
+  });
+
+  describe('RedisProbe behind sentinels', () => {
+    for (const [name, connect] of Object.entries(behindSentinel)) {
+      it(`asks the current master, fails while there is none, and passes on the one that takes over (${name})`, async () => {
+        const master = await startRedis();
+        const replica = await startRedis('--replicaof', '127.0.0.1', String(master.port), '--replica-priority', '0');
+        const sentinel = await startSentinel(master);
+        try {
+          await until(async () => (await sentinel.cli('sentinel', 'replicas', 'main')).includes(String(replica.port)));
+          const { client } = await connect(sentinel.port);
+          const registry = await discover(client);
+          await stageFault({
+            registry,
+            probe: 'redis',
+            fault: `the master behind the sentinels is stopped (${name})`,
+            waitsFor,
+            begin: async () => {
+              await master.halt();
+              await until(() => isOffline(client));
+            },
+            end: async () => {
+              await replica.cli('config', 'set', 'replica-priority', '100');
+              await until(async () => (await replica.cli('role')).startsWith('master'), 30_000);
+            },
+            reason: /redis (main|master) behind sentinels.*: the client/,
+          });
+          expect(await replica.countCalls('ping')).to.be.above(0);
+        } finally {
+          await Promise.all([master, replica, sentinel].map((service) => service.stop()));
+        }
+      });
+    }
+  });
+
+  describe('RedisProbe', () => {
+    let server: RedisService;
+    before(async () => (server = await startRedis()));
+    after(() => server.stop());
+    const connect = clients['ioredis'] as Connect;
+
+    it('checks a pool of node-redis, and fails for one of its clients that has no connection', async () => {
+      const pool = redis.createClientPool({ socket: { host: '127.0.0.1', port: server.port } });
+      const { client } = keep(pool, () => pool.destroy());
+      await pool.connect();
+      const registry = await discover(client);
+      await stageFault({
+        registry,
+        probe: 'redis',
+        fault: 'the server is stopped (pool of node-redis)',
+        waitsFor,
+        begin: async () => {
+          await server.halt();
+          await until(async () => (await problemOf(checkRedis(client, context()))).includes('ECONNREFUSED'));
+        },
+        end: () => server.start(),
+        reason: /redis pool: the client could not ask: .*ECONNREFUSED/,
+      });
+    });
+
+    it('passes with the first run after the server has vanished, though all clients of a pool of node-redis are dead', async () => {
+      const proxy = await new SilentProxy(server.port).start();
+      const pool = redis.createClientPool({ socket: { host: '127.0.0.1', port: proxy.port } }, { minimum: 2, maximum: 10 });
+      const { client } = keep(pool, () => pool.destroy());
+      await pool.connect();
+      const before = await server.countCalls('ping');
+      await stageFault({
+        registry: await discover(client),
+        probe: 'redis',
+        fault: 'the server has vanished, and the connections of the pool with it (pool of node-redis)',
+        begin: async () => {
+          proxy.fail();
+          expect(await problemOf(checkRedis(client, { signal: AbortSignal.timeout(100) }))).to.include('no answer to PING and ROLE');
+        },
+        end: () => proxy.mend(),
+        reason: /^timed out after 800 ms: redis pool: no answer to PING and ROLE for \d+ ms$/,
+      });
+      // A client for each of the two checks that had no answer, and one for those that had.
+      expect(pool.totalClients).to.be.at.most(3);
+      expect(await server.countCalls('ping')).to.be.above(before);
+      proxy.stop();
+    });
+
+    it('passes for a replica where the client itself asks for one', async () => {
+      await server.cli('replicaof', '127.0.0.1', String(await freePort()));
+      const reader = new Redis({ port: server.port, host: '127.0.0.1', readOnly: true });
+      const { client } = keep(reader, () => reader.disconnect());
+      await until(() => checkRedis(client, context()).then(() => true));
+      expect(await problemOf(checkRedis(client, context(), { allowReadOnly: false }))).to.include('the server is a read-only replica');
+      await server.cli('replicaof', 'no', 'one');
+    });
+
+    it('names the client that fails among several', async () => {
+      const closed = await freePort();
+      const [up, down] = [await connect(server.port), await connect(closed)];
+      const registry = await discover(up.client, down.client);
+      await until(async () => String((await resultOf(registry))?.error).includes(`redis 127.0.0.1:${String(closed)}: `));
+      expect((await resultOf(registry))?.status).to.equal('fail');
+    });
+
+    it('fails the start where nothing is bound to REDIS, and says what to bind', async () => {
+      const problem = await problemOf(discover());
+      expect(problem).to.match(/cannot make RedisProbe\. .*nothing is bound to REDIS\. Call container\.bind\(REDIS\)/);
+    });
+
+    it('fails the start where no client is bound', async () => {
+      const problem: unknown = await discover({} as RedisClient).catch((error: unknown) => error);
+      expect(problem).to.satisfy(ConfigurationError.is);
+      expect(String(problem)).to.include('Expected a client of ioredis or redis, got an object');
+    });
+
+    it('refuses options that it does not know', async () => {
+      const { client } = await connect(server.port);
+      expect(await problemOf(checkRedis(client, context(), { allowReadonly: true } as object))).to.include(
+        'Unknown option `allowReadonly`',
+      );
+      expect(await problemOf(checkRedis(client, context(), { allowReadOnly: 'yes' } as object))).to.include('to be a boolean, got "yes"');
+    });
+  });
+});
+
+function isOffline(client: RedisClient): boolean {
+  if ('getMasterNode' in client) return client.getMasterNode() === undefined;
+  return !('status' in client) || client.status !== 'ready';
+}

@@ -1,0 +1,358 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
+import { request } from 'node:https';
+import { connect, type Socket } from 'node:net';
+import { text as readText } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { Authority } from '../support/certificates.js';
+import { ask as askOnce } from '../support/http.js';
+import { accepts, startNode, until, type Child } from '../support/processes.js';
+
+/** A scenario is a small script of its own in `test/shutdown/`, run as a process of its own. */
+interface Scenario extends Child {
+  readonly url: string;
+  readonly port: number;
+  signal(signal: NodeJS.Signals): void;
+  exited(): Promise<{ code: number | null; signal: NodeJS.Signals | null; tookMs: number }>;
+}
+
+describe('gracefulShutdown(servers, probes, options) in a process', () => {
+  const running: Child[] = [];
+  const sockets: Socket[] = [];
+  afterEach(async () => {
+    for (const socket of sockets.splice(0)) socket.destroy();
+    await Promise.all(running.splice(0).map((child) => child.stop('SIGKILL')));
+  });
+
+  async function begin(name: string, env: Record<string, string> = {}, sign = /listening on (\d+)/): Promise<Scenario> {
+    const child = startNode(fileURLToPath(new URL(`programs/${name}.js`, import.meta.url)), env);
+    running.push(child);
+    const exit = once(child.process, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+    await until(() => sign.test(child.output()) || child.process.exitCode !== null);
+    let sentAt = 0;
+    const port = Number(/listening on (\d+)/.exec(child.output())?.[1] ?? 0);
+    return {
+      ...child,
+      port,
+      url: `http://127.0.0.1:${String(port)}`,
+      signal(signal) {
+        sentAt = performance.now();
+        child.process.kill(signal);
+      },
+      async exited() {
+        const [code, signal] = await exit;
+        return { code, signal, tookMs: performance.now() - sentAt };
+      },
+    };
+  }
+
+  /** As a client that would come again on its connection. */
+  const ask = (url: string) => askOnce(url, { headers: { connection: 'keep-alive' } });
+
+  const said = (child: Child, text: string) => until(() => child.output().includes(text));
+
+  async function dial(port: number): Promise<Socket> {
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    sockets.push(socket);
+    await once(socket, 'connect');
+    return socket;
+  }
+
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    it(`is ready no more and live on, and finishes what is in flight, on ${signal}`, async () => {
+      const scenario = await begin('plain');
+      const slow = ask(`${scenario.url}/slow?ms=1000`);
+      await said(scenario, 'slow request begun');
+      scenario.signal(signal);
+      await said(scenario, 'draining');
+      const [ready, live, page] = await Promise.all(['/readyz', '/livez', '/page'].map((path) => ask(scenario.url + path)));
+      expect(ready).to.deep.include({ status: 503, body: '[-]lifecycle failed: draining\nreadyz check failed\n' });
+      expect(live).to.include({ status: 200, body: 'ok' });
+      expect(page).to.include({ status: 200, body: 'done' });
+      expect(page?.headers.connection).to.equal('close');
+      await said(scenario, 'the listeners are closed');
+      expect(await until(async () => !(await accepts(scenario.port).catch(() => false)))).to.equal(true);
+      const answer = await slow;
+      expect(answer).to.include({ status: 200, body: 'done' });
+      expect(answer.headers.connection).to.equal('close');
+      expect((await scenario.exited()).code).to.equal(0);
+      expect(scenario.output()).to.match(new RegExp(`hook second by ${signal}\nhook first by ${signal}`));
+    });
+  }
+
+  it('exits at once with 1 on a second signal', async () => {
+    const scenario = await begin('plain');
+    const slow = ask(`${scenario.url}/slow?ms=60000`).catch((error: Error) => error);
+    await said(scenario, 'slow request begun');
+    scenario.signal('SIGTERM');
+    await said(scenario, 'draining');
+    scenario.signal('SIGINT');
+    expect(await scenario.exited()).to.include({ code: 1, signal: null });
+    expect(scenario.output()).to.include('SIGINT while a shutdown is under way: exit at once');
+    expect(await slow).to.be.instanceOf(Error);
+  });
+
+  it('exits at once on a signal while a function is about to exit', async () => {
+    const scenario = await begin('exit-function');
+    scenario.signal('SIGTERM');
+    await said(scenario, 'flushing before exit 0');
+    scenario.signal('SIGTERM');
+    expect(await scenario.exited()).to.include({ code: 1, signal: null });
+  });
+
+  it('calls a function that is about to exit once', async () => {
+    const scenario = await begin('exit-function');
+    const slow = ask(`${scenario.url}/slow?ms=500`);
+    await said(scenario, 'slow request begun');
+    scenario.signal('SIGTERM');
+    await said(scenario, 'draining');
+    scenario.signal('SIGINT');
+    await said(scenario, 'flushing before exit 1');
+    expect((await slow).status).to.equal(200);
+    await said(scenario, 'finished');
+    scenario.signal('SIGINT');
+    expect(await scenario.exited()).to.include({ code: 1, signal: null });
+    expect(scenario.output().match(/flushing before exit/g)).to.have.lengthOf(1);
+  });
+
+  it('leaves it to Node where the function that is to exit throws', async () => {
+    const scenario = await begin('exit-function', { FAIL: 'yes' });
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).code).to.equal(1);
+    expect(scenario.output()).to.include('the log is gone');
+  });
+
+  it('ends while the application is starting', async () => {
+    const scenario = await begin('during-start');
+    scenario.signal('SIGTERM');
+    await said(scenario, 'draining');
+    expect(await ask(`${scenario.url}/readyz`)).to.deep.include({
+      status: 503,
+      body: '[-]lifecycle failed: draining; starting: waiting for warm-up\nreadyz check failed\n',
+    });
+    expect((await scenario.exited()).code).to.equal(0);
+  });
+
+  it('closes a server that begins to listen in the middle of it', async () => {
+    const scenario = await begin('before-listening', {}, /about to listen/);
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).code).to.equal(0);
+    expect(scenario.output()).to.include('still listening: false');
+  });
+
+  it('answers 503 to a readiness probe that is under way', async () => {
+    const scenario = await begin('during-probe');
+    const probe = ask(`${scenario.url}/readyz`);
+    await said(scenario, 'probe begun');
+    scenario.signal('SIGTERM');
+    expect(await probe).to.deep.include({ status: 503, body: '[-]lifecycle failed: draining\n[+]search ok\nreadyz check failed\n' });
+    expect((await scenario.exited()).code).to.equal(0);
+  });
+
+  it('calls the other hooks and exits with 1 where hooks fail', async () => {
+    const scenario = await begin('hook-throws');
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).code).to.equal(1);
+    expect(scenario.output()).to.match(/queue failed: the queue is gone[^]*cache failed: the cache is gone[^]*database closed/);
+  });
+
+  it('exits with 1 at its deadline where a hook hangs, and names it', async () => {
+    const scenario = await begin('hook-hangs');
+    scenario.signal('SIGTERM');
+    const { code, tookMs } = await scenario.exited();
+    expect(code).to.equal(1);
+    expect(tookMs).to.be.at.least(790);
+    expect(scenario.output()).to.match(/the time is over.*1 piece of work \(database\), 1 hook \(never reached\)/);
+    expect(scenario.output()).to.not.match(/^never reached/m);
+  });
+
+  it('cuts a request that is longer than its deadline, and exits with 1', async () => {
+    const scenario = await begin('short-deadline');
+    const slow = ask(`${scenario.url}/slow?ms=60000`).catch((error: Error) => error);
+    await said(scenario, 'slow request begun');
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).code).to.equal(1);
+    expect(scenario.output()).to.match(/the time is over.*1 connection, 1 request in flight/);
+    expect(await slow).to.be.instanceOf(Error);
+  });
+
+  it('closes a connection on which nothing was ever sent', async () => {
+    const scenario = await begin('plain');
+    const closed = once(await dial(scenario.port), 'close');
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).code).to.equal(0);
+    await closed;
+  });
+
+  it('waits for a request of which a half has come', async () => {
+    const scenario = await begin('plain');
+    const socket = await dial(scenario.port);
+    socket.write('GET /page HTTP/1.1\r\nHost: a\r\n');
+    scenario.signal('SIGTERM');
+    await said(scenario, 'the listeners are closed');
+    socket.write('\r\n');
+    let answer = '';
+    for await (const chunk of socket) answer += String(chunk);
+    expect(answer).to.match(/^HTTP\/1.1 200 OK\r\n[^]*Connection: close\r\n[^]*done$/);
+    expect((await scenario.exited()).code).to.equal(0);
+  });
+
+  it('ends at its deadline where the other half never comes', async () => {
+    const scenario = await begin('short-deadline');
+    (await dial(scenario.port)).write('GET /page HTTP/1.1\r\nHost: a\r\n');
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).code).to.equal(1);
+  });
+
+  it('calls its hooks where the server is closed already', async () => {
+    const scenario = await begin('closed-server', {}, /closed/);
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).code).to.equal(0);
+    expect(scenario.output()).to.include('database closed');
+  });
+
+  it('closes several servers, while the probes are answered elsewhere', async () => {
+    const scenario = await begin('two-servers', {}, /probes on (\d+)/);
+    const [first, second] = Array.from(scenario.output().matchAll(/listening on (\d+)/g), ([, port]) => Number(port));
+    const probes = Number(/probes on (\d+)/.exec(scenario.output())?.[1]);
+    const slow = ask(`http://127.0.0.1:${String(second)}/slow?ms=1000`);
+    await said(scenario, 'slow request begun');
+    scenario.signal('SIGTERM');
+    await until(async () => !(await accepts(first ?? 0).catch(() => false)));
+    expect((await ask(`http://127.0.0.1:${String(probes)}/livez`)).status).to.equal(200);
+    expect((await ask(`http://127.0.0.1:${String(probes)}/readyz`)).status).to.equal(503);
+    expect((await slow).status).to.equal(200);
+    expect((await scenario.exited()).code).to.equal(0);
+  });
+
+  it('lets the last of several shutdowns exit', async () => {
+    const scenario = await begin('two-calls', {}, /(listening on \d+[^]*){2}/);
+    const [, second] = Array.from(scenario.output().matchAll(/listening on (\d+)/g), ([, port]) => Number(port));
+    const slow = ask(`http://127.0.0.1:${String(second)}/slow?ms=1000`);
+    await said(scenario, 'slow request begun');
+    scenario.signal('SIGTERM');
+    expect((await slow).status).to.equal(200);
+    expect((await scenario.exited()).code).to.equal(0);
+    expect(scenario.output()).to.match(/quick is through[^]*slow is through/);
+  });
+
+  it('leaves no listener behind after uninstall(), and the signal to Node', async () => {
+    const scenario = await begin('uninstalled', {}, /nothing is left|something is left/);
+    expect(scenario.output()).to.include('nothing is left');
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).signal).to.equal('SIGTERM');
+  });
+
+  it('is begun by shutdown(reason) as by a signal', async () => {
+    const scenario = await begin('in-code');
+    const slow = ask(`${scenario.url}/slow?ms=500`);
+    await said(scenario, 'slow request begun');
+    scenario.signal('SIGUSR2');
+    expect((await slow).headers.connection).to.equal('close');
+    expect((await scenario.exited()).code).to.equal(0);
+    const events = scenario.output().match(/^event .*$/gm);
+    expect(events).to.deep.equal([
+      'event draining by a new release with 1 in flight',
+      'event closing by a new release with 1 in flight',
+      'event hooks by a new release with 0 in flight',
+      'event deactivating by a new release with 0 in flight',
+      'event finished by a new release with 0 in flight',
+    ]);
+  });
+
+  it('exits at once on a signal after shutdown(reason)', async () => {
+    const scenario = await begin('in-code');
+    const slow = ask(`${scenario.url}/slow?ms=60000`).catch(() => {});
+    await said(scenario, 'slow request begun');
+    scenario.signal('SIGUSR2');
+    await said(scenario, 'event closing');
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).code).to.equal(1);
+    await slow;
+  });
+
+  it('waits for the work of a process without a server', async () => {
+    const scenario = await begin('worker', {}, /working/);
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).code).to.equal(0);
+    expect(scenario.output()).to.match(/AbortError\n[^]*consumer stopped\n[^]*export done\n[^]*database closed\n/);
+    expect(scenario.output()).to.include('3 pieces of work (held, export, consumer)');
+  });
+
+  it('deactivates the container after the hooks', async () => {
+    const scenario = await begin('container');
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).code).to.equal(0);
+    expect(scenario.output()).to.match(/queue closed[^]*broker deactivated[^]*cache deactivated[^]*database deactivated/);
+  });
+
+  it('deactivates the rest of the container and exits with 1 where deactivations fail', async () => {
+    const scenario = await begin('container', { FAIL: 'yes' });
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).code).to.equal(1);
+    expect(scenario.output()).to.match(/broker deactivated[^]*cache deactivated[^]*database deactivated/);
+    expect(scenario.output()).to.include("the container's deactivation failed: the broker would not close: the cache would not close");
+  });
+
+  for (const [origin, signal] of [
+    ['unhandledRejection', 'SIGUSR2'],
+    ['uncaughtException', 'SIGHUP'],
+  ] as const) {
+    it(`finishes what is in flight after an ${origin}, and exits with 1, where it is told to`, async () => {
+      const scenario = await begin('crash', { CATCH: 'yes' });
+      const slow = ask(`${scenario.url}/slow?ms=500`);
+      await said(scenario, 'slow request begun');
+      scenario.signal(signal);
+      expect((await slow).status).to.equal(200);
+      expect((await scenario.exited()).code).to.equal(1);
+      expect(scenario.output()).to.match(new RegExp(`${origin}: Error: nobody has caught this\n +at [^]*database closed`));
+    });
+  }
+
+  it('leaves an uncaught error to Node otherwise', async () => {
+    const scenario = await begin('crash');
+    scenario.signal('SIGUSR2');
+    expect((await scenario.exited()).code).to.equal(1);
+    expect(scenario.output()).to.not.include('database closed');
+  });
+
+  it('adds no listener with its import, and leaves the signal to Node until it is called', async () => {
+    const scenario = await begin('before-installing', {}, /added/);
+    expect(scenario.output()).to.include('nothing is added');
+    scenario.signal('SIGTERM');
+    expect((await scenario.exited()).signal).to.equal('SIGTERM');
+  });
+
+  describe('with TLS', () => {
+    const authority = new Authority();
+    let env: Record<string, string>;
+    before(async () => {
+      const { cert, key } = await (await authority.start()).issue();
+      env = { CERT: cert, KEY: key };
+    });
+    after(() => authority.stop());
+
+    it('finishes what is in flight on an https server', async () => {
+      const scenario = await begin('secure', { ...env, PROTOCOL: 'https' });
+      const sent = request({ port: scenario.port, host: '127.0.0.1', ca: authority.ca, headers: { connection: 'keep-alive' } }).end();
+      const answered = once(sent, 'response') as Promise<[IncomingMessage]>;
+      await said(scenario, 'slow request begun');
+      scenario.signal('SIGTERM');
+      const [answer] = await answered;
+      expect([answer.headers.connection, await readText(answer)]).to.deep.equal(['close', 'done']);
+      expect((await scenario.exited()).code).to.equal(0);
+    });
+
+    it('finishes what is in flight on an http2 server', async () => {
+      const scenario = await begin('secure', { ...env, PROTOCOL: 'http2' });
+      const client = connectHttp2(`https://127.0.0.1:${String(scenario.port)}`, { ca: authority.ca });
+      const answer = readText(client.request({ ':path': '/' }));
+      await said(scenario, 'slow request begun');
+      scenario.signal('SIGTERM');
+      expect(await answer).to.equal('done');
+      expect((await scenario.exited()).code).to.equal(0);
+    });
+  });
+});
