@@ -33,7 +33,8 @@ export function probeMiddleware(probes: ProbeRegistry, options: ProbeMiddlewareO
 
 export function writeAnswer(ctx: Context, { status, headers, body }: ProbeAnswer): void {
   ctx.status = status;
-  ctx.set(headers);
+  for (const [name, value] of Object.entries(headers)) if (name !== 'Content-Length') ctx.res.setHeader(name, value);
+  // Koa sets the length.
   ctx.body = body;
 }
 

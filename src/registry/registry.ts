@@ -7,8 +7,8 @@ import { resolveLogger, type ProbeLogger } from '../logger.js';
 import { Monitor, type MonitorListener } from '../run/monitor.js';
 import { PROBE_KINDS, resolveProbeOptions, type ProbeKind } from '../probe.js';
 import { logOutside, logStatus } from './operator-log.js';
-import { excluded, makeReport, type ProbeReport, type ProbeResult } from '../report/report.js';
-import { runTogether } from '../run/run.js';
+import { makeReport, type ProbeReport, type ProbeResult } from '../report/report.js';
+import { runTogether, type Run, type RunSettings } from '../run/run.js';
 import { startSchedule, type Schedule } from '../run/schedule.js';
 import { checkArray, checkMilliseconds, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
 
@@ -54,6 +54,9 @@ export const REGISTRY_OPTION_NAMES = ['deadlineMs', 'logger'] as const;
 const SUBJECT = 'the registry';
 
 const NONE: readonly string[] = [];
+const NO_MONITORS: readonly Monitor[] = [];
+
+const reportAll = (run: Run<ProbeReport>): ProbeReport => makeReport(run, NONE);
 
 /** How far the default deadline lies above the longest timeout of a kind. */
 const DEADLINE_MARGIN_MS = 100;
@@ -73,12 +76,15 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   readonly #monitors = new Map<string, Monitor>();
   readonly #origins = new Map<string, ProbeOrigin>();
   /** The lifecycle first. */
-  readonly #byKind: Readonly<Record<ProbeKind, Monitor[]>>;
+  readonly #byKind: Record<ProbeKind, readonly Monitor[]>;
   readonly #longestTimeoutMs: Record<ProbeKind, number> = { liveness: 0, readiness: 0, startup: 0 };
   readonly #lifecycleByKind: Readonly<Partial<Record<ProbeKind, Monitor>>>;
+  /** How a whole kind is run, until its probes change. */
+  readonly #settings: Partial<Record<ProbeKind, RunSettings | undefined>> = {};
   readonly #schedules: Schedule[] = [];
   readonly #listener: MonitorListener = {
     onStatus: (...change) => this.#onStatus(...change),
+    onLateSettlement: () => {},
     onOutside: (monitor, what) => logOutside(this.logger, monitor, what),
   };
   #isClosed = false;
@@ -131,7 +137,9 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     this.#monitors.set(name, monitor);
     this.#origins.set(name, origin);
     for (const kind of kinds) {
-      this.#byKind[kind].push(monitor);
+      this.#settings[kind] = undefined;
+      // A new array: a run under way keeps its own.
+      this.#byKind[kind] = [...this.#byKind[kind], monitor];
       this.#longestTimeoutMs[kind] = Math.max(this.#longestTimeoutMs[kind], options.timeoutMs);
     }
     if (outside !== undefined) monitor.onOutside(outside);
@@ -156,13 +164,11 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
    * A check that is in flight already is joined and not run a second time.
    * A startup probe that has passed is not run again. While starting, readiness runs the startup probes that have not.
    */
-  run(kind: ProbeKind, options: RunOptions = {}): Promise<ProbeReport> {
+  run(kind: ProbeKind, options?: RunOptions): Promise<ProbeReport> {
     // Not async: that would cost as much as ten trivial checks.
     try {
-      const { exclude = NONE, only } = options;
       checkOneOf('run()', 'kind', kind, PROBE_KINDS);
-      checkArray('`exclude` of run()', exclude);
-      return only === undefined ? this.#runAll(kind, exclude) : this.#runOne(kind, only);
+      return options === undefined ? runTogether(this.#settingsOf(kind), reportAll) : this.#runSome(kind, options);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -180,33 +186,31 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     this.announce('close');
   }
 
-  #runOne(kind: ProbeKind, name: string): Promise<ProbeReport> {
-    if (!this.has(kind, name)) throw new ConfigurationError(`No ${kind} probe is named ${show(name)}.`);
-    const entries = this.#entriesOf(kind).filter((entry) => entry.name === name);
-    return runTogether({ kind, entries, deadlineMs: this.deadlineOf(kind) }, (results) => makeReport(kind, results, []));
+  #runSome(kind: ProbeKind, { exclude = NONE, only }: RunOptions): Promise<ProbeReport> {
+    checkArray('`exclude` of run()', exclude);
+    const deadlineMs = this.deadlineOf(kind);
+    if (only !== undefined) {
+      if (!this.has(kind, only)) throw new ConfigurationError(`No ${kind} probe is named ${show(only)}.`);
+      const monitors = this.#byKind[kind].filter(({ name }) => name === only);
+      return runTogether({ kind, monitors, deadlineMs }, reportAll);
+    }
+    // Readiness does not wait for startup probes if nobody asks the lifecycle.
+    const settings = exclude.includes(LIFECYCLE) ? { kind, monitors: this.#byKind[kind], deadlineMs } : this.#settingsOf(kind);
+    const unknownExcludes = [...new Set(exclude)].filter((name) => !this.has(kind, name));
+    return runTogether<ProbeReport>({ ...settings, exclude }, (run) => makeReport(run, unknownExcludes));
   }
 
-  #runAll(kind: ProbeKind, exclude: readonly string[]): Promise<ProbeReport> {
-    // What the kubelet asks for excludes nothing.
-    const all = this.#entriesOf(kind);
-    const shown = exclude.length === 0 ? all : all.map((entry) => (exclude.includes(entry.name) ? excluded(entry.name) : entry));
-    const startups =
-      kind === 'readiness' && !exclude.includes(LIFECYCLE)
-        ? this.#pendingStartups().filter((monitor) => !monitor.kinds.includes(kind))
-        : [];
-    const entries = startups.length === 0 ? shown : [...shown, ...startups];
-    // Last of all, so that a toggle that is turned while the checks run counts for this answer too.
-    const last = exclude.includes(LIFECYCLE) ? undefined : this.#lifecycleByKind[kind];
-    return runTogether({ kind, entries, deadlineMs: this.deadlineOf(kind), last }, (results) => {
-      if (startups.length > 0) results.length -= startups.length;
-      const unknownExcludes = exclude.length === 0 ? NONE : [...new Set(exclude)].filter((name) => !this.has(kind, name));
-      return makeReport(kind, results, unknownExcludes);
+  /** What the kubelet asks for. The lifecycle comes last, so that a toggle that is turned while the checks run counts for this answer too. */
+  #settingsOf(kind: ProbeKind): RunSettings {
+    const settings = (this.#settings[kind] ??= {
+      kind,
+      monitors: this.#byKind[kind],
+      last: this.#lifecycleByKind[kind],
+      deadlineMs: this.deadlineOf(kind),
     });
-  }
-
-  #entriesOf(kind: ProbeKind): (Monitor | ProbeResult)[] {
-    const monitors = this.#byKind[kind];
-    return kind === 'startup' ? monitors.map((monitor) => monitor.firstPass ?? monitor) : monitors;
+    const startups = kind === 'readiness' ? this.#pendingStartups() : NO_MONITORS;
+    if (startups.length === 0) return settings;
+    return { ...settings, unreported: startups.filter((monitor) => !monitor.kinds.includes(kind)) };
   }
 
   #pendingStartups(): readonly Monitor[] {
@@ -229,7 +233,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   #onToggle(): void {
     for (const kind of PROBE_KINDS) {
       const lifecycle = this.#lifecycleByKind[kind];
-      if (lifecycle !== undefined) void runTogether({ kind, entries: [lifecycle], deadlineMs: this.deadlineOf(kind) }, () => {});
+      if (lifecycle !== undefined) void runTogether({ kind, monitors: [lifecycle], deadlineMs: this.deadlineOf(kind) }, () => {});
     }
   }
 
