@@ -43,14 +43,14 @@ export class Run<T = unknown> implements WaitingRun {
   readonly startedAt = performance.now();
   beginsAt = this.startedAt;
   armedAt = Infinity;
-  /** By place; undefined until it is known. */
-  private readonly outcomes: (Pass | ProbeResult | undefined)[] = [];
+  /** By place. Made for the first outcome that is not `firstPass`, which nearly all are. */
+  private outcomes: (Pass | ProbeResult | undefined)[] | undefined;
+  private firstPass: Pass | undefined;
   private pending: number;
   private last: Monitor | undefined;
   private timer: NodeJS.Timeout | undefined;
   /** The time in this turn of the microtask queue: reading the clock for each outcome costs as much as a trivial check. */
   private now: number | undefined;
-  private latestPass: Pass | undefined;
   private isTurning = false;
 
   constructor(
@@ -61,7 +61,6 @@ export class Run<T = unknown> implements WaitingRun {
     const { kind, monitors, unreported, last, acceptsLatest = true } = settings;
     this.kind = kind;
     this.acceptsLatest = acceptsLatest;
-    this.outcomes.length = monitors.length;
     // One more, for the loop that begins the checks: what ends meanwhile must not end the run.
     this.pending = monitors.length + (unreported?.length ?? 0) - (last === undefined ? 0 : 1) + 1;
     this.last = last;
@@ -78,32 +77,37 @@ export class Run<T = unknown> implements WaitingRun {
     if (unreported !== undefined) for (const [index, monitor] of unreported.entries()) monitor.join(this, monitors.length + index);
     this.pending -= 1;
     if (this.pending === 0) return this.end();
-    this.forgetClock();
+    this.now = undefined;
     this.turnSoon();
   }
 
   pass(place: number, startedAt: number): void {
-    if (this.latestPass === undefined || this.latestPass.startedAt !== startedAt)
-      this.latestPass = { startedAt, endedAt: this.readClock() };
-    this.outcomes[place] = this.latestPass;
+    const endedAt = this.readClock();
+    if (this.firstPass === undefined) this.firstPass = { startedAt, endedAt };
+    else if (startedAt !== this.firstPass.startedAt || endedAt !== this.firstPass.endedAt) this.put(place, { startedAt, endedAt });
     this.pending -= 1;
     if (this.pending === 0) this.end();
   }
 
   take(place: number, result: ProbeResult): void {
     if (place < this.settings.monitors.length) {
-      this.outcomes[place] = result;
+      this.put(place, result);
       this.status = worseOf(this.status, result);
     }
     this.pending -= 1;
     if (this.pending === 0) this.end();
   }
 
-  /** What became of the entries. A passing check has no result until somebody reads it. */
+  private put(place: number, outcome: Pass | ProbeResult): void {
+    // oxlint-disable-next-line unicorn/no-new-array -- one that grows is copied again and again
+    (this.outcomes ??= new Array<undefined>(this.settings.monitors.length))[place] = outcome;
+  }
+
+  /** What became of the checks. One that passed has no result until somebody reads it. */
   readResults(): ProbeResult[] {
     const epoch = Date.now() - performance.now();
     return this.settings.monitors.map(({ name }, place) => {
-      const outcome = this.outcomes[place] as Pass | ProbeResult;
+      const outcome = this.outcomes?.[place] ?? (this.firstPass as Pass);
       return 'name' in outcome ? outcome : passed(name, outcome.endedAt - outcome.startedAt, epoch + outcome.endedAt, undefined);
     });
   }
@@ -121,13 +125,7 @@ export class Run<T = unknown> implements WaitingRun {
   turnClock(): void {
     if (this.pending === 1) return;
     this.now = performance.now();
-    this.latestPass = undefined;
     this.beginsAt = this.now;
-  }
-
-  private forgetClock(): void {
-    this.now = undefined;
-    this.latestPass = undefined;
   }
 
   private turnSoon(): void {
@@ -139,7 +137,7 @@ export class Run<T = unknown> implements WaitingRun {
   /** The microtasks that waited are done. Checks that read memory alone have ended by now, and need no timer. */
   private turn(): void {
     this.isTurning = false;
-    this.forgetClock();
+    this.now = undefined;
     if (this.timer !== undefined || this.pending === 0) return;
     this.armedAt = performance.now();
     this.armNext(this.armedAt);
