@@ -9,7 +9,7 @@ export async function listApp({ module, isJson, timeoutMs }: ListCommand, finish
   const end = contain(timeoutMs, false, finish);
   try {
     const probes = await loadRegistry(module);
-    const described = probes.describe();
+    const described = probes.list();
     probes.close();
     end({ code: 0, text: isJson ? JSON.stringify(described, null, 2) : renderTable(described) });
   } catch (error) {

@@ -7,7 +7,7 @@ import type { ProbeRegistry } from '../registry/registry.js';
 import { REGISTRY_TOKEN } from '../discovery/registry-token.js';
 
 /** Only what another installed copy of the package has as well. */
-export type AppRegistry = Pick<ProbeRegistry, 'run' | 'close' | 'describe'>;
+export type AppRegistry = Pick<ProbeRegistry, 'run' | 'close' | 'list'>;
 
 /** The application cannot be used. `code` is that of the command: 2 where the command line is wrong; 1 where the application is, for the reason that is the cause. */
 export class AppError extends Error {

@@ -6,8 +6,8 @@ import { Lifecycle, type ShutdownProgress } from '../lifecycle/lifecycle.js';
 import { resolveLogger, type ProbeLogger } from '../logger.js';
 import { Monitor, type MonitorListener } from '../run/monitor.js';
 import { PROBE_KINDS, resolveProbeOptions, type ProbeKind } from '../probe.js';
-import { logOutside, logStatus } from './operator-log.js';
-import { makeReport, type ProbeReport, type ProbeResult } from '../report/report.js';
+import { logLatePass, logOutside, logStatus } from './operator-log.js';
+import { makeReport, worseOf, type ProbeReport, type ProbeResult, type ReportStatus } from '../report/report.js';
 import { runTogether, type Run, type RunSettings } from '../run/run.js';
 import { startSchedule, type Schedule } from '../run/schedule.js';
 import { checkArray, checkMilliseconds, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
@@ -30,6 +30,17 @@ export interface RunOptions {
   exclude?: readonly string[] | undefined;
   /** Name of the only probe to run. */
   only?: string | undefined;
+}
+
+/** What is known of a kind without a run. */
+export interface ProbeStatus {
+  readonly kind: ProbeKind;
+  /** The worst of its results; `unknown` if none fails and one has never been run. */
+  readonly status: ReportStatus | 'unknown';
+  /** In the order of registration, `lifecycle` first. */
+  readonly results: readonly ProbeResult[];
+  /** Names of the probes that have never been run. */
+  readonly pending: readonly string[];
 }
 
 /** A probe went over from one status to another, or has its first; `lifecycle` also where its reason is another. */
@@ -74,17 +85,16 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   deactivate: (() => Promise<void>) | undefined;
   readonly #deadlineMs: number | undefined;
   readonly #monitors = new Map<string, Monitor>();
-  readonly #origins = new Map<string, ProbeOrigin>();
+  readonly #origins = new WeakMap<Monitor, ProbeOrigin>();
   /** The lifecycle first. */
   readonly #byKind: Record<ProbeKind, readonly Monitor[]>;
-  readonly #longestTimeoutMs: Record<ProbeKind, number> = { liveness: 0, readiness: 0, startup: 0 };
   readonly #lifecycleByKind: Readonly<Partial<Record<ProbeKind, Monitor>>>;
   /** How a whole kind is run, until its probes change. */
   readonly #settings: Partial<Record<ProbeKind, RunSettings | undefined>> = {};
-  readonly #schedules: Schedule[] = [];
+  readonly #schedules = new Map<Monitor, Schedule>();
   readonly #listener: MonitorListener = {
     onStatus: (...change) => this.#onStatus(...change),
-    onLateSettlement: () => {},
+    onLatePass: (monitor, durationMs) => logLatePass(this.logger, monitor, durationMs),
     onOutside: (monitor, what) => logOutside(this.logger, monitor, what),
   };
   #isClosed = false;
@@ -114,15 +124,17 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   }
 
   /**
-   * Adds a probe, at any time.
-   * @throws ConfigurationError where the name is taken or not fit for a URL, a kind is unknown, or an option is out of its range.
+   * Adds a probe, at any time. The function that it returns takes the probe out again, and may be called twice:
+   * requests under way are answered without it, and its signal is aborted.
+   * @throws ConfigurationError if the name is taken or not fit for a URL, a kind is unknown, or an option is out of its range.
    */
-  register(definition: ProbeDefinition): void {
-    this.add(resolveDefinition(definition), originOf(undefined, ['register', definition]));
+  register(definition: ProbeDefinition): () => void {
+    const monitor = this.add(resolveDefinition(definition), originOf(undefined, ['register', definition]));
+    return () => this.#remove(monitor);
   }
 
   /** @internal Beside the probe: where its options come from, and what it checks outside the process, where that is known. */
-  add({ name, kinds, probe, options }: ResolvedDefinition, origin: ProbeOrigin, outside?: string): void {
+  add({ name, kinds, probe, options }: ResolvedDefinition, origin: ProbeOrigin, outside?: string): Monitor {
     const subject = `probe ${show(name)}`;
     if (this.#isClosed) throw new ConfigurationError(`The ${subject} cannot be registered: the registry is closed.`);
     if (this.#monitors.has(name)) {
@@ -135,22 +147,52 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     }
     const monitor = new Monitor(name, kinds, options, probe, this.#listener);
     this.#monitors.set(name, monitor);
-    this.#origins.set(name, origin);
-    for (const kind of kinds) {
-      this.#settings[kind] = undefined;
-      // A new array: a run under way keeps its own.
-      this.#byKind[kind] = [...this.#byKind[kind], monitor];
-      this.#longestTimeoutMs[kind] = Math.max(this.#longestTimeoutMs[kind], options.timeoutMs);
-    }
+    this.#origins.set(monitor, origin);
+    for (const kind of kinds) this.#setMonitors(kind, [...this.#byKind[kind], monitor]);
     if (outside !== undefined) monitor.onOutside(outside);
-    if (options.intervalMs > 0) this.#schedules.push(startSchedule(monitor));
+    if (options.intervalMs > 0) this.#schedules.set(monitor, startSchedule(monitor));
+    return monitor;
   }
 
-  /** @internal The probes as they are set up, in the order of registration. */
-  describe(): ProbeDescription[] {
-    return Array.from(this.#monitors.values(), ({ name, kinds, options }) => {
-      return describeProbe(name, kinds, options, this.#origins.get(name) ?? originOf(undefined));
-    });
+  #remove(monitor: Monitor): void {
+    if (this.#monitors.get(monitor.name) !== monitor) return;
+    this.#monitors.delete(monitor.name);
+    this.#schedules.get(monitor)?.stop();
+    this.#schedules.delete(monitor);
+    for (const kind of monitor.kinds) {
+      this.#setMonitors(
+        kind,
+        this.#byKind[kind].filter((other) => other !== monitor),
+      );
+    }
+    monitor.remove(new NotReady('the probe was taken out'));
+    // Readiness may have waited for it, if it was a startup probe.
+    this.#onToggle();
+  }
+
+  /** A run under way keeps its own array. */
+  #setMonitors(kind: ProbeKind, monitors: readonly Monitor[]): void {
+    this.#byKind[kind] = monitors;
+    this.#settings[kind] = undefined;
+  }
+
+  /** The probes as they are set up, in the order of registration, with what is known of each. It runs none of them. */
+  list(): ProbeDescription[] {
+    return Array.from(this.#monitors.values(), (monitor) => describeProbe(monitor, this.#origins.get(monitor) ?? originOf(undefined)));
+  }
+
+  /** What is known of a kind without running anything: the last result of each of its probes. */
+  status(kind: ProbeKind): ProbeStatus {
+    checkOneOf('status()', 'kind', kind, PROBE_KINDS);
+    const results: ProbeResult[] = [];
+    const pending: string[] = [];
+    for (const { name, firstPass, lastResult } of this.#byKind[kind]) {
+      const result = kind === 'startup' ? (firstPass ?? lastResult) : lastResult;
+      if (result === undefined) pending.push(name);
+      else results.push(result);
+    }
+    const worst = results.reduce(worseOf, 'pass' as const);
+    return { kind, status: worst !== 'fail' && pending.length > 0 ? 'unknown' : worst, results, pending };
   }
 
   /** Whether a probe of that kind has that name. */
@@ -179,7 +221,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     const reason = new NotReady('the registry is closed');
-    for (const schedule of this.#schedules) schedule.stop();
+    for (const schedule of this.#schedules.values()) schedule.stop();
     // First: a run that ends with its last check still asks the lifecycle.
     this.#lifecycleByKind.readiness?.close(reason);
     for (const monitor of this.#monitors.values()) monitor.close(reason);
@@ -221,7 +263,9 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
 
   /** @internal In how many milliseconds the report of a kind is there at the latest. */
   deadlineOf(kind: ProbeKind): number {
-    return this.#deadlineMs ?? this.#longestTimeoutMs[kind] + DEADLINE_MARGIN_MS;
+    if (this.#deadlineMs !== undefined) return this.#deadlineMs;
+    const timeouts = this.#byKind[kind].filter(({ name }) => name !== LIFECYCLE).map(({ timeoutMs }) => timeoutMs);
+    return Math.max(0, ...timeouts) + DEADLINE_MARGIN_MS;
   }
 
   /** Another reason is news here: draining says more than maintenance. */

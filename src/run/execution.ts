@@ -20,6 +20,8 @@ export interface WaitingRun {
   turnClock(): void;
   /** The check at that place has passed, and there is nothing more to say about it. */
   pass(place: number, startedAt: number): void;
+  /** When the check at that place passed. */
+  endOf(place: number): number;
   /** The result of the check at that place. */
   take(place: number, result: ProbeResult): void;
 }
@@ -55,7 +57,7 @@ export class Execution implements ContextListener {
   isPlain = false;
   isAbandoned = false;
   startedAt = 0;
-  /** The run that has begun it and guards its time, and the place there. */
+  /** The run that has begun it and guards its time, and the place there. A plain pass leaves it, which knows when that was. */
   private run: WaitingRun | undefined;
   private place = 0;
   /** The runs that wait too. */
@@ -140,6 +142,24 @@ export class Execution implements ContextListener {
     context?.abort(reason);
   }
 
+  /** Gives those who wait a result, whatever the check still does, and aborts its signal. It counts for nothing. */
+  dismiss(result: ProbeResult, reason: Error): void {
+    if (!this.isInFlight) return;
+    const { context } = this;
+    this.isPlain = false;
+    this.isAbandoned = true;
+    const tell = this.release();
+    tell(result);
+    context?.abort(reason);
+  }
+
+  /** The last pass that was not judged, if none has been judged since. */
+  readPlainPass(): ProbeResult | undefined {
+    if (this.isInFlight || this.run === undefined) return undefined;
+    const endedAt = this.run.endOf(this.place);
+    return passed(this.owner.name, endedAt - this.startedAt, Date.now() - (performance.now() - endedAt), undefined);
+  }
+
   onSignal(): void {
     this.isPlain = false;
   }
@@ -159,21 +179,16 @@ export class Execution implements ContextListener {
   private readonly fail = (error: unknown): void => this.settle({ error }, undefined);
 
   private passOn(): void {
-    const { run } = this;
     this.isInFlight = false;
-    this.run = undefined;
-    run?.pass(this.place, this.startedAt);
+    this.run?.pass(this.place, this.startedAt);
   }
 
   private settle(failure: Failure | undefined, data: ProbeData | undefined): void {
-    const { run, others } = this;
-    const durationMs = (run?.readClock() ?? performance.now()) - this.startedAt;
+    const durationMs = (this.run?.readClock() ?? performance.now()) - this.startedAt;
     if (!this.isInFlight) return this.owner.onLateSettlement(this, durationMs, failure);
     const outcome = this.toOutcome(durationMs, failure, data);
-    this.clear();
-    const result = this.owner.judge(this, outcome);
-    run?.take(this.place, result);
-    if (others !== undefined) for (const [other, place] of others) other.take(place, result);
+    const tell = this.release();
+    tell(this.owner.judge(this, outcome));
   }
 
   private toOutcome(durationMs: number, failure: Failure | undefined, data: ProbeData | undefined): ProbeResult {
@@ -191,14 +206,20 @@ export class Execution implements ContextListener {
     this.context = new ExecutionContext(kind, this);
   }
 
-  private clear(): void {
+  /** Is free for the next execution. The function that it returns tells those who waited for this one. */
+  private release(): (result: ProbeResult) => void {
+    const { run, place, others } = this;
     this.isInFlight = false;
     this.run = undefined;
     this.others = undefined;
     this.expiry = undefined;
     clearTimeout(this.timer);
-    // One whose signal nobody has serves the next execution too.
+    // A context whose signal nobody has serves the next execution too.
     if (this.context?.hasSignal === true) this.kind = undefined;
+    return (result) => {
+      run?.take(place, result);
+      if (others !== undefined) for (const [other, itsPlace] of others) other.take(itsPlace, result);
+    };
   }
 }
 

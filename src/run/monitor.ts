@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { Degraded, NotReady, ProbeTimeoutError } from '../errors.js';
 import type { Probe, ProbeKind, ResolvedProbeOptions } from '../probe.js';
-import { failed, type ProbeResult } from '../report/report.js';
+import { excluded, failed, type ProbeResult } from '../report/report.js';
 import { Execution, type ExecutionOwner, type Failure, type WaitingRun } from './execution.js';
 
 /** The longest that a probe which hangs is left alone before it is tried once more. */
@@ -10,8 +10,8 @@ const LONGEST_BACK_OFF_MS = 60_000;
 export interface MonitorListener {
   /** The probe went over from one status to another, or has its first. */
   onStatus(monitor: Monitor, result: ProbeResult, previous: ProbeResult['status'] | undefined): void;
-  /** A run that was abandoned has settled after all. */
-  onLateSettlement(monitor: Monitor, durationMs: number, failure: Failure | undefined): void;
+  /** A run that was abandoned has passed after all. Told once until it passes in time. */
+  onLatePass(monitor: Monitor, durationMs: number): void;
   /** The probe is known to reach outside the process. */
   onOutside(monitor: Monitor, what: string): void;
 }
@@ -27,8 +27,8 @@ export class Monitor implements ExecutionOwner {
   /** Kept only if it can be given again: what outlives its answer costs the collector more than the run. */
   private latest: ProbeResult | undefined;
   private latestAt = -Infinity;
-  private status: ProbeResult['status'] | undefined;
-  private detail: string | undefined;
+  /** The last result. The passes after a pass are not kept. */
+  private judged: ProbeResult | undefined;
   private execution: Execution;
   private abandoned: Execution | undefined;
   private backOffMs = 0;
@@ -39,6 +39,7 @@ export class Monitor implements ExecutionOwner {
   private isDown = false;
   private hasPassed = false;
   private isKnownOutside = false;
+  private isLatePassTold = false;
   private closedBy: Error | undefined;
   /** How old a result may be that is given without a new execution. */
   private readonly maxAgeMs: number;
@@ -94,26 +95,40 @@ export class Monitor implements ExecutionOwner {
     this.execution.abandon(reason);
   }
 
+  /** What is known of it without a run. */
+  get lastResult(): ProbeResult | undefined {
+    return this.execution.readPlainPass() ?? this.judged;
+  }
+
+  /** It is taken out: the runs that wait for it go on without it. */
+  remove(reason: Error): void {
+    this.closedBy = reason;
+    this.execution.dismiss(excluded(this.name), reason);
+  }
+
   judge(execution: Execution, outcome: ProbeResult): ProbeResult {
     if (execution.isAbandoned) this.backOff(execution);
     else this.abandoned = undefined;
     const result = this.count(outcome);
     if (result.status === 'pass') {
       this.hasPassed = true;
+      this.isLatePassTold = false;
       if (this.isStartup) this.firstPass ??= result;
     }
     if (this.maxAgeMs > 0) {
       this.latest = result;
       this.latestAt = execution.startedAt + result.durationMs;
     }
+    execution.isPlain = result.status === 'pass' && this.maxAgeMs === 0 && !this.isStartup;
     this.announce(result);
-    execution.isPlain = this.status === 'pass' && this.maxAgeMs === 0 && !this.isStartup;
     return result;
   }
 
   onLateSettlement(execution: Execution, durationMs: number, failure: Failure | undefined): void {
     if (execution === this.abandoned) this.abandoned = undefined;
-    this.listener.onLateSettlement(this, durationMs, failure);
+    if (this.closedBy !== undefined || failure !== undefined || this.isLatePassTold) return;
+    this.isLatePassTold = true;
+    this.listener.onLatePass(this, durationMs);
   }
 
   /** Heard once a class and at each execution of a plain function: said once. */
@@ -124,12 +139,10 @@ export class Monitor implements ExecutionOwner {
   }
 
   private announce(result: ProbeResult): void {
-    const previous = this.status;
-    const detail = result.failure?.detail;
-    const isNews = result.status !== previous || (this.tellsReasons && detail !== this.detail);
-    this.status = result.status;
-    this.detail = detail;
-    if (isNews) this.listener.onStatus(this, result, previous);
+    const previous = this.judged;
+    this.judged = result;
+    const isNews = result.status !== previous?.status || (this.tellsReasons && result.failure?.detail !== previous.failure?.detail);
+    if (isNews) this.listener.onStatus(this, result, previous?.status);
   }
 
   private backOff(execution: Execution): void {

@@ -98,6 +98,11 @@ export class Run<T = unknown> implements WaitingRun {
     if (this.pending === 0) this.end();
   }
 
+  endOf(place: number): number {
+    const outcome = this.outcomes?.[place] ?? this.firstPass;
+    return outcome === undefined || 'name' in outcome ? this.startedAt : outcome.endedAt;
+  }
+
   private put(place: number, outcome: Pass | ProbeResult): void {
     // oxlint-disable-next-line unicorn/no-new-array -- one that grows is copied again and again
     (this.outcomes ??= new Array<undefined>(this.settings.monitors.length))[place] = outcome;
