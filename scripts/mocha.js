@@ -10,6 +10,7 @@ const slowest = [
   'probes/knex/database-probe',
   'probes/redis/redis-probe',
   'examples/worker',
+  'package/package',
   'shutdown/scenarios',
   'probes/memjs/memcached-probe',
   'shutdown/rolling-restart',

@@ -53,7 +53,7 @@ for (const [probe, check] of Object.entries(checks)) {
       }
       let isRead = false;
       void readFile(fileURLToPath(import.meta.url)).then(() => (isRead = true));
-      await until(() => isRead, 3_000);
+      await until(() => isRead, 10_000);
     },
     end: () => (isSilent = false),
     waitsFor: 'the lookup under way to end',

@@ -309,7 +309,7 @@ describe('koa-probes/migrations', () => {
               }
               let isRead = false;
               void readFile(fileURLToPath(import.meta.url)).then(() => (isRead = true));
-              await until(() => isRead, 3_000);
+              await until(() => isRead, 10_000);
             },
             end: () => silent?.remove(),
             reason: /^timed out after 800 ms: sqlite3 :memory:: its migrations cannot be listed: \S+ has not answered for \d+ ms$/,
