@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { COMMAND, runCommand } from '../support/command.js';
@@ -128,21 +128,21 @@ describe('koa-probes', () => {
       ['a check that hangs', withChecks('() => new Promise(() => {})'), /^\[-]check-0 failed: timed out after 800 ms\n$/],
       [
         'probes that take longer than the timeout',
-        withChecks('() => new Promise(() => {})').replace('logger: false', 'logger: false, deadlineMs: 60000'),
-        /^koa-probes: the application was not through within 0\.5 s: its import, its probes, a lookup or a call to the file system does not end\.\n$/,
-        ['--timeout', '0.5'],
+        withChecks('() => new Promise(() => {})').replace('check:', 'timeoutMs: 60000, check:'),
+        /^koa-probes: the application was not through within 2 s: its import, its probes, a lookup or a call to the file system does not end\.\n$/,
+        ['--timeout', '2'],
       ],
       [
         'a module that hangs',
         'await new Promise(() => {});',
-        /^koa-probes: the application was not through within 0\.5 s/,
-        ['--timeout', '0.5'],
+        /^koa-probes: the application was not through within 2 s/,
+        ['--timeout', '2'],
       ],
       [
         'a function that hangs',
         'export default () => new Promise(() => {});',
-        /^koa-probes: the application was not through within 0\.5 s/,
-        ['--timeout', '0.5'],
+        /^koa-probes: the application was not through within 2 s/,
+        ['--timeout', '2'],
       ],
       [
         'a module that throws',
@@ -210,10 +210,10 @@ describe('koa-probes', () => {
       ['the end of the process', `process.on('exit', () => { while (true); });${PASSING}`],
     ] as const) {
       it(`ends in time, by a signal, where ${what} blocks the event loop`, async () => {
-        const { code, stderr, durationMs } = await probe(source, '--timeout', '0.9');
+        const { code, stderr, durationMs } = await probe(source, '--timeout', '2');
         expect(code).to.equal('SIGKILL');
-        expect(stderr).to.equal('koa-probes: the application has blocked the event loop for longer than 0.9 s.\n');
-        expect(durationMs).to.be.within(800, 10_000);
+        expect(stderr).to.equal('koa-probes: the application has blocked the event loop for longer than 2 s.\n');
+        expect(durationMs).to.be.within(1_900, 10_000);
       });
     }
 
@@ -234,9 +234,9 @@ describe('koa-probes', () => {
       }
 
       it('passes for nothing, as it could not end in time', async () => {
-        const { code, stdout, stderr } = await probe(hanging + PASSING, '--timeout', '1');
+        const { code, stdout, stderr } = await probe(hanging + PASSING, '--timeout', '2');
         expect([code, stdout]).to.deep.equal(['SIGKILL', '']);
-        expect(stderr).to.match(/^koa-probes: the application was not through within 1 s: .*a call to the file system does not end\.\n$/);
+        expect(stderr).to.match(/^koa-probes: the application was not through within 2 s: .*a call to the file system does not end\.\n$/);
       });
 
       it('passes where the call ends in time', async () => {
@@ -289,53 +289,6 @@ describe('koa-probes', () => {
         `koa-probes: there is no module ./dist/probs.js in ${folder}. Name a compiled file: --app ./dist/probes.js.\n`,
       ]);
     });
-  });
-
-  describe('200 runs against an application that hangs', () => {
-    const HANGING = `
-      import { ProbeRegistry, probeHeartbeat, probeServer } from 'koa-probes';
-      export const probes = new ProbeRegistry({ logger: false, deadlineMs: 60000 });
-      const hang = () => new Promise(() => console.log('hangs'));
-      probes.register({ name: 'hanging', kinds: ['readiness'], timeoutMs: 60000, check: hang });
-      await probeServer(probes, { socket: './' + process.pid + '.sock' });
-      probeHeartbeat(probes, { directory: './heartbeat-' + process.pid });
-      setInterval(() => {}, 1000);
-      const isWorker = process.argv[1].endsWith('app.mjs');
-      if (isWorker) console.log('port', (await probeServer(probes, { port: 0 })).address().port);
-      if (isWorker) for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-      if (process.pid % 2 === 0) await hang();
-    `;
-
-    it('leave no process, socket or file behind', async () => {
-      write('app.mjs', HANGING);
-      const worker = startNode(join(folder, 'app.mjs'), {}, { cwd: folder });
-      try {
-        const pid = String(worker.process.pid);
-        await until(() => worker.output().includes('port'));
-        const [, port = ''] = /port (\d+)/.exec(worker.output()) ?? [];
-        const before = readdirSync(folder);
-        const options = { cwd: folder, env: { NODE_V8_COVERAGE: '' } };
-        // Few at a time import the application, and long enough for it to get as far as it does.
-        const ways = Array.from({ length: 200 }, (_, index) => {
-          if (index % 8 === 0) return ['--app', './app.mjs', '--timeout', '4'];
-          if (index % 8 === 1) return ['--heartbeat', `./heartbeat-${pid}`];
-          return index % 2 === 0 ? ['--socket', `${pid}.sock`] : ['--url', `http://127.0.0.1:${port}`];
-        });
-        const runOneByOne = async () => {
-          for (let way = ways.pop(); way !== undefined; way = ways.pop()) {
-            expect(await runCommand(['probe', '-Rq', ...way], options)).to.include({ code: 1, stdout: '', stderr: '' });
-          }
-        };
-        await Promise.all(Array.from({ length: 10 }, runOneByOne));
-        const folders = readdirSync(folder).filter((file) => file.startsWith('heartbeat-') && !before.includes(file));
-        expect(folders).to.have.lengthOf.above(0);
-        for (const one of folders) expect(readdirSync(join(folder, one))).to.deep.equal([]);
-        expect(readdirSync(folder).filter((file) => !folders.includes(file))).to.deep.equal(before);
-        expect(processesIn(folder)).to.deep.equal([String(worker.process.pid)]);
-      } finally {
-        await worker.stop('SIGKILL');
-      }
-    }).timeout(120_000);
   });
 
   describe('list --app', () => {
@@ -405,15 +358,3 @@ describe('koa-probes', () => {
     });
   });
 });
-
-/** What still runs with that working directory. */
-function processesIn(folder: string): string[] {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return pids.filter((pid) => {
-    try {
-      return readlinkSync(`/proc/${pid}/cwd`) === folder;
-    } catch {
-      return false;
-    }
-  });
-}

@@ -80,16 +80,14 @@ describe('examples/worker', () => {
 
   it('ends the job in hand after SIGTERM, not ready and alive by all ways, and leaves nothing behind', async () => {
     await untilAll('ready', true);
-    await queue.add('mail', { ms: 5_000 });
+    await queue.add('mail', { ms: 8_000 });
     await until(async () => (await queue.getActiveCount()) === 1);
     worker.process.kill('SIGTERM');
     await until(() => !existsSync(join(directory, 'ready')));
-    const [ready, live] = await Promise.all([probeAll('ready'), probeAll('live')]);
+    expect(await probeAll('ready')).to.deep.equal([false, false, false]);
+    // A command that starts late on a busy machine fails at its own timeout.
+    await untilAll('live', true);
     expect(worker.output()).not.to.include('mail is done');
-    expect([ready, live]).to.deep.equal([
-      [false, false, false],
-      [true, true, true],
-    ]);
     await until(() => worker.process.exitCode !== null);
     expect(worker.process.exitCode).to.equal(0);
     expect(worker.output()).to.include('mail is done');
