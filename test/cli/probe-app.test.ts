@@ -312,23 +312,35 @@ describe('koa-probes', () => {
     it('gives all of it as JSON, without a word of the application', async () => {
       write('app.mjs', `console.log('noise'); ${DISCOVERED}`);
       const [search, jobs, disk] = JSON.parse((await list('--json')).stdout) as {
-        name: unknown;
+        name: string;
         kinds: unknown;
         className?: string;
-        options: Record<string, unknown>;
+        options: object;
+        sources: Record<string, string>;
       }[];
-      expect(search).to.deep.include({ name: { value: 'search', source: 'default' }, kinds: ['readiness'], className: 'SearchProbe' });
+      expect(search).to.deep.include({ name: 'search', kinds: ['readiness'], className: 'SearchProbe' });
       expect(search?.options).to.deep.equal({
-        timeoutMs: { value: 500, source: 'decorator' },
-        cacheMs: { value: 1000, source: 'settings' },
-        intervalMs: { value: 0, source: 'default' },
-        failureThreshold: { value: 1, source: 'default' },
-        successThreshold: { value: 1, source: 'default' },
-        critical: { value: true, source: 'default' },
-        restartOnOutage: { value: false, source: 'default' },
+        timeoutMs: 500,
+        cacheMs: 1000,
+        intervalMs: 0,
+        failureThreshold: 1,
+        successThreshold: 1,
+        critical: true,
+        restartOnOutage: false,
       });
-      expect(jobs?.name).to.deep.equal({ value: 'jobs', source: 'decorator' });
-      expect(disk).to.deep.include({ name: { value: 'disk', source: 'register' }, kinds: ['startup'] });
+      expect(search?.sources).to.deep.equal({
+        name: 'default',
+        timeoutMs: 'decorator',
+        cacheMs: 'settings',
+        intervalMs: 'default',
+        failureThreshold: 'default',
+        successThreshold: 'default',
+        critical: 'default',
+        restartOnOutage: 'default',
+      });
+      expect([jobs?.name, jobs?.sources['name']]).to.deep.equal(['jobs', 'decorator']);
+      expect(disk).to.deep.include({ name: 'disk', kinds: ['startup'] });
+      expect(disk?.sources['name']).to.equal('register');
       expect(disk).not.to.have.property('className');
     });
 
