@@ -47,10 +47,11 @@ export async function probeServer(probes: ProbeRegistry, options: ProbeServerOpt
       response.setHeader('Allow', 'GET, HEAD');
       return write(response, plainAnswer(405, 'method not allowed'));
     }
-    void answer(target, request.headers.accept, request).then((answered) => {
+    const deliver = (answered: ProbeAnswer) => {
       noteDelivery(target.kind, response);
       write(response, answered);
-    });
+    };
+    void answer(target, request.headers.accept, request).then(deliver);
   });
   await listen(server, options);
   const close = () => closeServer(server);

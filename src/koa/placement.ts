@@ -8,7 +8,8 @@ import type { ProbeRegistry } from '../registry/registry.js';
 /** Node tells each response here that was sent to its end. */
 const RESPONSES = 'http.server.response.finish';
 
-const CURE = 'Call app.use(probeMiddleware(probes)) first.';
+/** Of whatever stands in the way of `probeMiddleware`. */
+export const CURE = 'Call app.use(probeMiddleware(probes)) first.';
 
 /** A middleware that never calls `next()` keeps every probe from this one, and may answer them with 200. Watches until the first probe is answered, by whom it may be. */
 export function watchForOtherAnswers(matchUrl: UrlMatcher, probes: ProbeRegistry): void {

@@ -2,10 +2,10 @@ import type { Context, Middleware } from 'koa';
 import { markAsAnswered } from '../http/answered.js';
 import { createAnswerer, ENDPOINT_OPTION_NAMES, type EndpointOptions, type ProbeAnswer } from '../http/endpoint.js';
 import { createHangUpLog } from '../http/hang-ups.js';
-import { createUrlMatcher } from '../http/paths.js';
+import { createUrlMatcher, type ProbeTarget } from '../http/paths.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { rejectUnknownOptions } from '../validation.js';
-import { findMiddlewareBefore, watchForChangedAnswer, watchForOtherAnswers } from './placement.js';
+import { CURE, findMiddlewareBefore, watchForChangedAnswer, watchForOtherAnswers } from './placement.js';
 
 export type ProbeMiddlewareOptions = EndpointOptions<Context>;
 
@@ -19,9 +19,8 @@ export function probeMiddleware(probes: ProbeRegistry, options: ProbeMiddlewareO
   rejectUnknownOptions('probeMiddleware()', options, ENDPOINT_OPTION_NAMES);
   const matchUrl = createUrlMatcher(options.paths);
   const answer = createAnswerer('probeMiddleware()', probes, options);
-  const noteDelivery = createHangUpLog(probes);
+  const deliver = createDelivery(probes);
   let isPlaceChecked = false;
-  let isChangeTold = false;
   watchForOtherAnswers(matchUrl, probes);
 
   // Not async, and `ctx.req` and not `ctx`: each costs a request that is not a probe more than all else here.
@@ -34,18 +33,24 @@ export function probeMiddleware(probes: ProbeRegistry, options: ProbeMiddlewareO
       }
       return next();
     }
-    return answer(target, ctx.req.headers.accept, ctx).then((answered) => {
-      noteDelivery(target.kind, ctx.res);
-      if (answered.status !== 200 && !isChangeTold) {
-        watchForChangedAnswer(ctx, answered.status, (changedTo) => {
-          if (isChangeTold) return;
-          isChangeTold = true;
-          probes.logger.warn(
-            `the answer ${String(answered.status)} of ${target.title} was changed to ${String(changedTo)} by another middleware, so a failure may pass for a success. Call app.use(probeMiddleware(probes)) first.`,
-          );
-        });
-      }
-      writeAnswer(ctx, answered);
+    return answer(target, ctx.req.headers.accept, ctx).then((answered) => deliver(ctx, target, answered));
+  };
+}
+
+/** Writes an answer, and says what keeps it from who asked. */
+function createDelivery(probes: ProbeRegistry): (ctx: Context, target: ProbeTarget, answered: ProbeAnswer) => void {
+  const noteDelivery = createHangUpLog(probes);
+  let isChangeTold = false;
+  return (ctx, { kind, title }, answered) => {
+    noteDelivery(kind, ctx.res);
+    writeAnswer(ctx, answered);
+    if (answered.status === 200 || isChangeTold) return;
+    watchForChangedAnswer(ctx, answered.status, (changedTo) => {
+      if (isChangeTold) return;
+      isChangeTold = true;
+      probes.logger.warn(
+        `the answer ${String(answered.status)} of ${title} was changed to ${String(changedTo)} by another middleware, so a failure may pass for a success. ${CURE}`,
+      );
     });
   };
 }
@@ -62,6 +67,6 @@ function warnIfNotFirst(ctx: Context, self: Middleware, probes: ProbeRegistry): 
   const before = findMiddlewareBefore(ctx, self);
   if (before === undefined) return;
   probes.logger.warn(
-    `probeMiddleware is not the first middleware, ${before} is: what stands before it can fail, delay or redirect a probe. Call app.use(probeMiddleware(probes)) first.`,
+    `probeMiddleware is not the first middleware, ${before} is: what stands before it can fail, delay or redirect a probe. ${CURE}`,
   );
 }

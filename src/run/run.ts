@@ -112,7 +112,8 @@ export class Run<T = unknown> implements WaitingRun {
   readResults(): ProbeResult[] {
     const epoch = Date.now() - performance.now();
     return this.settings.monitors.map(({ name }, place) => {
-      const outcome = this.outcomes?.[place] ?? (this.firstPass as Pass);
+      const outcome = this.outcomes?.[place] ?? this.firstPass;
+      if (outcome === undefined) throw new Error(`The run has no outcome for ${name}.`);
       return 'name' in outcome ? outcome : passed(name, outcome.endedAt - outcome.startedAt, epoch + outcome.endedAt, undefined);
     });
   }

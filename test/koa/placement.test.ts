@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { expect } from 'chai';
 import Koa, { type Middleware } from 'koa';
@@ -20,7 +20,7 @@ afterEach(() => {
 
 async function serve(app: Koa): Promise<string> {
   app.silent = true;
-  const server = createServer(app.callback()).listen(0, '127.0.0.1');
+  const server = app.listen(0, '127.0.0.1');
   servers.push(server);
   await once(server, 'listening');
   return urlOf(server);
