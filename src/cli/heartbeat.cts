@@ -61,7 +61,7 @@ function readOwnFile(directory: string, path: string, callback: Callback): void 
         if (isOwn) return readAll(path, descriptor, done);
         done(
           undefined,
-          `${path} belongs to user ${String(stats.uid)}, who is neither this user nor the owner of the directory. Run the command as the user of the worker.`,
+          `${path} belongs to user ${String(stats.uid)}, who is neither this user nor the owner of the directory. Run the command as the user of the worker, or let the worker make the directory.`,
         );
       });
     });

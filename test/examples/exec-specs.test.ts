@@ -14,7 +14,18 @@ const SPECS = ['worker', 'cluster'].flatMap((folder) =>
 
 describe('the exec probes of the pod specs', () => {
   for (const path of SPECS) {
-    const [container] = readPodSpec(...path).containers;
+    const { securityContext, containers } = readPodSpec(...path);
+    const [container] = containers;
+
+    it(`run under the restricted pod security standard: ${path.join('/')}`, () => {
+      expect(securityContext).to.deep.include({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+      expect(container.securityContext).to.deep.equal({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      });
+    });
+
     const probes = (['startupProbe', 'livenessProbe', 'readinessProbe'] as const).flatMap((name) => {
       return container[name] === undefined ? [] : [[name, container[name]] as const];
     });

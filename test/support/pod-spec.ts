@@ -12,10 +12,11 @@ export interface ExecProbe {
   readonly failureThreshold?: number;
 }
 
-export type Container = Readonly<Partial<Record<ProbeName, ExecProbe>>>;
+type Container = Readonly<Partial<Record<ProbeName, ExecProbe>>> & { readonly securityContext?: Readonly<Record<string, unknown>> };
 
 interface PodSpec {
   readonly terminationGracePeriodSeconds: number;
+  readonly securityContext?: Readonly<Record<string, unknown>>;
   readonly containers: readonly [Container];
 }
 
