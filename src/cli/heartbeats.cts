@@ -13,6 +13,7 @@ function readHeartbeats(pattern: string, file: string, min: number, callback: (a
         `no directory matches ${pattern}: no worker has begun. Each calls \`probeHeartbeat(probes, { directory })\` with a directory of its own.`,
       );
     }
+    const total = directories.length;
     let passed = 0;
     const failures: string[] = [];
     const readNext = () => {
@@ -21,7 +22,7 @@ function readHeartbeats(pattern: string, file: string, min: number, callback: (a
       if (directory === undefined) {
         return callback({
           status: 503,
-          body: [`[-]${pattern} failed: ${String(passed)} passed, --min is ${String(min)}`, ...failures].join('\n'),
+          body: [`[-]${pattern} failed: ${String(passed)} of ${String(total)} passed, --min is ${String(min)}`, ...failures].join('\n'),
         });
       }
       heartbeat.readHeartbeat(directory, file, (answer) => {
@@ -39,32 +40,32 @@ function readHeartbeats(pattern: string, file: string, min: number, callback: (a
 function listDirectories(pattern: string, callback: (directories: string[] | string) => void): void {
   const names = pattern.replace(/\/+$/, '').split('/');
   const extend = (bases: readonly string[], [name, ...more]: readonly string[]): void => {
-    if (name === undefined) return callback(bases.map((base) => base.slice(0, -1)));
-    if (!name.includes('*'))
-      return extend(
-        bases.map((base) => `${base}${name}/`),
-        more,
-      );
-    listAll(bases, toExpression(name), (found) => (typeof found === 'string' ? callback(found) : extend(found, more)));
+    if (name === undefined) return callback(bases.map((base) => base.slice(0, -1)).toSorted());
+    if (name.includes('*')) {
+      return listMatches(bases, toExpression(name), (found) => (typeof found === 'string' ? callback(found) : extend(found, more)));
+    }
+    const longer = bases.map((base) => `${base}${name}/`);
+    extend(longer, more);
   };
   extend([''], names);
 }
 
-function listAll(bases: readonly string[], expression: RegExp, callback: (directories: string[] | string) => void): void {
+/** The directories of all bases whose names match. Each base and each directory ends with a slash. */
+function listMatches(bases: readonly string[], expression: RegExp, callback: (directories: string[] | string) => void): void {
   const found: string[] = [];
   const listNext = ([base, ...more]: readonly string[]): void => {
     if (base === undefined) return callback(found);
-    fs.readdir(base === '' ? '.' : base, { withFileTypes: true }, (error, entries: readonly fs.Dirent[] | undefined) => {
-      if (error && error.code !== 'ENOENT' && error.code !== 'ENOTDIR')
-        return callback(`${base} cannot be listed (${error.code ?? 'ERROR'}). Correct --heartbeat.`);
-      const directories = (entries ?? []).filter((entry) => entry.isDirectory() && expression.test(entry.name));
-      found.push(...directories.map(({ name }) => `${base}${name}/`).toSorted());
-      if (found.length > MOST_DIRECTORIES) {
-        return callback(
-          `--heartbeat matches more than ${String(MOST_DIRECTORIES)} directories. Give each worker the directory that the one before it had.`,
-        );
+    fs.readdir(base || '.', { withFileTypes: true }, (error, entries: readonly fs.Dirent[] | undefined) => {
+      if (error && error.code !== 'ENOENT' && error.code !== 'ENOTDIR') {
+        return callback(`${base || '.'} cannot be listed (${error.code ?? 'ERROR'}). Correct --heartbeat.`);
       }
-      listNext(more);
+      for (const entry of entries ?? []) {
+        if (entry.isDirectory() && expression.test(entry.name)) found.push(`${base}${entry.name}/`);
+      }
+      if (found.length <= MOST_DIRECTORIES) return listNext(more);
+      callback(
+        `--heartbeat matches more than ${String(MOST_DIRECTORIES)} directories. Give each worker the directory that the one before it had.`,
+      );
     });
   };
   listNext(bases);

@@ -504,7 +504,7 @@ describe('koa-probes probe', () => {
       const { code, stdout, stderr } = await ask(2);
       expect([code, stdout]).to.deep.equal([1, '']);
       expect(stderr.split('\n')).to.deep.equal([
-        `[-]${folder}/* failed: 1 passed, --min is 2`,
+        `[-]${folder}/* failed: 1 of 4 passed, --min is 2`,
         `[-]the heartbeat ${folder}/1/ready has expired: the event loop is blocked, or the worker has ended.`,
         `[-]${folder}/2: search failed: cold`,
         `[-]${folder}/2: cache failed: reason withheld`,

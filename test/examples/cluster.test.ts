@@ -92,7 +92,7 @@ describe('examples/cluster', () => {
     const blocking = fetch(`http://127.0.0.1:${String(port)}/?block=60000`).catch(() => {});
     await untilCode('livenessProbe', 1);
     expect((await probe('livenessProbe')).text.replaceAll(directory, '/run/app')).to.match(
-      /^\[-]\/run\/app\/\* failed: 1 passed, --min is 2\n\[-]the heartbeat \/run\/app\/[01]\/live has expired: [^\n]+\n$/,
+      /^\[-]\/run\/app\/\* failed: 1 of 2 passed, --min is 2\n\[-]the heartbeat \/run\/app\/[01]\/live has expired: [^\n]+\n$/,
     );
     expect(await askShell('live', 2)).to.equal(1);
     expect((await probe('readinessProbe')).code).to.equal(0);
