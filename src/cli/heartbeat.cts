@@ -5,6 +5,9 @@ import type { Answer } from './command.cjs';
 /** `probeHeartbeat()` writes less. */
 const LONGEST_HEARTBEAT = 65_536;
 
+// One file is read at a time. Starting the usual four threads costs a twentieth of a start of Node.
+process.env['UV_THREADPOOL_SIZE'] = '1';
+
 /** Not waiting for the writer of a pipe, and following no symbolic link: `probeHeartbeat()` writes neither. */
 const OPEN_FLAGS = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0) | (fs.constants.O_NOFOLLOW ?? 0);
 
@@ -46,22 +49,21 @@ function readBootId(): string | undefined {
 
 type Callback = (content: string | undefined, problem: string) => void;
 
-/** In Node's threads: where the file system hangs, the timeout is still heeded. */
+/** In Node's threads: if the file system hangs, the timeout is still heeded. Nothing is closed: the process ends in a moment. */
 function readOwnFile(directory: string, path: string, callback: Callback): void {
+  const fail = (problem: string) => callback(undefined, problem);
   fs.open(path, OPEN_FLAGS, (error, descriptor) => {
-    if (error) return callback(undefined, explain(path, error));
-    const done: Callback = (content, problem) => {
-      fs.close(descriptor, () => {});
-      callback(content, problem);
-    };
+    if (error) return fail(explain(path, error));
     fs.fstat(descriptor, (failure, stats) => {
-      if (failure) return done(undefined, explain(path, failure));
-      if (stats.isDirectory()) return done(undefined, explain(path, { code: 'EISDIR' }));
-      if (!stats.isFile()) return done(undefined, explain(path, { code: 'ENXIO' }));
+      if (failure) return fail(explain(path, failure));
+      if (stats.isDirectory()) return fail(explain(path, { code: 'EISDIR' }));
+      if (!stats.isFile()) return fail(explain(path, { code: 'ENXIO' }));
+      if (stats.size > LONGEST_HEARTBEAT) {
+        return fail(`${path} is no heartbeat: it is longer than ${String(LONGEST_HEARTBEAT)} bytes. Correct --heartbeat.`);
+      }
       checkOwner(directory, stats.uid, (isOwn) => {
-        if (isOwn) return readAll(path, descriptor, done);
-        done(
-          undefined,
+        if (isOwn) return readAll(path, descriptor, stats.size, callback);
+        fail(
           `${path} belongs to user ${String(stats.uid)}, who is neither this user nor the owner of the directory. Run the command as the user of the worker, or let the worker make the directory.`,
         );
       });
@@ -70,7 +72,7 @@ function readOwnFile(directory: string, path: string, callback: Callback): void 
 }
 
 /**
- * Whose file it may be: the user's own, or that of the owner of the directory, who has a worker that left root behind while the probe is run by root.
+ * Whose file it may be: the user's own, or that of the owner of the directory, as when the worker has given root up and the probe is run by root.
  * Another user may have put a file into a directory that everybody can write to.
  */
 function checkOwner(directory: string, uid: number, callback: (isOwn: boolean) => void): void {
@@ -78,14 +80,12 @@ function checkOwner(directory: string, uid: number, callback: (isOwn: boolean) =
   fs.stat(directory, (error, stats) => callback(error === null && stats.uid === uid));
 }
 
-function readAll(path: string, descriptor: number, callback: Callback): void {
-  const buffer = Buffer.allocUnsafe(LONGEST_HEARTBEAT + 1);
-  fs.read(descriptor, buffer, 0, buffer.length, 0, (error, size) => {
+function readAll(path: string, descriptor: number, size: number, callback: Callback): void {
+  // Node does not read into an empty buffer.
+  const buffer = Buffer.allocUnsafe(size + 1);
+  fs.read(descriptor, buffer, 0, buffer.length, 0, (error, length) => {
     if (error) return callback(undefined, explain(path, error));
-    if (size > LONGEST_HEARTBEAT) {
-      return callback(undefined, `${path} is no heartbeat: it is longer than ${String(LONGEST_HEARTBEAT)} bytes. Correct --heartbeat.`);
-    }
-    callback(buffer.toString('utf8', 0, size), '');
+    callback(buffer.toString('utf8', 0, length), '');
   });
 }
 
