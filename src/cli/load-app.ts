@@ -3,8 +3,8 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { isError } from '../errors.js';
-import type * as koaProbes from '../index.js';
 import type { ProbeRegistry } from '../registry/registry.js';
+import type { discoverProbes } from '../discovery/discover-probes.js';
 import { REGISTRY_TOKEN } from '../discovery/registry-token.js';
 
 /** Only what another installed copy of the package has as well. */
@@ -53,8 +53,8 @@ export async function loadRegistry(specifier: string): Promise<AppRegistry> {
 /** With the defaults of `discoverProbes`, and by the copy of the package that the application has: its own Inversify made the container. */
 async function discover(specifier: string, url: string, container: AppContainer): Promise<void> {
   const probes = await attempt(`the probes of the container that ${specifier} exports cannot be discovered`, async () => {
-    const { discoverProbes } = (await import(locateOwnPackage(url))) as typeof koaProbes;
-    return discoverProbes(container as Parameters<typeof discoverProbes>[0]);
+    const own = (await import(locateOwnPackage(url))) as { discoverProbes: typeof discoverProbes };
+    return own.discoverProbes(container as Parameters<typeof discoverProbes>[0]);
   });
   // It would pass without a check.
   if ((probes as AppRegistry).describe().length > 0) return;
