@@ -70,7 +70,7 @@ export function installServices() {
 /** Compiles, and then makes one file of what an exec probe loads to ask a server: each file costs a hundredth of a start of Node, and the kubelet starts it every few seconds. */
 export function build() {
   run('tsc', '--build');
-  const loadedLater = ['help', 'heartbeat', 'summary', 'threads'].map((name) => `./${name}.cjs`);
+  const loadedLater = ['help', 'heartbeat', 'heartbeats', 'summary', 'threads'].map((name) => `./${name}.cjs`);
   const external = ['./list-app.js', './probe-app.js', '../../package.json', ...loadedLater].map((file) => `--external:${file}`);
   const options = ['--bundle', '--platform=node', '--target=node20', '--sourcemap', '--sources-content=false', '--log-level=warning'];
   run('esbuild', 'src/cli/bin.cts', '--outfile=dist/cli/bin.cjs', ...options, ...external);

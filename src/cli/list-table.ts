@@ -1,4 +1,5 @@
 import type { ProbeDescription } from '../registry/description.js';
+import { toOneLine } from './summary.cjs';
 
 const TITLES = ['NAME', 'KINDS', 'CLASS', 'OPTIONS'];
 
@@ -12,7 +13,7 @@ export function renderTable(probes: readonly ProbeDescription[]): string {
       probe.kinds.join(', '),
       probe.className ?? '-',
       set.map(({ option, value, source }) => `${option}=${value} (${source})`).join(', ') || '-',
-    ];
+    ].map(toOneLine);
   });
   const widths = TITLES.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const lines = [TITLES, ...rows].map((row) =>

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { COMMAND, runCommand } from '../support/command.js';
@@ -30,6 +30,26 @@ const DISCOVERED = `
   probes.register({ name: 'disk', kinds: ['startup'], critical: false, timeoutMs: 800, check() {} });
 `;
 
+/** A module with a container that `discoverProbes` was not called for. Its probe sees whether the copy of the package that discovered it is that of the module. */
+const UNDISCOVERED = `
+  import 'reflect-metadata';
+  import { Container } from 'inversify';
+  import { NotReady, ProbeRegistry, ReadinessProbe } from 'koa-probes';
+  class Target { failure = undefined; }
+  export class SearchProbe {
+    constructor(target) { this.target = target; }
+    check() {
+      if (!made.isBound(ProbeRegistry)) throw new NotReady('another copy');
+      if (this.target.failure) throw new NotReady(this.target.failure);
+    }
+  }
+  Reflect.defineMetadata('design:paramtypes', [Target], SearchProbe);
+  ReadinessProbe()(SearchProbe);
+  const made = new Container();
+  const target = new Target();
+  made.bind(Target).toConstantValue(target);
+`;
+
 describe('koa-probes', () => {
   let folder: string;
   // In the project, where the packages are found that an application has.
@@ -40,6 +60,15 @@ describe('koa-probes', () => {
   const probe = (source: string, ...args: readonly string[]) => {
     write('app.mjs', source);
     return runCommand(['probe', '--ready', '--app', './app.mjs', ...(args.includes('--timeout') ? [] : PATIENT), ...args], { cwd: folder });
+  };
+
+  /** Another copy of the package, for the modules of the folder. */
+  const installCopy = () => {
+    const copy = join(folder, 'node_modules', 'koa-probes');
+    mkdirSync(copy, { recursive: true });
+    cpSync(projectPath('dist'), join(copy, 'dist'), { recursive: true });
+    cpSync(projectPath('package.json'), join(copy, 'package.json'));
+    write('package.json', '{}');
   };
 
   describe('probe --app', () => {
@@ -82,15 +111,57 @@ describe('koa-probes', () => {
     });
 
     it('takes a container of another installed copy of the package', async () => {
-      const copy = join(folder, 'node_modules', 'koa-probes');
-      mkdirSync(copy, { recursive: true });
-      cpSync(projectPath('dist'), join(copy, 'dist'), { recursive: true });
-      cpSync(projectPath('package.json'), join(copy, 'package.json'));
-      write('package.json', '{}');
+      installCopy();
       const result = await probe(
         `${DISCOVERED}; if (!import.meta.resolve('koa-probes').includes('node_modules')) throw new Error('the same copy');`,
       );
       expect(result).to.include({ code: 0, stderr: '' });
+    });
+
+    describe('with a container that has no registry', () => {
+      for (const [what, exporting] of [
+        ['container', 'export { made as container };'],
+        ['default', 'export default made;'],
+        ['a function', 'export const probes = async () => made;'],
+      ] as const) {
+        it(`discovers its probes, exported as ${what}`, async () => {
+          expect(await probe(UNDISCOVERED + exporting)).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
+          const failing = `${UNDISCOVERED} target.failure = 'shards are missing'; ${exporting}`;
+          expect(await probe(failing)).to.include({ code: 1, stdout: '', stderr: '[-]search failed: shards are missing\n' });
+        });
+      }
+
+      it('discovers them by the copy of the package that the application has', async () => {
+        installCopy();
+        expect(await probe(`${UNDISCOVERED} export { made as container };`)).to.include({ code: 0, stderr: '' });
+        // As seen from the module itself, and not from a link to it.
+        const elsewhere = mkdtempSync(projectPath('build', 'cli-link-'));
+        try {
+          symlinkSync(join(folder, 'app.mjs'), join(elsewhere, 'link.mjs'));
+          expect((await runCommand(['probe', '-R', '--app', './link.mjs', ...PATIENT], { cwd: elsewhere })).code).to.equal(0);
+        } finally {
+          rmSync(elsewhere, { recursive: true });
+        }
+      });
+
+      it('lists them', async () => {
+        write('app.mjs', `${UNDISCOVERED} export { made as container };`);
+        const { code, stdout } = await runCommand(['list', '--app', './app.mjs'], { cwd: folder });
+        expect(code).to.equal(0);
+        expect(stdout).to.match(/^search +readiness +SearchProbe +-$/m);
+      });
+
+      it('exits with 1 where they cannot be discovered, and list says why', async () => {
+        const broken = UNDISCOVERED.replace('made.bind(Target)', '(() => new Container())().bind(Target)');
+        expect(await probe(`${broken} export { made as container };`)).to.include({
+          code: 1,
+          stderr:
+            'koa-probes: the probes of the container that ./app.mjs exports cannot be discovered (ConfigurationError): reason withheld. `koa-probes list --app ./app.mjs` shows it.\n',
+        });
+        const { code, stderr } = await runCommand(['list', '--app', './app.mjs'], { cwd: folder });
+        expect(code).to.equal(1);
+        expect(stderr).to.match(/cannot be discovered \(ConfigurationError\): .*SearchProbe/);
+      });
     });
 
     it('runs the probes of the kind in its own process, and names the failing ones without what is withheld', async () => {
@@ -245,6 +316,80 @@ describe('koa-probes', () => {
       });
     });
 
+    describe('while calls of the application to the file system end in their time', () => {
+      const cold = withChecks("() => { throw new NotReady('cold'); }");
+      const busy = `import { readFile, stat } from 'node:fs'; import { readFile as read } from 'node:fs/promises';`;
+      const calls: [string, string][] = [
+        ['one is in flight', "readFile('./app.mjs', () => {});"],
+        ['many are in flight', "for (let call = 0; call < 500; call += 1) stat('./app.mjs', () => {});"],
+        ['files are read without a pause', "(async () => { for (;;) await read('./app.mjs'); })();"],
+        [
+          'files are read without a pause, by several',
+          "const next = () => readFile('./app.mjs', next); for (let call = 0; call < 8; call += 1) next();",
+        ],
+        ['a lookup is in flight', "import('node:dns').then(({ lookup }) => lookup('localhost', () => {}));"],
+      ];
+      for (const [what, call] of calls) {
+        it(`exits with 1 for a failure, and with 0 for a pass: ${what}`, async () => {
+          expect(await probe(`${busy} ${cold} ${call}`)).to.include({ code: 1, stdout: '', stderr: '[-]check-0 failed: cold\n' });
+          expect(await probe(`${busy} ${PASSING} ${call}`)).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
+        });
+      }
+
+      it('exits with 1 where the probe itself fails in a call', async () => {
+        const check = "() => new Promise((_, reject) => readFile('./missing', () => reject(new NotReady('cold'))))";
+        expect(await probe(busy + withChecks(check))).to.include({ code: 1, stderr: '[-]check-0 failed: cold\n' });
+      });
+
+      it('exits with 1 where the import takes longer than the timeout', async () => {
+        const slow = `${busy} (async () => { for (;;) await read('./app.mjs'); })(); await new Promise(() => {});`;
+        const { code, stderr } = await probe(slow, '--timeout', '0.9');
+        expect(code).to.equal(1);
+        expect(stderr).to.match(/^koa-probes: the application was not through within 0\.9 s/);
+      });
+
+      it('exits with 1, and runs nothing more of the module, where the application ends the process', async () => {
+        const ending = `${busy} import { writeFileSync } from 'node:fs'; readFile('./app.mjs', () => {}); process.exit(0); writeFileSync('./late', '');`;
+        const { code, stderr } = await probe(ending);
+        expect(code).to.equal(1);
+        expect(stderr).to.match(/^koa-probes: the application has ended the process\./);
+        expect(existsSync(join(folder, 'late'))).to.equal(false);
+      });
+
+      it('exits with 1 for an error outside of the probes', async () => {
+        const { code } = await probe(
+          `${busy} readFile('./app.mjs', () => {}); setTimeout(() => { stat('.', () => {}); throw new Error('no'); }); await new Promise(() => {});`,
+        );
+        expect(code).to.equal(1);
+      });
+
+      it('exits with 2 where the module exports nothing', async () => {
+        expect((await probe(`${busy} readFile('./app.mjs', () => {});`)).code).to.equal(2);
+      });
+
+      it('exits with 1 for a failure of a worker on BullMQ', async () => {
+        expect(await probe(`import 'bullmq'; ${cold}`)).to.include({ code: 1, stderr: '[-]check-0 failed: cold\n' });
+      });
+    });
+
+    describe('while a call of the application hangs, and it ends otherwise than by a failed probe', () => {
+      const hanging = `import { readFile } from 'node:fs'; readFile('./pipe', () => {});`;
+      beforeEach(() => run('mkfifo', [join(folder, 'pipe')]));
+
+      for (const [what, rest] of [
+        ['exports nothing', ''],
+        ['ends the process', 'process.exit(0);'],
+        ['ends the process past its listeners', "process.removeAllListeners('exit'); process.exit(0);"],
+        ['throws', "throw new Error('hunter2');"],
+      ] as const) {
+        it(`ends by a signal, in time, where the module ${what}`, async () => {
+          const { code, durationMs } = await probe(hanging + rest, '--timeout', '20');
+          expect(code).to.equal('SIGKILL');
+          expect(durationMs).to.be.below(15_000);
+        });
+      }
+    });
+
     it('takes its sockets and heartbeats away with it on SIGTERM', async () => {
       write(
         'app.mjs',
@@ -267,9 +412,9 @@ describe('koa-probes', () => {
         /exports neither a ProbeRegistry nor a Container, nor a function that returns one\./,
       ],
       [
-        'exports a container without a registry',
+        'exports a container without a registry and without probes',
         "import 'reflect-metadata'; import { Container } from 'inversify'; export default new Container();",
-        /the container that \.\/app\.mjs exports has no ProbeRegistry\. Call `await discoverProbes\(container\)` first\./,
+        /the container that \.\/app\.mjs exports has no ProbeRegistry\. Call `await discoverProbes\(container\)` first\. No class with a probe decorator was found/,
       ],
     ];
     for (const [what, source, message] of unusable) {
