@@ -108,6 +108,32 @@ export function describeError(error: unknown): string {
   return parts.join(': ').slice(0, LONGEST_DESCRIPTION);
 }
 
+/** Entries of an error, beside its message and stack, that a copy has at most. */
+const MOST_ENTRIES = 20;
+const LONGEST_STACK = 10_000;
+const DEEPEST_CAUSE = 5;
+
+/** What a copy of an error has. */
+export interface ErrorCopy {
+  readonly type: string;
+  readonly message: string;
+  readonly stack?: string | undefined;
+  readonly cause?: ErrorCopy | undefined;
+  /** The parts of an `AggregateError`. */
+  readonly aggregateErrors?: readonly ErrorCopy[] | undefined;
+  /** Its own strings, numbers and booleans: `code`, for example. */
+  readonly [entry: string]: unknown;
+}
+
+/** `error` as a plain object that `JSON.stringify` keeps, in the shape that pino gives it, with its causes and parts. Bounded, and never throws, whatever was thrown. */
+export function copyError(error: unknown, depth = 0): ErrorCopy {
+  try {
+    return copyOrThrow(error, depth);
+  } catch {
+    return { type: 'unknown', message: describeError(error) };
+  }
+}
+
 /** Zero-width characters, marks that turn the direction of a text, and tags: a reader does not see them. */
 const INVISIBLE = /[\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\s]+/gu;
@@ -129,6 +155,33 @@ function escapeUnits(character: string): string {
 /** Errors of another realm too. */
 export function isError(value: unknown): value is Error {
   return types.isNativeError(value) || value instanceof Error;
+}
+
+function copyOrThrow(error: unknown, depth: number): ErrorCopy {
+  if (typeof error !== 'object' || error === null) return { type: typeof error, message: cut(describeThrown(error)) };
+  const { constructor, message, stack, cause, errors } = error as Partial<Error & { errors: unknown }>;
+  const isDeeper = depth < DEEPEST_CAUSE;
+  return {
+    ...copyEntries(error as Readonly<Record<string, unknown>>),
+    type: typeof constructor?.name === 'string' ? constructor.name : 'object',
+    message: typeof message === 'string' ? message.slice(0, LONGEST_DESCRIPTION) : describeError(error),
+    ...(typeof stack === 'string' ? { stack: stack.slice(0, LONGEST_STACK) } : {}),
+    ...(isDeeper && cause !== undefined ? { cause: copyError(cause, depth + 1) } : {}),
+    ...(isDeeper && Array.isArray(errors) ? { aggregateErrors: errors.slice(0, MOST_PARTS).map((one) => copyError(one, depth + 1)) } : {}),
+  };
+}
+
+function copyEntries(object: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const entries: Record<string, unknown> = {};
+  let count = 0;
+  for (const key in object) {
+    count += 1;
+    if (count > MOST_ENTRIES) break;
+    const value = object[key];
+    if (typeof value === 'string') entries[key] = value.slice(0, LONGEST_DESCRIPTION);
+    else if (typeof value === 'number' || typeof value === 'boolean') entries[key] = value;
+  }
+  return entries;
 }
 
 function collectParts(error: unknown, parts: string[], seen: Set<unknown>): void {

@@ -1,3 +1,4 @@
+import { ConfigurationError } from './errors.js';
 import { checkCount, checkMilliseconds, checkOneOf, rejectUnknownOptions } from './validation.js';
 
 /** The three questions that Kubernetes asks of a container. */
@@ -40,6 +41,12 @@ export interface ProbeOptions {
    */
   timeoutMs?: number | undefined;
   /**
+   * Time in milliseconds after which a run that passes is degraded: the answer stays 200, with the status `warn`. 1 to less than `timeoutMs`, or 0 for none.
+   * A probe with `slowMs` costs a little more per run.
+   * @default 0
+   */
+  slowMs?: number | undefined;
+  /**
    * Time in milliseconds for which a result is given to later requests without a new run: 0 to 3,600,000.
    * A failure is kept as long as a pass, so recovery is seen that much later. Without effect beside `intervalMs`.
    * @default 0
@@ -79,6 +86,7 @@ export type ResolvedProbeOptions = { readonly [Name in keyof Omit<ProbeOptions, 
 
 const DEFAULTS: Readonly<ResolvedProbeOptions> = Object.freeze({
   timeoutMs: 800,
+  slowMs: 0,
   cacheMs: 0,
   intervalMs: 0,
   failureThreshold: 1,
@@ -94,6 +102,7 @@ export function resolveProbeOptions(subject: string, options: ProbeOptions): Res
   rejectUnknownOptions(subject, options, PROBE_OPTION_NAMES);
   const resolved: ResolvedProbeOptions = {
     timeoutMs: options.timeoutMs ?? DEFAULTS.timeoutMs,
+    slowMs: options.slowMs ?? DEFAULTS.slowMs,
     cacheMs: options.cacheMs ?? DEFAULTS.cacheMs,
     intervalMs: options.intervalMs ?? DEFAULTS.intervalMs,
     failureThreshold: options.failureThreshold ?? DEFAULTS.failureThreshold,
@@ -102,6 +111,12 @@ export function resolveProbeOptions(subject: string, options: ProbeOptions): Res
     restartOnOutage: options.restartOnOutage ?? DEFAULTS.restartOnOutage,
   };
   checkMilliseconds(subject, 'timeoutMs', resolved.timeoutMs);
+  if (resolved.slowMs !== 0) checkMilliseconds(subject, 'slowMs', resolved.slowMs);
+  if (resolved.slowMs >= resolved.timeoutMs) {
+    throw new ConfigurationError(
+      `\`slowMs\` of ${subject} is ${String(resolved.slowMs)}, and its \`timeoutMs\` is ${String(resolved.timeoutMs)}: a run fails before it can be slow. Lower \`slowMs\`.`,
+    );
+  }
   if (resolved.cacheMs !== 0) checkMilliseconds(subject, 'cacheMs', resolved.cacheMs);
   if (resolved.intervalMs !== 0) checkMilliseconds(subject, 'intervalMs', resolved.intervalMs);
   checkCount(subject, 'failureThreshold', resolved.failureThreshold);

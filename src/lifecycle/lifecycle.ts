@@ -58,6 +58,11 @@ export class Lifecycle implements Probe {
     return this.#host.pendingStartups().length > 0 ? 'starting' : 'running';
   }
 
+  /** @internal Whether `setReady(false)` holds. */
+  get isSwitchedOff(): boolean {
+    return this.#notReady !== undefined;
+  }
+
   /** Turns readiness off or on by hand. The reason is shown to the public. While draining, turning it on is ignored, with a warning. */
   setReady(isReady: boolean, reason = 'readiness is switched off'): void {
     checkBoolean('isReady', isReady);

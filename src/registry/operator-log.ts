@@ -1,30 +1,80 @@
-import type { ProbeLogger } from '../logger.js';
-import type { Monitor } from '../run/monitor.js';
+import { performance } from 'node:perf_hooks';
+import { LIFECYCLE } from './definition.js';
+import type { Lifecycle } from '../lifecycle/lifecycle.js';
+import type { FieldLogger } from '../logger.js';
+import { MINUTE_MS, Pace } from './pace.js';
+import { ProbeLog, type Excuse } from './probe-log.js';
 import type { ProbeResult } from '../report/report.js';
+import type { Monitor } from '../run/monitor.js';
 
-/** One line for each change of a probe's status, and none for its first pass. */
-export function logStatus(logger: ProbeLogger, monitor: Monitor, result: ProbeResult, previous: ProbeResult['status'] | undefined): void {
-  const subject = describe(monitor);
-  if (result.status === 'fail') logger.warn(`${subject} failed: ${result.failure?.detail ?? ''}`);
-  else if (result.status === 'warn') logger.warn(`${subject} is degraded: ${result.failure?.detail ?? ''}`);
-  else if (previous !== undefined) logger.info(`${subject} passes again`);
-}
+/** Pauses between two lines for the same complaint. The first two come as they are. */
+export const COMPLAINT_PAUSES_MS: readonly number[] = [0, 10 * MINUTE_MS, 60 * MINUTE_MS];
 
-/** A check is healthy and slow: its timeout makes a failure of it. */
-export function logLatePass(logger: ProbeLogger, monitor: Monitor, durationMs: number): void {
-  const { timeoutMs } = monitor;
-  logger.warn(
-    `${describe(monitor)} passed after ${String(Math.round(durationMs))} ms, too late for its \`timeoutMs\`, ${String(timeoutMs)}. Raise \`timeoutMs\`, or make the check faster.`,
-  );
-}
+/** What the registry tells the operator of its probes. */
+export class OperatorLog {
+  readonly #probes = new Map<Monitor, ProbeLog>();
+  readonly #latePasses = new WeakMap<Monitor, Pace>();
+  #isClosed = false;
 
-/** A warning where a liveness probe checks something outside the process, unless that is wanted. */
-export function logOutside(logger: ProbeLogger, monitor: Monitor, what: string): void {
-  if (!monitor.kinds.includes('liveness') || monitor.options.restartOnOutage) return;
-  logger.warn(
-    `${describe(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and no restart mends it. ` +
-      'Make it a readiness probe, or say that you want it so with `restartOnOutage: true`.',
-  );
+  constructor(
+    private readonly logger: FieldLogger,
+    private readonly lifecycle: Lifecycle,
+  ) {}
+
+  /** A run has ended that is not a pass after a pass. */
+  noteResult(monitor: Monitor, result: ProbeResult, previous: ProbeResult | undefined, outcome: ProbeResult): void {
+    if (this.#isClosed) return;
+    let log = this.#probes.get(monitor);
+    if (log === undefined) {
+      const excuse = (hasPassed: boolean) => this.#excuse(monitor, hasPassed);
+      log = new ProbeLog(monitor, { logger: this.logger, isDeliberate: monitor.name === LIFECYCLE, excuse });
+      this.#probes.set(monitor, log);
+    }
+    log.note(result, previous, outcome);
+  }
+
+  /** A check is healthy and slow: its timeout makes a failure of it. */
+  tellLatePass(monitor: Monitor, durationMs: number): void {
+    let pace = this.#latePasses.get(monitor);
+    if (pace === undefined) this.#latePasses.set(monitor, (pace = new Pace(COMPLAINT_PAUSES_MS)));
+    if (!pace.take(performance.now())) return;
+    const { name, kinds, timeoutMs } = monitor;
+    this.logger.warn(
+      `${describe(monitor)} passed after ${String(Math.round(durationMs))} ms, too late for its \`timeoutMs\`, ${String(timeoutMs)}. Raise \`timeoutMs\`, or make the check faster.`,
+      { probe: name, kinds, durationMs: Math.round(durationMs) },
+    );
+  }
+
+  /** A warning where a liveness probe checks something outside the process, unless that is wanted. */
+  tellOutside(monitor: Monitor, what: string): void {
+    const { name, kinds, options } = monitor;
+    if (!kinds.includes('liveness') || options.restartOnOutage) return;
+    this.logger.warn(
+      `${describe(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and no restart mends it. ` +
+        'Make it a readiness probe, or say that you want it so with `restartOnOutage: true`.',
+      { probe: name, kinds },
+    );
+  }
+
+  /** The probe is taken out. */
+  forget(monitor: Monitor): void {
+    this.#probes.get(monitor)?.stop();
+    this.#probes.delete(monitor);
+  }
+
+  /** Nothing is said of any probe from now on. */
+  close(): void {
+    this.#isClosed = true;
+    for (const log of this.#probes.values()) log.stop();
+    this.#probes.clear();
+  }
+
+  #excuse({ name, kinds }: Monitor, hasPassed: boolean): Excuse | undefined {
+    if (name !== LIFECYCLE) return !hasPassed && kinds.every((kind) => kind === 'startup') ? 'starting' : undefined;
+    if (!kinds.includes('readiness')) return undefined;
+    if (this.lifecycle.state === 'draining') return 'draining';
+    return hasPassed || this.lifecycle.isSwitchedOff ? undefined : 'starting';
+  }
 }
 
 function describe({ kinds, name }: Monitor): string {

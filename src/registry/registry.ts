@@ -3,10 +3,11 @@ import { LIFECYCLE, resolveDefinition, type ProbeDefinition, type ResolvedDefini
 import { describeProbe, originOf, type ProbeDescription, type ProbeOrigin } from './description.js';
 import { ConfigurationError, describeError, NotReady } from '../errors.js';
 import { Lifecycle, type ShutdownProgress } from '../lifecycle/lifecycle.js';
-import { resolveLogger, type ProbeLogger } from '../logger.js';
+import { resolveLogger, type FieldLogger, type ProbeLogger } from '../logger.js';
 import { Monitor, type MonitorListener } from '../run/monitor.js';
 import { PROBE_KINDS, resolveProbeOptions, type ProbeKind } from '../probe.js';
-import { logLatePass, logOutside, logStatus } from './operator-log.js';
+import { OperatorLog } from './operator-log.js';
+import { reasonKeyOf } from './reason.js';
 import { makeReport, worseOf, type ProbeReport, type ProbeResult, type ReportStatus } from '../report/report.js';
 import { runTogether, type Run, type RunSettings } from '../run/run.js';
 import { startSchedule, type Schedule } from '../run/schedule.js';
@@ -19,7 +20,8 @@ export interface RegistryOptions {
    */
   deadlineMs?: number | undefined;
   /**
-   * Where the lines go: one for each change of a probe's status, none for each request. `false`: nowhere.
+   * Where the lines go: one for each change of a probe's status and for each new reason while it fails, none for each request.
+   * pino and winston get the fields of each line too. `false`: nowhere; events are emitted all the same.
    * @default the console's standard error
    */
   logger?: ProbeLogger | false | undefined;
@@ -43,14 +45,16 @@ export interface ProbeStatus {
   readonly pending: readonly string[];
 }
 
-/** A probe went over from one status to another, or has its first; `lifecycle` also where its reason is another. */
+/** A probe went over from one status to another, has its first, or fails for a new reason. Reasons that differ in numbers, ports and times alone are one; those of `lifecycle` are compared word for word. */
 export interface ProbeChange {
   readonly name: string;
   /** The kinds that it counts for. `lifecycle` has a status a kind. */
   readonly kinds: readonly ProbeKind[];
   readonly result: ProbeResult;
-  /** The status before; undefined where this is the first. */
+  /** The status before; undefined if this is the first. */
   readonly previous: ProbeResult['status'] | undefined;
+  /** If it did not pass: why, for the operator. The public must not read it. */
+  readonly reason: string | undefined;
 }
 
 export interface ProbeEvents {
@@ -74,13 +78,13 @@ const DEADLINE_MARGIN_MS = 100;
 
 /**
  * The probes of one application. `discoverProbes` makes one from a container; made with `new` it has the probes that are registered.
- * It emits `change` for each change of a probe's status, `shutdown` for each phase of a graceful shutdown, and `close`. A listener that throws or rejects is logged and harms nothing.
+ * It emits `change` for each change of a probe's status and for each new reason, `shutdown` for each phase of a graceful shutdown, and `close`. A listener that throws or rejects is logged and harms nothing.
  */
 export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   /** The state of the application and its manual toggles. */
   readonly lifecycle: Lifecycle;
   /** @internal */
-  readonly logger: ProbeLogger;
+  readonly logger: FieldLogger;
   /** @internal Deactivates what the container of these probes has made, at the end of a shutdown. */
   deactivate: (() => Promise<void>) | undefined;
   readonly #deadlineMs: number | undefined;
@@ -92,10 +96,11 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   /** How a whole kind is run, until its probes change. */
   readonly #settings: Partial<Record<ProbeKind, RunSettings | undefined>> = {};
   readonly #schedules = new Map<Monitor, Schedule>();
+  readonly #log: OperatorLog;
   readonly #listener: MonitorListener = {
-    onStatus: (...change) => this.#onStatus(...change),
-    onLatePass: (monitor, durationMs) => logLatePass(this.logger, monitor, durationMs),
-    onOutside: (monitor, what) => logOutside(this.logger, monitor, what),
+    onResult: (...told) => this.#onResult(...told),
+    onLatePass: (monitor, durationMs) => this.#log.tellLatePass(monitor, durationMs),
+    onOutside: (monitor, what) => this.#log.tellOutside(monitor, what),
   };
   #isClosed = false;
 
@@ -112,6 +117,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
       pendingStartups: () => this.#pendingStartups().map(({ name }) => name),
       onToggle: () => this.#onToggle(),
     });
+    this.#log = new OperatorLog(this.logger, this.lifecycle);
     const liveness = this.#monitorLifecycle('liveness');
     const readiness = this.#monitorLifecycle('readiness');
     this.#lifecycleByKind = { liveness, readiness };
@@ -166,6 +172,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
       );
     }
     monitor.remove(new NotReady('the probe was taken out'));
+    this.#log.forget(monitor);
     // Readiness may have waited for it, if it was a startup probe.
     this.#onToggle();
   }
@@ -220,6 +227,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#log.close();
     const reason = new NotReady('the registry is closed');
     for (const schedule of this.#schedules.values()) schedule.stop();
     // First: a run that ends with its last check still asks the lifecycle.
@@ -268,9 +276,8 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     return Math.max(0, ...timeouts) + DEADLINE_MARGIN_MS;
   }
 
-  /** Another reason is news here: draining says more than maintenance. */
   #monitorLifecycle(kind: ProbeKind): Monitor {
-    return new Monitor(LIFECYCLE, [kind], resolveProbeOptions(LIFECYCLE, {}), this.lifecycle, this.#listener, true);
+    return new Monitor(LIFECYCLE, [kind], resolveProbeOptions(LIFECYCLE, {}), this.lifecycle, this.#listener);
   }
 
   /** Says the change now and not at the next request. */
@@ -281,14 +288,16 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     }
   }
 
-  #onStatus(monitor: Monitor, result: ProbeResult, previous: ProbeChange['previous']): void {
-    logStatus(this.logger, monitor, result, previous);
-    this.announce('change', { name: monitor.name, kinds: monitor.kinds, result, previous });
+  #onResult(monitor: Monitor, result: ProbeResult, previous: ProbeResult | undefined, outcome: ProbeResult): void {
+    this.#log.noteResult(monitor, result, previous, outcome);
+    if (result.status === previous?.status && !isNewReason(result, previous)) return;
+    const { name, kinds } = monitor;
+    this.announce('change', { name, kinds, result, previous: previous?.status, reason: result.failure?.detail });
   }
 
   /** @internal Each listener for itself: one that throws or rejects keeps no other from hearing of it. */
   announce<Name extends keyof ProbeEvents>(name: Name, ...payload: ProbeEvents[Name]): void {
-    const complain = (error: unknown) => this.logger.error(`a listener for "${name}" failed: ${describeError(error)}`);
+    const complain = (error: unknown) => this.logger.error(`a listener for "${name}" failed: ${describeError(error)}`, { err: error });
     for (const listener of this.rawListeners(name) as ((...event: ProbeEvents[Name]) => unknown)[]) {
       try {
         Promise.resolve(listener.apply(this, payload)).catch(complain);
@@ -297,4 +306,10 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
       }
     }
   }
+}
+
+/** Each reason of the lifecycle was chosen: draining says more than maintenance. */
+function isNewReason(result: ProbeResult, previous: ProbeResult): boolean {
+  if (result.failure?.detail === previous.failure?.detail) return false;
+  return result.name === LIFECYCLE || reasonKeyOf(result) !== reasonKeyOf(previous);
 }

@@ -8,8 +8,8 @@ import { Execution, type ExecutionOwner, type Failure, type WaitingRun } from '.
 const LONGEST_BACK_OFF_MS = 60_000;
 
 export interface MonitorListener {
-  /** The probe went over from one status to another, or has its first. */
-  onStatus(monitor: Monitor, result: ProbeResult, previous: ProbeResult['status'] | undefined): void;
+  /** A run has ended. Not told of a pass after a pass. `previous` is the result before, `outcome` what became of the run itself, before the thresholds. */
+  onResult(monitor: Monitor, result: ProbeResult, previous: ProbeResult | undefined, outcome: ProbeResult): void;
   /** A run that was abandoned has passed after all. Told once until it passes in time. */
   onLatePass(monitor: Monitor, durationMs: number): void;
   /** The probe is known to reach outside the process. */
@@ -51,8 +51,6 @@ export class Monitor implements ExecutionOwner {
     readonly options: ResolvedProbeOptions,
     private readonly probe: Probe,
     private readonly listener: MonitorListener,
-    /** Whether another reason is news too. */
-    private readonly tellsReasons = false,
   ) {
     this.timeoutMs = options.timeoutMs;
     this.execution = new Execution(probe, this);
@@ -109,18 +107,19 @@ export class Monitor implements ExecutionOwner {
   judge(execution: Execution, outcome: ProbeResult): ProbeResult {
     if (execution.isAbandoned) this.backOff(execution);
     else this.abandoned = undefined;
-    const result = this.count(outcome);
-    if (result.status === 'pass') {
+    const counted = this.count(outcome);
+    if (counted.status === 'pass') {
       this.hasPassed = true;
       this.isLatePassTold = false;
-      if (this.isStartup) this.firstPass ??= result;
+      if (this.isStartup) this.firstPass ??= counted;
     }
+    const result = this.degradeIfSlow(counted);
     if (this.maxAgeMs > 0) {
       this.latest = result;
       this.latestAt = execution.startedAt + result.durationMs;
     }
-    execution.isPlain = result.status === 'pass' && this.maxAgeMs === 0 && !this.isStartup;
-    this.announce(result);
+    execution.isPlain = result.status === 'pass' && this.maxAgeMs === 0 && this.options.slowMs === 0 && !this.isStartup;
+    this.announce(result, outcome);
     return result;
   }
 
@@ -138,11 +137,19 @@ export class Monitor implements ExecutionOwner {
     this.listener.onOutside(this, what);
   }
 
-  private announce(result: ProbeResult): void {
+  private announce(result: ProbeResult, outcome: ProbeResult): void {
     const previous = this.judged;
     this.judged = result;
-    const isNews = result.status !== previous?.status || (this.tellsReasons && result.failure?.detail !== previous.failure?.detail);
-    if (isNews) this.listener.onStatus(this, result, previous?.status);
+    if (result.status !== 'pass' || previous?.status !== 'pass') this.listener.onResult(this, result, previous, outcome);
+  }
+
+  /** It counts as a pass all the same. */
+  private degradeIfSlow(result: ProbeResult): ProbeResult {
+    const { slowMs } = this.options;
+    const { name, status, durationMs, time, data } = result;
+    if (slowMs === 0 || status !== 'pass' || durationMs <= slowMs) return result;
+    const error = new Degraded(`slow: passed after ${String(Math.round(durationMs))} ms, more than \`slowMs\`, ${String(slowMs)}`);
+    return { ...failed(name, durationMs, error), status: 'warn', time, data };
   }
 
   private backOff(execution: Execution): void {

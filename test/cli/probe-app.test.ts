@@ -449,7 +449,7 @@ describe('koa-probes', () => {
         'jobs    readiness, liveness  BacklogProbe  -',
         'disk    startup              -             timeoutMs=800 (register), critical=false (register)',
         '',
-        'All other options have their defaults: intervalMs=0, failureThreshold=1, successThreshold=1, critical=true, restartOnOutage=false, timeoutMs=800, cacheMs=0.',
+        'All other options have their defaults: slowMs=0, intervalMs=0, failureThreshold=1, successThreshold=1, critical=true, restartOnOutage=false, timeoutMs=800, cacheMs=0.',
         '',
       ]);
     });
@@ -466,6 +466,7 @@ describe('koa-probes', () => {
       expect(search).to.deep.include({ name: 'search', kinds: ['readiness'], className: 'SearchProbe' });
       expect(search?.options).to.deep.equal({
         timeoutMs: 500,
+        slowMs: 0,
         cacheMs: 1000,
         intervalMs: 0,
         failureThreshold: 1,

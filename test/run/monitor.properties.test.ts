@@ -67,8 +67,8 @@ class World {
     this.#outcomes = [...outcomes];
     this.#deadlineMs = options.timeoutMs + (isTight ? 0 : MARGIN_MS);
     this.registry = new ProbeRegistry({ logger: false, deadlineMs: this.#deadlineMs });
-    this.registry.on('change', ({ name, result }) => {
-      if (name === 'probe') this.changes.push(result.status);
+    this.registry.on('change', ({ name, result, previous }) => {
+      if (name === 'probe' && result.status !== previous) this.changes.push(result.status);
     });
     this.registry.register({ name: 'probe', kinds: [kind], ...options, check: ({ signal }) => this.#check(signal) });
   }

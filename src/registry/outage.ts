@@ -1,0 +1,60 @@
+import type { LogFields } from '../logger.js';
+import { MINUTE_MS, Pace } from './pace.js';
+import { reasonKeyOf } from './reason.js';
+import type { ProbeResult } from '../report/report.js';
+
+const minutes = (...counts: number[]): readonly number[] => counts.map((count) => count * MINUTE_MS);
+
+/** Pauses before an outage is recalled. Whoever reads the last hour of a log finds it. */
+const RECALL_PAUSES_MS = minutes(10, 20, 40, 60);
+/** The same for a start, which Kubernetes ends sooner. */
+const START_RECALL_PAUSES_MS = minutes(1, 2, 4, 8, 16, 32, 60);
+/** Pauses before a reason that was told already is told again. */
+const KNOWN_REASON_PAUSES_MS = minutes(1, 2, 4, 8, 16, 32, 60);
+
+/** Reasons beyond this count as known: an outage whose every run has another reason must not fill the log. */
+const MOST_REASONS = 20;
+
+interface Telling {
+  /** Whether two reasons that differ in their numbers are two reasons. */
+  readonly isExact: boolean;
+  readonly now: number;
+}
+
+/** The time since a probe last passed, and what was told of it. */
+export class Outage {
+  failedRuns = 0;
+  readonly recalls: Pace;
+  readonly #told = new Set<string>();
+  readonly #knownReasons = new Pace(KNOWN_REASON_PAUSES_MS);
+  #lastTold: string | undefined;
+
+  constructor(
+    readonly startedAt: number,
+    isStart: boolean,
+  ) {
+    this.recalls = new Pace(isStart ? START_RECALL_PAUSES_MS : RECALL_PAUSES_MS);
+  }
+
+  /** Whether the reason is another one than that of the last line, and was not told lately. */
+  isNews(result: ProbeResult, { isExact, now }: Telling): boolean {
+    const key = keyOf(result, isExact);
+    if (key === this.#lastTold) return false;
+    return isExact || (!this.#told.has(key) && this.#told.size < MOST_REASONS) || this.#knownReasons.take(now);
+  }
+
+  markAsTold(result: ProbeResult, { isExact, now }: Telling): void {
+    const key = keyOf(result, isExact);
+    this.#lastTold = key;
+    if (this.#told.size < MOST_REASONS) this.#told.add(key);
+    this.recalls.pause(now);
+  }
+
+  describe(now: number): LogFields {
+    return { downMs: Math.round(now - this.startedAt), failedRuns: this.failedRuns };
+  }
+}
+
+function keyOf(result: ProbeResult, isExact: boolean): string {
+  return isExact ? (result.failure?.detail ?? '') : reasonKeyOf(result);
+}

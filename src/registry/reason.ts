@@ -1,0 +1,18 @@
+import type { ProbeResult } from '../report/report.js';
+
+/** An id of at least eight hexadecimal digits, that of a connection or a container for example. */
+const ID = /\b(?=[\da-f-]*\d)[\da-f]{8,}(?:-[\da-f]+)*\b/gi;
+
+/** A number, a port, a time, a duration with its unit, or an address of numbers. */
+const NUMBER = /\d+(?:[.,:]\d+)*(?:\s?(?:ns|µs|ms|s|seconds?|min|minutes?|h|hours?)\b)?/g;
+
+const LONGEST_KEY = 300;
+
+/** The reason of a result without what differs from run to run. Two results with the same key failed for the same reason. */
+export function reasonKeyOf({ failure }: ProbeResult): string {
+  return failure === undefined ? '' : toReasonKey(failure.detail);
+}
+
+export function toReasonKey(reason: string): string {
+  return reason.slice(0, LONGEST_KEY).replace(ID, '#').replace(NUMBER, '#');
+}
