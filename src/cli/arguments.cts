@@ -1,4 +1,4 @@
-import type { Command, ServerUrl, Target, Verbosity, Way } from './command.cjs';
+import type { Command, OpenApiCommand, ServerUrl, Target, Verbosity, Way } from './command.cjs';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -26,7 +26,12 @@ const WAYS = ['--socket', '--url', '--heartbeat', '--app'] as const;
 const ALWAYS = ['--help', '--version', '--timeout'];
 const PROBE_FLAGS = [...ALWAYS, ...Object.keys(TARGETS), ...WAYS, '--min', '--quiet', '--verbose'];
 const LIST_FLAGS = [...ALWAYS, '--app', '--json'];
-const WITH_VALUE = new Set<string>([...WAYS, '--min', '--timeout']);
+const KINDS = ['liveness', 'readiness', 'startup'] as const;
+const PATH_FLAGS = KINDS.map((kind) => `--${kind}`);
+const OPENAPI_FLAGS = ['--help', '--version', ...PATH_FLAGS];
+const FLAGS = { probe: PROBE_FLAGS, list: LIST_FLAGS, openapi: OPENAPI_FLAGS };
+const COMMANDS = '`probe`, `list` and `openapi`';
+const WITH_VALUE = new Set<string>([...WAYS, ...PATH_FLAGS, '--min', '--timeout']);
 
 /** Seconds. That of a probe is below the kubelet's default, 1 s. */
 const DEFAULT_TIMEOUT = { probe: 0.9, list: 30 };
@@ -39,13 +44,15 @@ class UsageError extends Error {}
 
 /** By hand: the parser of `node:util` costs a tenth of a start of Node. */
 function readCommand([name, ...rest]: readonly string[], environment: Environment): Command {
-  if (name === undefined) throw new UsageError('no command is given. There are `probe` and `list`: try `koa-probes --help`.');
+  if (name === undefined) throw new UsageError(`no command is given. There are ${COMMANDS}: try \`koa-probes --help\`.`);
   if (name === '--help' || name === '-h') return { name: 'help' };
   if (name === '--version') return { name: 'version' };
-  if (name !== 'probe' && name !== 'list') throw new UsageError(`unknown command ${show(name)}. There are \`probe\` and \`list\`.`);
-  const flags = readFlags(rest, name === 'probe' ? PROBE_FLAGS : LIST_FLAGS);
+  if (name !== 'probe' && name !== 'list' && name !== 'openapi')
+    throw new UsageError(`unknown command ${show(name)}. There are ${COMMANDS}.`);
+  const flags = readFlags(rest, FLAGS[name]);
   if (flags['--help']) return { name: 'help' };
   if (flags['--version']) return { name: 'version' };
+  if (name === 'openapi') return { name, paths: readPaths(flags) };
   const timeoutMs = (flags['--timeout'] === undefined ? DEFAULT_TIMEOUT[name] : readSeconds(flags['--timeout'])) * 1_000;
   if (name === 'probe')
     return { name, target: chooseTarget(flags), way: chooseWay(flags, environment), timeoutMs, verbosity: readVerbosity(flags) };
@@ -79,6 +86,9 @@ function readFlags(words: readonly string[], known: readonly string[]): Flags {
 }
 
 const EXAMPLES: Readonly<Record<string, string>> = {
+  '--liveness': '/livez,/healthz',
+  '--readiness': '/readyz',
+  '--startup': '/startupz',
   '--socket': '/run/app/probes.sock',
   '--url': 'http://127.0.0.1:3000',
   '--heartbeat': '/run/app',
@@ -86,6 +96,12 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   '--min': '2',
   '--timeout': '0.9',
 };
+
+/** Several paths of a kind are separated by commas. */
+function readPaths(flags: Flags): OpenApiCommand['paths'] {
+  const given = KINDS.filter((kind) => flags[`--${kind}`] !== undefined);
+  return Object.fromEntries(given.map((kind) => [kind, String(flags[`--${kind}`]).split(',')]));
+}
 
 function expandShort(word: string): string[] {
   return word.startsWith('-') && !word.startsWith('--') ? Array.from(word.slice(1), (letter) => SHORT[letter] ?? `-${letter}`) : [word];

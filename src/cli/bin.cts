@@ -37,6 +37,9 @@ function start(command: Command): void {
     case 'list':
       void import('./list-app.js').then(({ listApp }) => listApp(command, finishWithApp(command.timeoutMs)));
       return;
+    case 'openapi':
+      void import('./openapi.js').then(({ describeEndpoints }) => finish(describeEndpoints(command)));
+      return;
     case 'probe':
       return startProbe(command);
   }

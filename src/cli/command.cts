@@ -36,7 +36,7 @@ export interface HeartbeatWay {
 export type Verbosity = 'quiet' | 'normal' | 'verbose';
 
 /** What the command line asks for. */
-export type Command = { readonly name: 'help' | 'version' } | ProbeCommand | ListCommand;
+export type Command = { readonly name: 'help' | 'version' } | ProbeCommand | ListCommand | OpenApiCommand;
 
 export interface ProbeCommand {
   readonly name: 'probe';
@@ -51,6 +51,12 @@ export interface ListCommand {
   readonly module: string;
   readonly isJson: boolean;
   readonly timeoutMs: number;
+}
+
+export interface OpenApiCommand {
+  readonly name: 'openapi';
+  /** Paths of a kind, where they are not the defaults. */
+  readonly paths: Partial<Readonly<Record<Target['kind'], readonly string[]>>>;
 }
 
 /** What came back, by whatever way: that of an HTTP answer. */

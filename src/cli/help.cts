@@ -1,5 +1,6 @@
 const TEXT = `koa-probes probe <kind> [<way>] [options]   Ask for the probes. Exit code 0: passed; 1: failed; 2: wrong usage.
 koa-probes list --app <module> [--json]     Show the probes, and where each of their settings comes from.
+koa-probes openapi [<paths>]                Print an OpenAPI 3.1 description of the endpoints, as JSON.
 
 Kinds
   -L, --live       liveness (/livez)
@@ -16,6 +17,11 @@ Ways
   --app <module>           none that runs: import the module and run its probes in this process. It exports a ProbeRegistry,
                            a Container or a function that returns one of them, as \`probes\`, \`container\` or by default
   Without one: PROBE_SOCKET, else PROBE_URL, else http://127.0.0.1:$PORT.
+
+Paths of openapi, as in the option \`paths\`; several are separated by commas
+  --liveness <paths>   /livez,/healthz by default
+  --readiness <paths>  /readyz by default
+  --startup <paths>    /startupz by default
 
 Options
   --timeout <seconds>  for everything, from the start of the process on (probe: 0.9, list: 30)

@@ -1,27 +1,16 @@
 import { ConfigurationError, describeError } from '../errors.js';
-import type { ProbeLogger } from '../logger.js';
+import type { FieldLogger } from '../logger.js';
 import { renderJson } from '../report/json.js';
 import { renderText } from '../report/text.js';
 import type { ProbeKind } from '../probe.js';
+import { COMPLAINT_PAUSES_MS, Pace } from '../registry/pace.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { statusCodeOf, type ProbeReport, type ReasonAudience } from '../report/report.js';
-import { checkOneOf, show } from '../validation.js';
-import { chooseMediaType, PROBE_FORMATS, type MediaType, type ProbeFormat } from './format.js';
+import { show } from '../validation.js';
+import { ANSWER_OPTION_NAMES, checkAnswerOptions, type AnswerOptions, type RenderedBody } from './answer-options.js';
+import { readRendered } from './custom-body.js';
+import { chooseMediaType, type MediaType } from './format.js';
 import type { PathOptions, ProbeTarget } from './paths.js';
-
-export interface AnswerOptions<Request> {
-  /**
-   * Who sees why a check failed where it threw another error than `NotReady`. `public`: nobody, it says `reason withheld`; `all`: everybody;
-   * a function: those for whom it returns `true`. One that throws or returns a promise means `public`.
-   * @default 'public'
-   */
-  details?: 'public' | 'all' | ((request: Request) => boolean) | undefined;
-  /**
-   * `text` in the apiserver's dialect, `json` in the shape of the health+json draft, or `auto`: as `Accept` prefers, text where it does not say.
-   * @default 'auto'
-   */
-  format?: ProbeFormat | undefined;
-}
 
 export interface EndpointOptions<Request> extends AnswerOptions<Request> {
   /**
@@ -31,7 +20,6 @@ export interface EndpointOptions<Request> extends AnswerOptions<Request> {
   paths?: PathOptions | undefined;
 }
 
-export const ANSWER_OPTION_NAMES = ['details', 'format'] as const;
 export const ENDPOINT_OPTION_NAMES = ['paths', ...ANSWER_OPTION_NAMES] as const;
 
 /** What any server can write as it is. */
@@ -47,23 +35,49 @@ export type Answerer<Request> = (target: ProbeTarget, accept: string | undefined
 /** `caller` is what messages call the function of the public. */
 export function createAnswerer<Request>(caller: string, probes: ProbeRegistry, options: AnswerOptions<Request>): Answerer<Request> {
   checkRegistry(caller, probes);
-  const { details = 'public', format = 'auto' } = options;
-  if (typeof details !== 'function') checkOneOf(caller, 'details', details, ['public', 'all']);
-  checkOneOf(caller, 'format', format, PROBE_FORMATS);
+  checkAnswerOptions(caller, options);
+  const { details = 'public', format = 'auto', info, retryAfterSeconds, render } = options;
+  const complain = createComplaint(probes.logger);
+  const renderDefault = (report: ProbeReport, { type, query, title, request }: Asked<Request>): Body => {
+    if (report.status !== 'fail' && type === 'text/plain' && !query.isVerbose) return OK_BODY;
+    const audience = chooseAudience(details, request, (error) => complain('`details` failed, the reasons are withheld', error));
+    if (type !== 'text/plain') return { contentType: type, body: renderJson(report, audience, info) };
+    return { contentType: TEXT, body: renderText(report, { title, audience, isVerbose: query.isVerbose }) };
+  };
+  const renderBody = (report: ProbeReport, asked: Asked<Request>): Body => {
+    if (render === undefined) return renderDefault(report, asked);
+    try {
+      return readRendered(render(report, asked.request));
+    } catch (error) {
+      complain('`render` failed, the default text is answered', error);
+      return renderDefault(report, { ...asked, type: 'text/plain' });
+    }
+  };
 
   return (target, accept, request) => {
-    const { kind, name, title, query } = target;
+    const { kind, name, title } = target;
     if (name !== undefined && !probes.has(kind, name))
       return Promise.resolve(plainAnswer(404, `no ${kind} probe is named ${show(name.slice(0, 100))}`));
-    const { exclude, isVerbose } = query === '' ? NO_QUERY : readQuery(query);
+    const query = target.query === '' ? NO_QUERY : readQuery(target.query);
     const type = chooseMediaType(format, accept);
-    return runProbes(probes, kind, name, exclude).then((report) => {
-      if (report.status !== 'fail' && type === 'text/plain' && !isVerbose) return OK;
-      const audience = chooseAudience(details, request, probes.logger);
-      const body = type === 'text/plain' ? renderText(report, { title, audience, isVerbose }) : renderJson(report, audience);
-      return { status: statusCodeOf(report), headers: headersOf(type, body), body };
+    return runProbes(probes, kind, name, query.exclude).then((report) => {
+      // Before `render`, which could change the report.
+      const status = statusCodeOf(report);
+      const body = renderBody(report, { type, query, title, request });
+      if (body === OK_BODY) return OK;
+      const headers = headersOf(body);
+      if (status === 503 && retryAfterSeconds !== undefined) headers['Retry-After'] = String(retryAfterSeconds);
+      return { status, headers, body: body.body };
     });
   };
+}
+
+/** What a request asks for, beside the probes. */
+interface Asked<Request> {
+  readonly type: MediaType;
+  readonly query: ProbeQuery;
+  readonly title: string;
+  readonly request: Request;
 }
 
 interface ProbeQuery {
@@ -90,9 +104,12 @@ function checkRegistry(caller: string, probes: unknown): void {
   );
 }
 
-function chooseAudience<Request>(details: AnswerOptions<Request>['details'], request: Request, logger: ProbeLogger): ReasonAudience {
+function chooseAudience<Request>(
+  details: AnswerOptions<Request>['details'],
+  request: Request,
+  complain: (error: unknown) => void,
+): ReasonAudience {
   if (typeof details !== 'function') return details === 'all' ? 'operator' : 'public';
-  const complain = (error: unknown) => logger.error(`\`details\` failed, the reasons are withheld: ${describeError(error)}`);
   try {
     const answer: unknown = details(request);
     if (answer === true) return 'operator';
@@ -104,20 +121,35 @@ function chooseAudience<Request>(details: AnswerOptions<Request>['details'], req
   return 'public';
 }
 
+/** A function of the application may fail at each request: that is not a line each. */
+function createComplaint(logger: FieldLogger): (subject: string, error: unknown) => void {
+  const paces = new Map<string, Pace>();
+  return (subject, error) => {
+    const pace = paces.get(subject) ?? new Pace(COMPLAINT_PAUSES_MS);
+    paces.set(subject, pace);
+    if (pace.take(performance.now())) logger.error(`${subject}: ${describeError(error)}`, { err: error });
+  };
+}
+
 /** Plain text whatever `Accept` says: what does not exist has no report. */
 export function plainAnswer(status: number, message: string): ProbeAnswer {
   const body = `${message}\n`;
-  return { status, headers: headersOf('text/plain', body), body };
+  return { status, headers: headersOf({ contentType: TEXT, body }), body };
 }
 
-function headersOf(type: MediaType, body: string): Record<string, string> {
+type Body = RenderedBody;
+
+const TEXT = 'text/plain; charset=utf-8';
+/** Nearly every answer. */
+const OK_BODY: Body = Object.freeze({ contentType: TEXT, body: 'ok' });
+
+function headersOf({ contentType, body }: Body): Record<string, string> {
   return {
-    'Content-Type': type === 'text/plain' ? 'text/plain; charset=utf-8' : type,
+    'Content-Type': contentType,
     'Content-Length': String(Buffer.byteLength(body)),
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
   };
 }
 
-/** Nearly every answer. */
-const OK: ProbeAnswer = Object.freeze({ status: 200, headers: Object.freeze(headersOf('text/plain', 'ok')), body: 'ok' });
+const OK: ProbeAnswer = Object.freeze({ status: 200, headers: Object.freeze(headersOf(OK_BODY)), body: OK_BODY.body });

@@ -1,10 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import type { ProbeKind } from '../probe.js';
+import { COMPLAINT_PAUSES_MS, Pace } from '../registry/pace.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 
-/** Whether the client is still there for the answer. Says it once if it is not, until an answer of that kind is delivered again. */
+/** Whether the client is still there for the answer. Says it once if it is not, until an answer of that kind is delivered again; from the third time on ever more rarely. */
 export function createHangUpLog(probes: ProbeRegistry): (kind: ProbeKind, response: ServerResponse) => void {
   const reported = new Set<ProbeKind>();
+  const paces: Partial<Record<ProbeKind, Pace>> = {};
   return (kind, { closed, socket }) => {
     if (!closed && socket?.destroyed !== true) {
       if (reported.size > 0) reported.delete(kind);
@@ -12,10 +14,12 @@ export function createHangUpLog(probes: ProbeRegistry): (kind: ProbeKind, respon
     }
     if (reported.has(kind)) return;
     reported.add(kind);
+    if (!(paces[kind] ??= new Pace(COMPLAINT_PAUSES_MS)).take(performance.now())) return;
     const deadlineMs = probes.deadlineOf(kind);
     probes.logger.warn(
       `a ${kind} prober hung up before its answer was there, so Kubernetes counts a failure and no reason: its timeout is shorter than the deadline of ${kind}, ${String(deadlineMs)} ms. ` +
         `Set \`timeoutSeconds: ${String(Math.ceil((deadlineMs + 1) / 1_000))}\` in the pod spec, or lower \`timeoutMs\` of the slow probe.`,
+      { kinds: [kind] },
     );
   };
 }

@@ -1,7 +1,8 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { toOneLine } from '../errors.js';
-import { ANSWER_OPTION_NAMES, createAnswerer, ENDPOINT_OPTION_NAMES, type AnswerOptions } from '../http/endpoint.js';
+import { ANSWER_OPTION_NAMES, type AnswerOptions } from '../http/answer-options.js';
+import { createAnswerer, ENDPOINT_OPTION_NAMES } from '../http/endpoint.js';
 import { resolvePaths } from '../http/paths.js';
 import { PROBE_KINDS, type ProbeKind } from '../probe.js';
 import type { ProbeRegistry } from '../registry/registry.js';

@@ -2,13 +2,10 @@ import { performance } from 'node:perf_hooks';
 import { LIFECYCLE } from './definition.js';
 import type { Lifecycle } from '../lifecycle/lifecycle.js';
 import type { FieldLogger } from '../logger.js';
-import { MINUTE_MS, Pace } from './pace.js';
+import { COMPLAINT_PAUSES_MS, Pace } from './pace.js';
 import { ProbeLog, type Excuse } from './probe-log.js';
 import type { ProbeResult } from '../report/report.js';
 import type { Monitor } from '../run/monitor.js';
-
-/** Pauses between two lines for the same complaint. The first two come as they are. */
-export const COMPLAINT_PAUSES_MS: readonly number[] = [0, 10 * MINUTE_MS, 60 * MINUTE_MS];
 
 /** What the registry tells the operator of its probes. */
 export class OperatorLog {

@@ -1,5 +1,8 @@
 export const MINUTE_MS = 60_000;
 
+/** Pauses between two lines for the same complaint. The first two come as they are. */
+export const COMPLAINT_PAUSES_MS: readonly number[] = [0, 10 * MINUTE_MS, 60 * MINUTE_MS];
+
 /** Says when it is time to repeat something: after one pause, then the next. The last pause repeats. Times are readings of `performance.now()`. */
 export class Pace {
   #dueAt = -Infinity;

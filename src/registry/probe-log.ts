@@ -97,7 +97,8 @@ export class ProbeLog {
       // A pass that `successThreshold` does not count yet is no reason.
       this.#noteSame(result, previous, { outage, excuse, now });
     }
-    if (isFall) this.#fellAt = now;
+    // A start is no fall.
+    if (isFall && excuse === undefined) this.#fellAt = now;
   }
 
   #noteSame(result: ProbeResult, previous: ProbeResult | undefined, moment: Moment): void {

@@ -1,7 +1,7 @@
 import { escapeInvisible } from '../errors.js';
 
 /** The kubelet reads this much of a body. */
-const MAX_BODY_BYTES = 10_240;
+export const MAX_BODY_BYTES = 10_240;
 
 /** Kept free for what stands around the list: its frame, the line on unknown excludes, the line that says how many were cut. */
 const RESERVED_BYTES = 2_048;
@@ -18,9 +18,9 @@ export interface Piece {
 /** One byte for what separates a piece from the next. */
 const sizeOf = (text: string): number => Buffer.byteLength(text) + 1;
 
-/** The pieces for which there is room, in their order, each with the text to show. Every check goes before the data of any. */
-export function fitPieces<P extends Piece>(pieces: readonly P[]): ReadonlyMap<P, string> {
-  let room = MAX_BODY_BYTES - RESERVED_BYTES;
+/** The pieces for which there is room beside `frame`, in their order, each with the text to show. Every check goes before the data of any. */
+export function fitPieces<P extends Piece>(pieces: readonly P[], frame = ''): ReadonlyMap<P, string> {
+  let room = MAX_BODY_BYTES - RESERVED_BYTES - Buffer.byteLength(frame);
   const isTaken = (size: number) => {
     if (size > room) return false;
     room -= size;

@@ -2,20 +2,40 @@ import { escapeInvisible } from '../errors.js';
 import { cutNote, fitPieces, unknownExcludesNote, type Piece } from './budget.js';
 import { reasonOf, type ProbeReport, type ProbeResult, type ReasonAudience } from './report.js';
 
+/** What the service is, by the names of the draft. */
+export interface ServiceInfo {
+  /** Public version of the service. */
+  readonly version?: string | undefined;
+  /** Its release: the commit or the build, for example. */
+  readonly releaseId?: string | undefined;
+  readonly serviceId?: string | undefined;
+  /** For people. */
+  readonly description?: string | undefined;
+}
+
+export const SERVICE_INFO_NAMES = ['version', 'releaseId', 'serviceId', 'description'] as const satisfies (keyof ServiceInfo)[];
+
 /**
- * The shape of the health+json draft, with `data` beside its fields.
+ * The shape of the health+json draft, with `data` beside its fields. `info` is for the operator alone. `schemas/health.schema.json` describes it.
  * @see https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check-06
  */
-export function renderJson(report: ProbeReport, audience: ReasonAudience): string {
+export function renderJson(report: ProbeReport, audience: ReasonAudience, info?: ServiceInfo): string {
   const pieces = report.results.filter(({ status }) => status !== 'excluded').map((result) => renderCheck(result, audience));
-  const shown = fitPieces(pieces);
+  const shownInfo = audience === 'operator' && info !== undefined ? renderInfo(info) : '';
+  const shown = fitPieces(pieces, shownInfo);
   const withoutData = [...shown].filter(([piece, text]) => text !== piece.text).map(([{ name }]) => name);
   const notes: string[] = [];
   if (shown.size < pieces.length) notes.push(cutNote(pieces.length - shown.size));
   if (withoutData.length > 0) notes.push(dataNote(withoutData));
   if (report.unknownExcludes.length > 0) notes.push(unknownExcludesNote(report.unknownExcludes));
   const noted = notes.length > 0 ? `,"notes":${stringify(notes)}` : '';
-  return `{"status":"${report.status}"${noted},"checks":{${[...shown.values()].join(',')}}}`;
+  return `{"status":"${report.status}"${shownInfo}${noted},"checks":{${[...shown.values()].join(',')}}}`;
+}
+
+function renderInfo(info: ServiceInfo): string {
+  return SERVICE_INFO_NAMES.filter((name) => info[name] !== undefined)
+    .map((name) => `,"${name}":${stringify(info[name])}`)
+    .join('');
 }
 
 function renderCheck(result: ProbeResult, audience: ReasonAudience): Piece & { readonly name: string } {

@@ -43,7 +43,8 @@ describe('the package', function () {
     });
 
     it('holds nothing else: no tests, no settings, no state of a build', () => {
-      const expected = /^(LICENSE|README\.md|CHANGELOG\.md|package\.json|src\/.+\.c?ts|dist\/.+(\.c?js|\.d\.c?ts)(\.map)?)$/;
+      const expected =
+        /^(LICENSE|README\.md|CHANGELOG\.md|package\.json|schemas\/.+\.json|src\/.+\.c?ts|dist\/.+(\.c?js|\.d\.c?ts)(\.map)?)$/;
       expect(tarball.files.filter((path) => !expected.test(path))).to.deep.equal([]);
       expect(tarball.files.filter((path) => path.includes('test'))).to.deep.equal([]);
     });
