@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
 import FakeTimers from '@sinonjs/fake-timers';
 import { expect } from 'chai';
 import { Degraded, NotReady, ProbeRegistry, type ProbeChange, type ProbeDefinition } from 'koa-probes';
+import { projectPath } from '../support/consumer.js';
+import { renderLogPage } from '../support/log-page.js';
 import { MemoryLogger } from '../support/probes.js';
 import { FAKED, simulateDay } from '../support/simulated-day.js';
 
@@ -387,6 +390,12 @@ describe('the log of a registry', () => {
 
 describe('the log of a simulated day', function () {
   this.timeout(60_000);
+
+  it('stands in docs/observability-log.md; if not, run `npm run build && node scripts/observability-log.js`', async () => {
+    const page = readFileSync(projectPath('docs', 'observability-log.md'), 'utf8');
+    expect(await renderLogPage(page)).to.equal(page);
+  });
+
   for (const periodMs of [5_000, 10_000]) {
     for (const seed of [1, 2, 3]) {
       it(`has at most 60 lines, and each cause of the outage (a run every ${String(periodMs / 1_000)} s, day ${String(seed)})`, async () => {

@@ -1,5 +1,5 @@
 import FakeTimers from '@sinonjs/fake-timers';
-import { ProbeRegistry, type ProbeLogger } from 'koa-probes';
+import { NotReady, ProbeRegistry, type ProbeLogger } from 'koa-probes';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -42,6 +42,39 @@ export async function simulateDay({ createLogger, periodMs, seed }: DaySettings)
   try {
     setInterval(() => void registry.run('readiness'), periodMs);
     await clock.tickAsync(24 * HOUR);
+  } finally {
+    registry.close();
+    clock.uninstall();
+  }
+}
+
+/** The first minutes of an application with a startup probe and a slow search, and its end. A request for readiness comes every two seconds. */
+export async function simulateLife(createLogger: () => ProbeLogger): Promise<void> {
+  const clock = FakeTimers.install({ now: Date.UTC(2026, 2, 3), toFake: [...FAKED] });
+  const startedAt = Date.now();
+  const registry = new ProbeRegistry({ logger: createLogger() });
+  registry.register({
+    name: 'schema',
+    kinds: ['startup'],
+    check: () => {
+      if (Date.now() - startedAt < 9_000) throw new NotReady('3 migrations are pending');
+    },
+  });
+  registry.register({
+    name: 'search',
+    kinds: ['readiness'],
+    timeoutMs: 500,
+    slowMs: 200,
+    check: () => {
+      const time = Date.now() - startedAt;
+      const durationMs = time > 60_000 && time < 90_000 ? 300 : time >= 90_000 && time < 100_000 ? 1_700 : 20;
+      return new Promise((resolve) => setTimeout(resolve, durationMs));
+    },
+  });
+  try {
+    setInterval(() => void registry.run('readiness'), 2_000);
+    await clock.tickAsync(3 * MINUTE);
+    registry.lifecycle.drain();
   } finally {
     registry.close();
     clock.uninstall();
