@@ -3,7 +3,7 @@ import { LIFECYCLE } from './definition.js';
 import type { Lifecycle } from '../lifecycle/lifecycle.js';
 import type { FieldLogger } from '../logger.js';
 import { COMPLAINT_PAUSES_MS, Pace } from './pace.js';
-import { ProbeLog, type Excuse } from './probe-log.js';
+import { ProbeLog, subjectOf, type Excuse } from './probe-log.js';
 import type { ProbeResult } from '../report/report.js';
 import type { Monitor } from '../run/monitor.js';
 
@@ -37,7 +37,7 @@ export class OperatorLog {
     if (!pace.take(performance.now())) return;
     const { name, kinds, timeoutMs } = monitor;
     this.logger.warn(
-      `${describe(monitor)} passed after ${String(Math.round(durationMs))} ms, too late for its \`timeoutMs\`, ${String(timeoutMs)}. Raise \`timeoutMs\`, or make the check faster.`,
+      `${subjectOf(monitor)} passed after ${String(Math.round(durationMs))} ms, too late for its \`timeoutMs\`, ${String(timeoutMs)}. Raise \`timeoutMs\`, or make the check faster.`,
       { probe: name, kinds, durationMs: Math.round(durationMs) },
     );
   }
@@ -47,7 +47,7 @@ export class OperatorLog {
     const { name, kinds, options } = monitor;
     if (!kinds.includes('liveness') || options.restartOnOutage) return;
     this.logger.warn(
-      `${describe(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and no restart mends it. ` +
+      `${subjectOf(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and no restart mends it. ` +
         'Make it a readiness probe, or say that you want it so with `restartOnOutage: true`.',
       { probe: name, kinds },
     );
@@ -72,8 +72,4 @@ export class OperatorLog {
     if (this.lifecycle.state === 'draining') return 'draining';
     return hasPassed || this.lifecycle.isSwitchedOff ? undefined : 'starting';
   }
-}
-
-function describe({ kinds, name }: Monitor): string {
-  return `${kinds.join(' and ')} probe ${name}`;
 }

@@ -47,7 +47,7 @@ export class ProbeLog {
     private readonly monitor: Monitor,
     private readonly settings: ProbeLogSettings,
   ) {
-    this.#subject = `${monitor.kinds.join(' and ')} probe ${monitor.name}`;
+    this.#subject = subjectOf(monitor);
   }
 
   /** `outcome` is what became of the run itself, before the thresholds. */
@@ -187,6 +187,11 @@ export class ProbeLog {
     const { name, kinds } = this.monitor;
     this.settings.logger[level](`${this.#subject} ${text}`, { probe: name, kinds, ...fields });
   }
+}
+
+/** What messages call a probe. */
+export function subjectOf({ kinds, name }: Monitor): string {
+  return `${kinds.join(' and ')} probe ${name}`;
 }
 
 interface Moment {

@@ -10,9 +10,6 @@ const LONGEST_KEY = 300;
 
 /** The reason of a result without what differs from run to run. Two results with the same key failed for the same reason. */
 export function reasonKeyOf({ failure }: ProbeResult): string {
-  return failure === undefined ? '' : toReasonKey(failure.detail);
-}
-
-export function toReasonKey(reason: string): string {
+  const reason = failure?.detail ?? '';
   return reason.slice(0, LONGEST_KEY).replace(ID, '#').replace(NUMBER, '#');
 }
