@@ -216,7 +216,11 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     }
   }
 
-  /** Aborts what runs and lets nothing begin any more: every probe, and readiness as a whole, fails from now on. Nothing of the registry keeps the process alive then. */
+  /**
+   * Aborts what runs and lets nothing begin any more. Every probe fails from now on, and readiness as a whole.
+   * What has nothing left to run still passes: liveness without probes of its own, and startup once every startup probe has passed.
+   * Nothing of the registry keeps the process alive then.
+   */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
