@@ -110,6 +110,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     this.lifecycle = new Lifecycle({
       logger: this.logger,
       pendingStartups: () => this.#pendingStartups().map(({ name }) => name),
+      hasPendingStartups: () => this.#pendingStartups().length > 0,
       onToggle: () => this.#onToggle(),
     });
     const liveness = this.#monitorLifecycle('liveness');

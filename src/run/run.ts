@@ -43,9 +43,13 @@ export class Run<T = unknown> implements WaitingRun {
   readonly startedAt = performance.now();
   beginsAt = this.startedAt;
   armedAt = Infinity;
-  /** By place. Made for the first outcome that is not `firstPass`, which nearly all are. */
+  /** By place, without what is in one of the next two. Nearly all checks pass with the times of the first that did, so that no array is made. */
   private outcomes: (Pass | ProbeResult | undefined)[] | undefined;
   private firstPass: Pass | undefined;
+  private lastPass: Pass | undefined;
+  private lastPlace = 0;
+  /** Whether `last` has begun. */
+  private isEnding = false;
   private pending: number;
   private last: Monitor | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -70,8 +74,8 @@ export class Run<T = unknown> implements WaitingRun {
     const { monitors, exclude, unreported } = this.settings;
     for (let place = 0; place < monitors.length; place += 1) {
       const monitor = monitors[place] as Monitor;
-      if (monitor === this.last) continue;
-      if (exclude?.includes(monitor.name) === true) this.take(place, excluded(monitor.name));
+      if (monitor === this.last) this.lastPlace = place;
+      else if (exclude?.includes(monitor.name) === true) this.take(place, excluded(monitor.name));
       else monitor.join(this, place);
     }
     if (unreported !== undefined) for (const [index, monitor] of unreported.entries()) monitor.join(this, monitors.length + index);
@@ -83,7 +87,8 @@ export class Run<T = unknown> implements WaitingRun {
 
   pass(place: number, startedAt: number): void {
     const endedAt = this.readClock();
-    if (this.firstPass === undefined) this.firstPass = { startedAt, endedAt };
+    if (this.isEnding) this.lastPass = { startedAt, endedAt };
+    else if (this.firstPass === undefined) this.firstPass = { startedAt, endedAt };
     else if (startedAt !== this.firstPass.startedAt || endedAt !== this.firstPass.endedAt) this.put(place, { startedAt, endedAt });
     this.pending -= 1;
     if (this.pending === 0) this.end();
@@ -99,8 +104,13 @@ export class Run<T = unknown> implements WaitingRun {
   }
 
   endOf(place: number): number {
-    const outcome = this.outcomes?.[place] ?? this.firstPass;
+    const outcome = this.outcomeAt(place);
     return outcome === undefined || 'name' in outcome ? this.startedAt : outcome.endedAt;
+  }
+
+  private outcomeAt(place: number): Pass | ProbeResult | undefined {
+    const { monitors, last } = this.settings;
+    return this.outcomes?.[place] ?? (last !== undefined && monitors[place] === last ? this.lastPass : this.firstPass);
   }
 
   private put(place: number, outcome: Pass | ProbeResult): void {
@@ -112,7 +122,7 @@ export class Run<T = unknown> implements WaitingRun {
   readResults(): ProbeResult[] {
     const epoch = Date.now() - performance.now();
     return this.settings.monitors.map(({ name }, place) => {
-      const outcome = this.outcomes?.[place] ?? this.firstPass;
+      const outcome = this.outcomeAt(place);
       if (outcome === undefined) throw new Error(`The run has no outcome for ${name}.`);
       return 'name' in outcome ? outcome : passed(name, outcome.endedAt - outcome.startedAt, epoch + outcome.endedAt, undefined);
     });
@@ -127,9 +137,8 @@ export class Run<T = unknown> implements WaitingRun {
     return this.now;
   }
 
-  /** Nothing begins after the last. */
   turnClock(): void {
-    if (this.pending === 1) return;
+    if (this.isEnding) return;
     this.now = performance.now();
     this.beginsAt = this.now;
   }
@@ -195,9 +204,10 @@ export class Run<T = unknown> implements WaitingRun {
       return this.resolve(this.finish(this));
     }
     this.last = undefined;
+    this.isEnding = true;
     this.pending = 1;
     this.beginsAt = this.readClock();
-    last.join(this, this.settings.monitors.indexOf(last));
+    last.join(this, this.lastPlace);
   }
 }
 
