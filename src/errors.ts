@@ -87,6 +87,17 @@ export function describeError(error: unknown): string {
   return parts.join(': ').slice(0, LONGEST_DESCRIPTION);
 }
 
+/** A mistake that an error of somebody else's has shown. Its message quotes that error; its stack does not, as Node prints the cause below it. */
+export function becauseOf(message: string, error: unknown, link = ' It said: '): ConfigurationError {
+  const quoting = `${message}${link}${describeError(error)}`;
+  if (ConfigurationError.is(error)) return new ConfigurationError(quoting);
+  const own = new ConfigurationError(message, { cause: error });
+  // Node formats the stack when it is first read.
+  void own.stack;
+  own.message = quoting;
+  return own;
+}
+
 /** `text` without line breaks and control characters, so that it cannot forge a line of a log or an answer. */
 export function toOneLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\s]+/gu, ' ').trim();
@@ -106,7 +117,9 @@ function collectParts(error: unknown, parts: string[], seen: Set<unknown>): void
   }
   // Node reports a refused connection to a name with several addresses as an AggregateError without a message.
   const isList = error instanceof AggregateError && !error.message;
-  if (!isList) parts.push(cut(error.message || codeOf(error) || error.name));
+  const text = cut(error.message || codeOf(error) || error.name);
+  // A message can quote its cause.
+  if (!isList && !parts.some((part) => part.includes(text))) parts.push(text);
   const inner: unknown[] = isList ? error.errors : error.cause === undefined ? [] : [error.cause];
   for (const one of inner.slice(0, MOST_PARTS)) collectParts(one, parts, seen);
 }

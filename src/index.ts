@@ -5,6 +5,7 @@ export { ConfigurationError, NotReady, ProbeTimeoutError, type NotReadyOptions }
 
 // Discover and register
 export { discoverProbes, type DiscoveryOptions } from './discovery/discover-probes.js';
+export type { ProbeContainer } from './discovery/container.js';
 export type { ProbeDefinition } from './registry/definition.js';
 export { ProbeRegistry, type ProbeChange, type ProbeEvents, type RegistryOptions, type RunOptions } from './registry/registry.js';
 export { Lifecycle, type LifecycleState } from './lifecycle/lifecycle.js';

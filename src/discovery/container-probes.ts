@@ -1,0 +1,157 @@
+import { becauseOf, ConfigurationError } from '../errors.js';
+import type { ProbeLogger } from '../logger.js';
+import type { Probe, ProbeClass } from '../probe.js';
+import type { ContainerBinding } from './bindings.js';
+import { describeIdentifier, type Container, type ServiceIdentifier } from './container.js';
+import { findBareParameters, rejectLostArguments, rejectLostProperties } from './inherited-injections.js';
+import type { Inversify } from './inversify.js';
+import { describeClass } from './names.js';
+
+/** A binding that takes longer than this to resolve is named in the log: nothing else would say why the application does not start. */
+const SLOW_RESOLUTION_MS = 5_000;
+
+/** How many identifiers a line names. */
+const MOST_NAMED = 5;
+
+/** The probes that one container makes. */
+export class ContainerProbes {
+  readonly #container: Container;
+  readonly #bindings: readonly ContainerBinding[];
+  readonly #inversify: Inversify;
+  readonly #logger: ProbeLogger;
+  readonly #boundHere = new Set<ProbeClass>();
+
+  /** `bindings` are those of the application. */
+  constructor(container: Container, bindings: readonly ContainerBinding[], inversify: Inversify, logger: ProbeLogger) {
+    this.#container = container;
+    this.#bindings = bindings;
+    this.#inversify = inversify;
+    this.#logger = logger;
+  }
+
+  /** The classes that `bind` has bound. */
+  get bound(): Iterable<ProbeClass> {
+    return this.#boundHere;
+  }
+
+  /** Lets the container know a class that it does not know yet: by another identifier that is bound to it, or as itself. Any probe can then inject it. */
+  bind(probeClass: ProbeClass): void {
+    if (this.#container.isBound(probeClass)) return;
+    const [binding, ...more] = this.#bindings.filter(({ implementation }) => implementation === probeClass);
+    if (binding === undefined) {
+      this.#boundHere.add(probeClass);
+      explainSync(probeClass, () => this.#bindToItself(probeClass));
+    } else if (more.length === 0 && this.#countBindings(binding.identifier) === 1) {
+      this.#boundHere.add(probeClass);
+      this.#container.bind(probeClass).toService(binding.identifier);
+    }
+  }
+
+  /** The instance that the application uses too. */
+  async make(probeClass: ProbeClass): Promise<Probe> {
+    const bindings = this.#bindings.filter(({ identifier, implementation }) => identifier === probeClass || implementation === probeClass);
+    const isInjected = bindings.length === 0 || bindings.some((binding) => binding.isInjected);
+    if (isInjected) {
+      rejectLostArguments(probeClass);
+      const warning = findBareParameters(probeClass);
+      if (warning !== undefined) this.#logger.warn(warning);
+    }
+    const probe = await this.#warnWhileSlow(probeClass, this.#resolve(probeClass, bindings));
+    if (isInjected) rejectLostProperties(probeClass, probe);
+    if (bindings.some(({ isMadeAnew }) => isMadeAnew)) {
+      this.#logger.warn(
+        `${describeClass(probeClass)} is bound in transient or request scope, so each get() makes another instance: the probe checks one that the application does not use, and the shutdown does not deactivate it. ` +
+          'Bind it with `.inSingletonScope()`.',
+      );
+    }
+    return probe;
+  }
+
+  /** A line on what the shutdown does not deactivate. */
+  describeParent(): string | undefined {
+    const inherited = [...new Set(this.#bindings.filter(({ isOwn }) => !isOwn).map(({ identifier }) => describeIdentifier(identifier)))];
+    if (inherited.length === 0) return undefined;
+    const named = inherited.slice(0, MOST_NAMED).join(', ') + (inherited.length > MOST_NAMED ? ', …' : '');
+    return (
+      `the container is a child container: the shutdown deactivates its own bindings, and not those of its parent (${named}). ` +
+      "Deactivate the parent in a hook, `shutdown.onShutdown('parent container', () => …)`."
+    );
+  }
+
+  #bindToItself(probeClass: ProbeClass): void {
+    try {
+      this.#inversify.injectable()(probeClass);
+    } catch {
+      // The class carries `@injectable()` itself.
+    }
+    this.#container.bind(probeClass).toSelf().inSingletonScope();
+  }
+
+  #countBindings(identifier: ServiceIdentifier): number {
+    return this.#bindings.filter((binding) => binding.identifier === identifier).length;
+  }
+
+  async #resolve(probeClass: ProbeClass, bindings: readonly ContainerBinding[]): Promise<Probe> {
+    const others = this.#boundHere.has(probeClass) ? [] : bindings.map(({ identifier }) => identifier);
+    const identifiers = new Set(this.#container.isBound(probeClass) ? [probeClass, ...others] : others);
+    const instances = new Set<unknown>();
+    for (const identifier of identifiers) {
+      for (const instance of await explain(probeClass, this.#instancesUnder(identifier, probeClass))) instances.add(instance);
+    }
+    const [probe, ...more] = instances;
+    if (instances.size > 0 && more.length === 0) return probe as Probe;
+    const places = [...new Set(bindings.map(({ identifier }) => describeIdentifier(identifier)))].join(' and ');
+    const cure = `Bind it once, \`container.bind(${probeClass.name}).toSelf().inSingletonScope()\`, and lead every other identifier to it: \`.toService(${probeClass.name})\`.`;
+    if (instances.size > 0) {
+      throw new ConfigurationError(
+        `${describeClass(probeClass)} is bound several times, under ${places}: the probe would check one instance, and the application use another. ${cure}`,
+      );
+    }
+    throw new ConfigurationError(
+      `${describeClass(probeClass)} is bound under ${places} for some injections only, by a name, a tag or another condition, and the probe is none of them. ${cure}`,
+    );
+  }
+
+  async #instancesUnder(identifier: ServiceIdentifier, probeClass: ProbeClass): Promise<unknown[]> {
+    if (identifier === probeClass) return [await this.#container.getAsync(identifier)];
+    const instances = await this.#container.getAllAsync(identifier);
+    return instances.filter((instance) => (Object.getPrototypeOf(instance) as unknown) === probeClass.prototype);
+  }
+
+  async #warnWhileSlow<T>(probeClass: ProbeClass, resolution: Promise<T>): Promise<T> {
+    const warning = setTimeout(() => {
+      this.#logger.warn(
+        `still waiting for the container to resolve ${describeClass(probeClass)}: one of its bindings has not settled after ${String(SLOW_RESOLUTION_MS)} ms`,
+      );
+    }, SLOW_RESOLUTION_MS).unref();
+    try {
+      return await resolution;
+    } finally {
+      clearTimeout(warning);
+    }
+  }
+}
+
+async function explain<T>(probeClass: ProbeClass, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw cannotMake(probeClass, error);
+  }
+}
+
+function explainSync(probeClass: ProbeClass, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    throw cannotMake(probeClass, error);
+  }
+}
+
+/** What Inversify or a constructor has said, with the class and the cure. */
+function cannotMake(probeClass: ProbeClass, error: unknown): ConfigurationError {
+  return becauseOf(
+    `The container cannot make ${describeClass(probeClass)}. Bind what it injects, mend its constructor, or leave it out with \`disabled\`.`,
+    error,
+  );
+}
