@@ -41,7 +41,7 @@ export class ContainerProbes {
     if (binding === undefined) {
       this.#boundHere.add(probeClass);
       explainSync(probeClass, () => this.#bindToItself(probeClass));
-    } else if (more.length === 0 && this.#countBindings(binding.identifier) === 1) {
+    } else if (more.length === 0 && this.#isOnlyBinding(binding)) {
       this.#boundHere.add(probeClass);
       this.#container.bind(probeClass).toService(binding.identifier);
     }
@@ -87,8 +87,9 @@ export class ContainerProbes {
     this.#container.bind(probeClass).toSelf().inSingletonScope();
   }
 
-  #countBindings(identifier: ServiceIdentifier): number {
-    return this.#bindings.filter((binding) => binding.identifier === identifier).length;
+  /** Whether its identifier leads to it and to nothing else, without a name, a tag or another condition. */
+  #isOnlyBinding({ identifier }: ContainerBinding): boolean {
+    return this.#container.isBound(identifier) && this.#bindings.filter((binding) => binding.identifier === identifier).length === 1;
   }
 
   async #resolve(probeClass: ProbeClass, bindings: readonly ContainerBinding[]): Promise<Probe> {

@@ -14,6 +14,7 @@ import {
   type DiscoveryOptions,
   type ProbeClass,
 } from 'koa-probes';
+import { childOf } from '../support/inversify.js';
 import { run } from '../support/processes.js';
 import { MemoryLogger, PassingProbe, SlowConstructorProbe, ThrowingProbe, TwoKindsProbe } from '../support/probes.js';
 
@@ -106,7 +107,7 @@ describe('discoverProbes(container, options)', () => {
   it('uses a class that a parent container binds', async () => {
     const probe = new PassingProbe();
     container.bind(PassingProbe).toConstantValue(probe);
-    const child = new Container({ parent: container });
+    const child = childOf(container);
     await discover(child, [PassingProbe]);
     expect(child.get(PassingProbe)).to.equal(probe);
     expect(container.isBound(ProbeRegistry)).to.equal(false);
