@@ -62,10 +62,9 @@ describe('discoverProbes() when it is done', () => {
 });
 
 describe('discoverProbes() when the name of a class looks generated', () => {
-  const generated = [
-    ...['r', 'fa', '$', 't1', 'e$1', 'aB3'], // minifiers
-    ...['QueueProbe2', 'QueueProbe$1', 'QueueProbe_1', 'QueueCheck3', '_QueueProbe', 'queue_QueueProbe', '_class2', 'class_1', 'default_1'],
-  ];
+  const minified = ['r', 'fa', '$', 't1', 'e$1', 'aB3'];
+  const renamed = 'QueueProbe2 QueueProbe$1 QueueProbe_1 QueueCheck3 _QueueProbe queue_QueueProbe _class2 class_1 default_1'.split(' ');
+  const generated = [...minified, ...renamed];
   for (const name of generated.filter((one) => !one.includes('$'))) {
     it(`warns of ${name}, with the cure`, async () => {
       const [warning] = await linesOf([named(name)]);
@@ -84,10 +83,9 @@ describe('discoverProbes() when the name of a class looks generated', () => {
     });
   }
 
-  const honest = [
-    ...['DbProbe', 'S3Probe', 'Http2Probe', 'IoProbe', 'AProbe', 'K8sProbe', 'HTTPServerV2Probe', 'OAuth2Probe', 'Base64Probe'],
-    ...['Sql', 'Api', 'JWT', 'SearchIndex', 'Probes', 'ProbeOfQueue', 'My_Search', 'Http2', 'Search2Index'],
-  ];
+  const short = 'DbProbe S3Probe Http2Probe IoProbe AProbe K8sProbe HTTPServerV2Probe OAuth2Probe Base64Probe'.split(' ');
+  const plain = 'Sql Api JWT SearchIndex Probes ProbeOfQueue My_Search Http2 Search2Index'.split(' ');
+  const honest = [...short, ...plain];
   for (const name of honest) {
     it(`does not warn of ${name}`, async () => {
       expect(await linesOf([named(name)])).to.have.length(1);

@@ -16,7 +16,9 @@ class ConsumerProbe {
 }
 
 @injectable()
-class Unrelated {}
+class Unrelated {
+  readonly isConsumer = false;
+}
 
 /** What a graceful shutdown calls at its end. */
 const deactivate = (probes: ProbeRegistry) => (probes as ProbeRegistry & { deactivate(): Promise<void> }).deactivate();
@@ -48,7 +50,7 @@ describe('discoverProbes(container) when a class is bound under another identifi
   ] as const) {
     it(`checks the instance that the application uses, bound under ${title}`, async () => {
       container.bind<ConsumerProbe>(identifier).to(ConsumerProbe).inSingletonScope();
-      (container.get(identifier) as ConsumerProbe).isStuck = true;
+      container.get<ConsumerProbe>(identifier).isStuck = true;
       expect(await statusOf(container)).to.equal('fail');
       expect(container.get(ConsumerProbe)).to.equal(container.get(identifier));
     });
@@ -79,7 +81,7 @@ describe('discoverProbes(container) when a class is bound under another identifi
   it('finds it among other bindings of the same identifier', async () => {
     container.bind(TYPES.Consumer).to(Unrelated).inSingletonScope();
     container.bind(TYPES.Consumer).to(ConsumerProbe).inSingletonScope();
-    const [consumer] = container.getAll<ConsumerProbe>(TYPES.Consumer).filter((one) => one instanceof ConsumerProbe);
+    const consumer = container.getAll<ConsumerProbe>(TYPES.Consumer).find((one) => one instanceof ConsumerProbe);
     consumer!.isStuck = true;
     expect(await statusOf(container)).to.equal('fail');
   });

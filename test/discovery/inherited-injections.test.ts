@@ -89,7 +89,7 @@ describe('discoverProbes(container) when a probe extends a class with injections
   it('fails if an injection is optional, or a list', async () => {
     @injectable()
     class OptionalProbe extends CheckedProbe {
-      constructor(@inject(Client) @optional() client: Client | undefined = undefined) {
+      constructor(@inject(Client) @optional() client: Client | null = null) {
         super();
         this.client = client;
       }
