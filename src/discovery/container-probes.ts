@@ -3,7 +3,7 @@ import type { ProbeLogger } from '../logger.js';
 import type { Probe, ProbeClass } from '../probe.js';
 import type { ContainerBinding } from './bindings.js';
 import { describeIdentifier, type Container, type ServiceIdentifier } from './container.js';
-import { findBareParameters, rejectLostArguments, rejectLostProperties } from './inherited-injections.js';
+import { findBareParameters, rejectBareParameters, rejectLostArguments, rejectLostProperties } from './injections.js';
 import type { Inversify } from './inversify.js';
 import { describeClass } from './names.js';
 
@@ -52,6 +52,7 @@ export class ContainerProbes {
     const bindings = this.#bindings.filter(({ identifier, implementation }) => identifier === probeClass || implementation === probeClass);
     const isInjected = bindings.length === 0 || bindings.some((binding) => binding.isInjected);
     if (isInjected) {
+      explainSync(probeClass, () => rejectBareParameters(probeClass));
       rejectLostArguments(probeClass);
       const warning = findBareParameters(probeClass);
       if (warning !== undefined) this.#logger.warn(warning);

@@ -31,14 +31,27 @@ export function rejectLostProperties(probeClass: ProbeClass, probe: unknown): vo
   }
 }
 
-/** A warning if the class has the constructor of a class that it extends, and nothing says what its parameters take. */
+/** Fails if the class has a constructor with parameters, and nothing says what they take. Inversify 6 would leave them undefined; later versions refuse it themselves. */
+export function rejectBareParameters(probeClass: ProbeClass): void {
+  if (constructorOf(probeClass) !== probeClass || !hasBareParameters(probeClass)) return;
+  throw new ConfigurationError('nothing says what to inject into its constructor: put `@inject(…)` or `@unmanaged()` on each parameter.');
+}
+
+/** A warning if the class has such a constructor from a class that it extends. */
 export function findBareParameters(probeClass: ProbeClass): string | undefined {
   const owner = constructorOf(probeClass);
-  if (owner === probeClass || owner.length === 0 || metadataOf(owner).length > 0 || hasInjectedArguments(probeClass)) return undefined;
+  if (owner === probeClass || hasInjectedArguments(probeClass) || !hasBareParameters(owner)) return undefined;
   return (
     `${probeClass.name} inherits the constructor of ${owner.name}, which has parameters that nothing injects: it is called without arguments. ` +
     `Put \`@inject(…)\` or \`@unmanaged()\` on each of them, or give ${probeClass.name} a constructor of its own.`
   );
+}
+
+function hasBareParameters(anyClass: AnyClass): boolean {
+  const records = metadataOf(anyClass).map((value) => (isInjections(value) ? value.constructorArguments : value));
+  // Inversify 6 has a list of the types, and an object with the index of each parameter that has a decorator.
+  const isDescribed = (index: number) => records.some((record) => (Object(record) as Record<number, unknown>)[index] !== undefined);
+  return Array.from({ length: anyClass.length }, (_, index) => index).some((index) => !isDescribed(index));
 }
 
 function lost(what: string, option: string, probeClass: ProbeClass, ancestor: AnyClass): ConfigurationError {
