@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { compile, projectPath, readManifest, runNode, runNpm, startServer } from '../support/consumer.js';
+import { compile, packProject, projectPath, readManifest, runNode, runNpm, startServer, type Tarball } from '../support/consumer.js';
 import { run } from '../support/processes.js';
 
 const compilers = { ts59: '5.9', ts6: '6', ts7: '7' };
@@ -100,17 +100,6 @@ describe('the package', function () {
     });
   });
 });
-
-interface Tarball {
-  readonly path: string;
-  readonly files: readonly string[];
-}
-
-async function packProject(destination: string): Promise<Tarball> {
-  const output = await runNpm(['pack', '--json', '--pack-destination', destination], projectPath());
-  const [packed] = JSON.parse(output) as [{ filename: string; files: { path: string }[] }];
-  return { path: join(destination, packed.filename), files: packed.files.map(({ path }) => path) };
-}
 
 async function installConsumer(folder: string, tarball: Tarball): Promise<void> {
   cpSync(projectPath('test', 'fixtures', 'consumer'), folder, { recursive: true });
