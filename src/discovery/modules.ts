@@ -18,7 +18,7 @@ export async function importModules(patterns: readonly string[]): Promise<void> 
     }
     for (const file of files.toSorted()) {
       try {
-        await import(pathToFileURL(file).href);
+        await import(/* webpackIgnore: true */ /* @vite-ignore */ pathToFileURL(file).href);
       } catch (error) {
         throw becauseOf(`The module ${file} in \`modules\` cannot be imported`, error, ': ');
       }
