@@ -17,7 +17,7 @@ const CURE =
 export function nameCandidate(probeClass: ProbeClass, metadata: ProbeMetadata): string {
   const { name } = metadata.options;
   if (name !== undefined) return name;
-  const derived = nameOfClass(probeClass.name);
+  const derived = nameOfClass(classNameOf(probeClass));
   if (isName(derived)) return derived;
   throw new ConfigurationError(
     `${describeClass(probeClass)}: Expected \`name\` in its decorator, because the class gives the name ${JSON.stringify(derived)}. ${CURE}.`,
@@ -25,12 +25,18 @@ export function nameCandidate(probeClass: ProbeClass, metadata: ProbeMetadata): 
 }
 
 export function describeClass(probeClass: ProbeClass): string {
-  return probeClass.name || 'An anonymous class';
+  return classNameOf(probeClass) || 'An anonymous class';
+}
+
+/** A static member of the class can take the place of its name. */
+function classNameOf(probeClass: ProbeClass): string {
+  const { name } = probeClass as { name: unknown };
+  return typeof name === 'string' ? name : '';
 }
 
 /** A warning on the names that the next build would change. */
 export function findGeneratedNames(candidates: readonly Candidate[]): string | undefined {
-  const generated = candidates.filter(({ metadata, probeClass }) => metadata.options.name === undefined && looksGenerated(probeClass.name));
+  const generated = candidates.filter(hasGeneratedName);
   if (generated.length === 0) return undefined;
   return (
     `the class names ${listed(generated.map(({ probeClass }) => probeClass.name))} look as if a minifier or a bundler had made them, ` +
@@ -51,7 +57,7 @@ const GENERATED = [
   /^(?:class|default)_?\d*$/,
 ];
 
-/** Whether no author would have given a class this name. `DbProbe`, `S3Probe` and `Http2Probe` are honest. */
-export function looksGenerated(className: string): boolean {
-  return GENERATED.some((pattern) => pattern.test(className));
+/** Whether the probe is named after its class, and no author would have given a class that name. `DbProbe`, `S3Probe` and `Http2Probe` are honest. */
+export function hasGeneratedName({ metadata, probeClass }: Candidate): boolean {
+  return metadata.options.name === undefined && GENERATED.some((pattern) => pattern.test(classNameOf(probeClass)));
 }

@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../errors.js';
 import { show } from '../validation.js';
 import type { ProbeMetadata } from './metadata.js';
-import { describeClass, looksGenerated, type Candidate } from './names.js';
+import { describeClass, hasGeneratedName, type Candidate } from './names.js';
 
 /** Fails for two probes of one name, and says how there come to be two: each way has a cure of its own. */
 export function rejectTwins(candidates: readonly Candidate[]): void {
@@ -29,9 +29,7 @@ function explain(one: Candidate, other: Candidate): string {
       'Call `resetProbes()` of koa-probes/testing before the module is loaded again, or list the classes to use in `classes`.'
     );
   }
-  const isGenerated = [one, other].some(
-    ({ probeClass, metadata }) => metadata.options.name === undefined && looksGenerated(probeClass.name),
-  );
+  const isGenerated = [one, other].some(hasGeneratedName);
   return [
     `${className} and ${describeClass(other.probeClass)} are both named ${show(one.name)}.`,
     "Give one of them a name of its own: `@ReadinessProbe({ name: '…' })`, or list the classes to use in `classes`.",

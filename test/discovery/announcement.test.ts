@@ -108,6 +108,16 @@ describe('discoverProbes() when the name of a class looks generated', () => {
     expect(await linesOf([r])).to.deep.equal(['info koa-probes: 1 probe: queue (readiness)']);
   });
 
+  it('fails if a static member takes the place of the name', async () => {
+    @ReadinessProbe()
+    class StaticProbe {
+      static readonly name = 5;
+      check() {}
+    }
+    const problem: unknown = await linesOf([StaticProbe]).catch((error: unknown) => error);
+    expect((problem as Error).message).to.match(/^An anonymous class: Expected `name` in its decorator/);
+  });
+
   it('fails if nothing is left of it', async () => {
     for (const [name, subject] of [
       ['Probe', 'Probe'],

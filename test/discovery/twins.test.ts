@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { projectPath } from '../support/consumer.js';
 import { run } from '../support/processes.js';
 
 describe('discoverProbes() when two probes have one name', () => {
@@ -70,6 +71,20 @@ describe('discoverProbes() when two probes have one name', () => {
     write({ 'one.mjs': probeModule(), 'two.mjs': probeModule('SearchProbe', copy) });
     expect(await messageOf(imports('one.mjs', 'two.mjs'))).to.match(
       /^ConfigurationError: Two installed copies of koa-probes have each decorated a class SearchProbe, and both are named "search"\. The copies are \S+decorators\.js:\d+:\d+ and \S+decorators\.js\?copy:\d+:\d+\. Run `npm ls koa-probes`/,
+    );
+  });
+
+  it('says that two copies are installed where each has its own bundled probe', async () => {
+    for (const place of ['node_modules/koa-probes', 'node_modules/library/node_modules/koa-probes']) {
+      for (const part of ['dist', 'package.json']) cpSync(projectPath(part), join(folder, place, part), { recursive: true });
+    }
+    write({
+      'package.json': '{"type":"module"}',
+      'node_modules/library/package.json': '{"type":"module","exports":"./index.js"}',
+      'node_modules/library/index.js': `import 'koa-probes/tcp';`,
+    });
+    expect(await messageOf(`import { discoverProbes } from 'koa-probes'; import 'koa-probes/tcp'; import 'library';`)).to.match(
+      /^ConfigurationError: Two installed copies of koa-probes have each decorated a class TcpProbe.*node_modules\/koa-probes\/dist.*node_modules\/library\/node_modules\/koa-probes\/dist.*npm ls koa-probes/,
     );
   });
 

@@ -1,6 +1,6 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { expect } from 'chai';
 import { compile, packProject, projectPath, readManifest, runNode, runNpm, startServer, type Tarball } from '../support/consumer.js';
 import { run } from '../support/processes.js';
@@ -43,9 +43,17 @@ describe('the package', function () {
     });
 
     it('holds nothing else: no tests, no settings, no state of a build', () => {
-      const expected = /^(LICENSE|README\.md|CHANGELOG\.md|package\.json|src\/.+\.c?ts|dist\/.+(\.c?js|\.d\.c?ts)(\.map)?)$/;
+      const code = String.raw`src/.+\.c?ts|dist/.+(\.c?js|\.d\.c?ts)(\.map)?`;
+      const documents = String.raw`docs/[\w-]+\.(md|svg)|examples/\w+/\w+\.(ts|yaml)|bench/README\.md`;
+      const expected = new RegExp(`^(LICENSE|README\\.md|CHANGELOG\\.md|package\\.json|${code}|${documents})$`);
       expect(tarball.files.filter((path) => !expected.test(path))).to.deep.equal([]);
-      expect(tarball.files.filter((path) => path.includes('test'))).to.deep.equal([]);
+      expect(tarball.files.filter((path) => /(^|\/)tests?\/|\.test\./.test(path))).to.deep.equal([]);
+    });
+
+    it('has a target for every link of its documents, and a heading for every anchor', () => {
+      const pages = tarball.files.filter((path) => path.endsWith('.md'));
+      expect(pages).to.include.members(['README.md', 'docs/discovery.md']);
+      expect(pages.flatMap((page) => brokenLinks(page, tarball.files))).to.deep.equal([]);
     });
   });
 
@@ -123,6 +131,31 @@ function consumerDependencies(tarball: Tarball): Record<string, string> {
     ...Object.fromEntries(Object.entries(compilers).map(([name, version]) => [name, `npm:typescript@${version}`])),
     'koa-probes': `file:${tarball.path}`,
   };
+}
+
+/** The links of a page that lead nowhere in the package. */
+function brokenLinks(page: string, files: readonly string[]): string[] {
+  const links = Array.from(readFileSync(projectPath(page), 'utf8').matchAll(/\]\(([^)\s]+)\)/g), ([, link]) => link!);
+  return links
+    .filter((link) => !link.startsWith('https:'))
+    .filter((link) => {
+      const [path = '', anchor] = link.split('#');
+      const target = path === '' ? page : posix.join(posix.dirname(page), path);
+      if (!files.some((file) => file === target || file.startsWith(`${target}/`))) return true;
+      return anchor !== undefined && !anchorsOf(target).includes(anchor);
+    })
+    .map((link) => `${page}: ${link}`);
+}
+
+/** As GitHub and npm make them of headings. */
+function anchorsOf(page: string): string[] {
+  const headings = Array.from(readFileSync(projectPath(page), 'utf8').matchAll(/^#+ (.+)$/gm), ([, heading]) => heading!);
+  return headings.map((heading) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
 }
 
 function readFirstProgram(): string {

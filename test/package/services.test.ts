@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { build } from 'esbuild';
 import { compile, packProject, projectPath, runNpm, startServer } from '../support/consumer.js';
 
 interface Service {
@@ -75,18 +76,43 @@ describe('a service that installs the package', function () {
 
       it('answers its probes, and ends with 0 after SIGTERM', async () => {
         const server = await startServer(join('out', `${program}.js`), home);
-        const readiness = await server.get('/readyz?verbose');
-        expect(await readiness.text()).to.equal(ready);
-        expect((await server.get('/livez')).status).to.equal(200);
-        if (program === 'with-container') {
-          await server.get('/stick');
-          expect((await server.get('/livez')).status).to.equal(503);
+        try {
+          const readiness = await server.get('/readyz?verbose');
+          expect(await readiness.text()).to.equal(ready);
+          expect((await server.get('/livez')).status).to.equal(200);
+          if (program === 'with-container') {
+            await server.get('/stick');
+            expect((await server.get('/livez')).status).to.equal(503);
+          }
+        } finally {
+          expect(await server.stop(), server.output()).to.equal(0);
         }
-        expect(await server.stop(), server.output()).to.equal(0);
         expect(server.output()).to.match(found);
         expect(server.output()).not.to.match(/Error|warn/i);
         if (program === 'with-container') expect(server.output()).to.include('client closed');
       });
+
+      if (program === 'koa-alone') {
+        it('is bundled with all packages, though Inversify is not among them', async () => {
+          const output = join('out', 'bundled.mjs');
+          await build({
+            entryPoints: [join(home, 'out', `${program}.js`)],
+            outfile: join(home, output),
+            bundle: true,
+            keepNames: true,
+            platform: 'node',
+            format: 'esm',
+            banner: { js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);" },
+            logLevel: 'error',
+          });
+          const server = await startServer(output, home);
+          try {
+            expect(await (await server.get('/readyz?verbose')).text()).to.equal(ready);
+          } finally {
+            expect(await server.stop(), server.output()).to.equal(0);
+          }
+        });
+      }
     });
   }
 });
