@@ -10,6 +10,8 @@ export interface ContainerBinding {
   readonly implementation: unknown;
   /** Whether the container makes the class itself, with what it injects. */
   readonly isInjected: boolean;
+  /** Whether it is a function that has not made anything yet, so that nobody knows what it will make. */
+  readonly isUnknown: boolean;
   /** Whether each `get()` makes another one. */
   readonly isMadeAnew: boolean;
   /** Whether it is the container's own, and not its parent's. */
@@ -56,6 +58,7 @@ async function listForPlugin(container: Container): Promise<ContainerBinding[]> 
             identifier,
             implementation: implementationType ?? classOf(type === 'ConstantValue' ? value : cache?.value),
             isInjected: type === 'Instance',
+            isUnknown: (type === 'DynamicValue' || type === 'ResolvedValue') && cache?.value === undefined,
             isMadeAnew: scope === 'Transient' || scope === 'Request',
             isOwn: own !== undefined,
           });
@@ -109,12 +112,14 @@ function describeVersion6(binding: Version6Binding, identifier: ServiceIdentifie
     identifier,
     implementation: isInjected ? implementationType : classOf(cache),
     isInjected,
+    isUnknown: type === 'DynamicValue' && cache === null && !isRedirection,
     isMadeAnew: scope !== 'Singleton' && !isRedirection,
     isOwn,
   };
 }
 
-function classOf(value: unknown): unknown {
+/** The class of an instance. */
+export function classOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return undefined;
   return (Object.getPrototypeOf(value) as { constructor?: unknown } | null)?.constructor;
 }

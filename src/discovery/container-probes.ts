@@ -1,7 +1,7 @@
 import { becauseOf, ConfigurationError } from '../errors.js';
 import type { ProbeLogger } from '../logger.js';
 import type { Probe, ProbeClass } from '../probe.js';
-import type { ContainerBinding } from './bindings.js';
+import { classOf, type ContainerBinding } from './bindings.js';
 import { describeIdentifier, type Container, type ServiceIdentifier } from './container.js';
 import { findBareParameters, rejectBareParameters, rejectLostArguments, rejectLostProperties } from './injections.js';
 import type { Inversify } from './inversify.js';
@@ -20,6 +20,7 @@ export class ContainerProbes {
   readonly #inversify: Inversify;
   readonly #logger: ProbeLogger;
   readonly #boundHere = new Set<ProbeClass>();
+  readonly #made = new Map<unknown, Probe>();
 
   /** `bindings` are those of the application. */
   constructor(container: Container, bindings: readonly ContainerBinding[], inversify: Inversify, logger: ProbeLogger) {
@@ -58,6 +59,7 @@ export class ContainerProbes {
       if (warning !== undefined) this.#logger.warn(warning);
     }
     const probe = await this.#warnWhileSlow(probeClass, this.#resolve(probeClass, bindings));
+    this.#made.set(probeClass, probe);
     if (isInjected) rejectLostProperties(probeClass, probe);
     if (bindings.some(({ isMadeAnew }) => isMadeAnew)) {
       this.#logger.warn(
@@ -66,6 +68,28 @@ export class ContainerProbes {
       );
     }
     return probe;
+  }
+
+  /** Warns as soon as a function that is bound under another identifier makes a second instance: what it makes is not known before. */
+  watchFactories(): void {
+    const identifiers = new Set(this.#bindings.filter(({ isOwn, isUnknown }) => isOwn && isUnknown).map(({ identifier }) => identifier));
+    for (const identifier of identifiers) {
+      this.#container.onActivation(identifier, (_, value) => {
+        this.#warnOfSecond(identifier, value);
+        return value;
+      });
+    }
+  }
+
+  #warnOfSecond(identifier: ServiceIdentifier, value: unknown): void {
+    const probeClass = classOf(value);
+    const probe = this.#made.get(probeClass);
+    if (probe === undefined || probe === value) return;
+    this.#made.delete(probeClass);
+    this.#logger.warn(
+      `${describeClass(probeClass as ProbeClass)} was made a second time, for ${describeIdentifier(identifier)}: the probe checks one instance, and the application uses another. ` +
+        `Bind the class itself, and lead the identifier to it: \`.toService(${(probeClass as ProbeClass).name})\`.`,
+    );
   }
 
   /** A line on what the shutdown does not deactivate. */
@@ -117,7 +141,7 @@ export class ContainerProbes {
   async #instancesUnder(identifier: ServiceIdentifier, probeClass: ProbeClass): Promise<unknown[]> {
     if (identifier === probeClass) return [await this.#container.getAsync(identifier)];
     const instances = await this.#container.getAllAsync(identifier);
-    return instances.filter((instance) => (Object.getPrototypeOf(instance) as unknown) === probeClass.prototype);
+    return instances.filter((instance) => classOf(instance) === probeClass);
   }
 
   async #warnWhileSlow<T>(probeClass: ProbeClass, resolution: Promise<T>): Promise<T> {

@@ -18,6 +18,7 @@ export interface Container {
   isCurrentBound(identifier: ServiceIdentifier): boolean;
   getAsync(identifier: ServiceIdentifier): Promise<unknown>;
   getAllAsync(identifier: ServiceIdentifier): Promise<unknown[]>;
+  onActivation(identifier: ServiceIdentifier, activation: (context: unknown, value: unknown) => unknown): unknown;
   /** Gives a promise in 7, where there is no `unbindAsync`. */
   unbind(identifier: ServiceIdentifier | object): unknown;
   unbindAsync?(identifier: ServiceIdentifier | object): Promise<void>;

@@ -120,6 +120,7 @@ async function makeInContainer(
     }
     throw error;
   }
+  probes.watchFactories();
   const parent = probes.describeParent();
   if (parent !== undefined) registry.logger.info(parent);
 }

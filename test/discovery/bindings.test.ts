@@ -78,6 +78,31 @@ describe('discoverProbes(container) when a class is bound under another identifi
     expect(await statusOf(container)).to.equal('fail');
   });
 
+  it('warns once when a dynamic value turns out to be a second instance', async () => {
+    const logger = new MemoryLogger();
+    container
+      .bind<ConsumerProbe>(TYPES.Consumer)
+      .toDynamicValue(() => new ConsumerProbe())
+      .inSingletonScope();
+    container.bind('limit').toDynamicValue(() => 5);
+    await discoverProbes(container, { classes: [ConsumerProbe], logger });
+    expect(logger.lines).to.have.length(1);
+    expect(container.get<ConsumerProbe>(TYPES.Consumer)).to.equal(container.get(TYPES.Consumer)).and.to.be.instanceOf(ConsumerProbe);
+    expect(container.get('limit')).to.equal(5);
+    expect(logger.lines.slice(1).join('\n')).to.match(
+      /^warn .*ConsumerProbe was made a second time, for Symbol\(Consumer\).*`\.toService\(ConsumerProbe\)`\.$/,
+    );
+  });
+
+  it('does not warn when a dynamic value leads to the instance of the probe', async () => {
+    const logger = new MemoryLogger();
+    container.bind(ConsumerProbe).toSelf().inSingletonScope();
+    container.bind(TYPES.Consumer).toDynamicValue(async () => container.get(ConsumerProbe));
+    await discoverProbes(container, { classes: [ConsumerProbe], logger });
+    expect(await container.getAsync(TYPES.Consumer)).to.equal(container.get(ConsumerProbe));
+    expect(logger.lines).to.have.length(1);
+  });
+
   it('finds it among other bindings of the same identifier', async () => {
     container.bind(TYPES.Consumer).to(Unrelated).inSingletonScope();
     container.bind(TYPES.Consumer).to(ConsumerProbe).inSingletonScope();
