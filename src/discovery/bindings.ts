@@ -121,5 +121,10 @@ function describeVersion6(binding: Version6Binding, identifier: ServiceIdentifie
 /** The class of an instance. */
 export function classOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return undefined;
-  return (Object.getPrototypeOf(value) as { constructor?: unknown } | null)?.constructor;
+  try {
+    return (Object.getPrototypeOf(value) as { constructor?: unknown } | null)?.constructor;
+  } catch {
+    // A proxy can refuse to say.
+    return undefined;
+  }
 }

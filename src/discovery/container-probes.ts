@@ -51,7 +51,7 @@ export class ContainerProbes {
   /** The instance that the application uses too. */
   async make(probeClass: ProbeClass): Promise<Probe> {
     const bindings = this.#bindings.filter(({ identifier, implementation }) => identifier === probeClass || implementation === probeClass);
-    const isInjected = bindings.length === 0 || bindings.some((binding) => binding.isInjected);
+    const isInjected = bindings.length === 0 || bindings.some((binding) => binding.isInjected && binding.implementation === probeClass);
     if (isInjected) {
       explainSync(probeClass, () => rejectBareParameters(probeClass));
       rejectLostArguments(probeClass);

@@ -149,7 +149,7 @@ function addProbe(registry: ProbeRegistry, { name, probeClass, metadata }: Candi
   const origin = originOf(probeClass.name, ['decorator', metadata.options], ['settings', setting]);
   try {
     if (typeof (probe as Partial<Probe> | undefined)?.check !== 'function') {
-      throw new ConfigurationError('what the container has bound to it has no method `check`.');
+      throw new ConfigurationError('its instance has no method `check`. Write one, or bind an instance that has one.');
     }
     const options = overlayOptions(metadata.options, setting);
     const definition = { ...options, name, kinds: metadata.kinds, check: (context: ProbeContext) => probe.check(context) };

@@ -117,6 +117,13 @@ describe('discoverProbes(container) when a class is bound under another identifi
     expect(await statusOf(childOf(container))).to.equal('fail');
   });
 
+  it('passes over values that do not say what they are', async () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    for (const value of [proxy, null, undefined, Object.create(null), Promise.resolve(1)]) container.bind('odd').toConstantValue(value);
+    expect(await statusOf(container)).to.equal('pass');
+  });
+
   it('takes identifiers that lead to one instance', async () => {
     container.bind(ConsumerProbe).toSelf().inSingletonScope();
     container.bind(TYPES.Consumer).toService(ConsumerProbe);

@@ -205,6 +205,18 @@ describe('discoverProbes(container) when a probe extends a class with injections
     for (const base of [EmptyBase, UnmanagedBase, DefaultBase]) await expectGiven(decorated(class SearchProbe extends base {}));
   });
 
+  it('passes if the application has bound another class in its place', async () => {
+    class SearchProbe extends ArgumentProbe {}
+    @injectable()
+    class FakeProbe {
+      check() {}
+    }
+    const container = new Container();
+    container.bind<{ check(): void }>(SearchProbe).to(FakeProbe).inSingletonScope();
+    const probes = await discoverProbes(container, { classes: [decorated(SearchProbe)], logger: false });
+    expect((await probes.run('readiness')).status).to.equal('pass');
+  });
+
   it('passes if the application makes it', async () => {
     class SearchProbe extends ArgumentProbe {}
     const container = new Container();
