@@ -48,7 +48,8 @@ export function writeFiles(folder: string, files: Readonly<Record<string, string
 export async function runCommands(folder: string, commands: readonly string[]): Promise<{ code: number | null; output: string }> {
   const PATH = [projectPath('node_modules', '.bin'), process.env['PATH']].join(delimiter);
   const env = { ...process.env, PATH, NO_COLOR: '1', FORCE_COLOR: undefined, NODE_EXTRA_CA_CERTS: undefined, NODE_V8_COVERAGE: undefined };
-  const child = start('sh', ['-c', commands.join(' && ')], { cwd: folder, env });
+  // One pipe for both, so that the lines come in the order in which they were written.
+  const child = start('sh', ['-c', `exec 2>&1; ${commands.join(' && ')}`], { cwd: folder, env });
   const [code] = (await once(child.process, 'close')) as [number | null];
   return { code, output: child.output() };
 }
