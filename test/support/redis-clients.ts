@@ -5,6 +5,7 @@ import { Cluster as Cluster5, Redis as Redis5 } from 'ioredis-5';
 import { discoverProbes, type ProbeRegistry } from 'koa-probes';
 import { REDIS, REDIS_OPTIONS, RedisProbe, type RedisClient, type RedisProbeOptions, type RedisTarget } from 'koa-probes/redis';
 import * as redis from 'redis';
+import * as redis4 from 'redis-4';
 import * as redis5 from 'redis-5';
 
 export interface ClientOptions {
@@ -34,7 +35,9 @@ export async function closeClients(): Promise<void> {
 /** A client connects again when it is time for that, however often it is asked. */
 export const waitsFor = 'the client to connect again';
 
-export function keep(client: RedisClient & EventEmitter & Pick<TestClient, 'set' | 'get'>, close: () => unknown): TestClient {
+type Keepable = RedisClient & EventEmitter & Pick<TestClient, 'set' | 'get'>;
+
+export function keep(client: Keepable, close: () => unknown): TestClient {
   const errors: string[] = [];
   const emitter: EventEmitter = client;
   emitter.on('error', (error) => errors.push(String(error)));
@@ -56,7 +59,7 @@ const connectNodeRedis =
   ({ createClient }: Pick<typeof redis, 'createClient'>): Connect =>
   async (port, { password, isLazy = false } = {}) => {
     const client = createClient({ socket: { host: '127.0.0.1', port }, ...(password && { password }) });
-    const kept = keep(client, () => client.isOpen && client.destroy());
+    const kept = keep(client, () => destroy(client));
     if (!isLazy) client.connect().catch(() => {});
     return kept;
   };
@@ -65,8 +68,14 @@ export const clients: Readonly<Record<string, Connect>> = {
   ioredis: connectIoredis(Redis),
   'ioredis 5': connectIoredis(Redis5 as unknown as typeof Redis),
   'node-redis': connectNodeRedis(redis),
+  'node-redis 4': connectNodeRedis(redis4 as unknown as typeof redis),
   'node-redis 5': connectNodeRedis(redis5 as unknown as typeof redis),
 };
+
+/** Version 4 calls it `disconnect()`. */
+async function destroy(client: { readonly isOpen: boolean; destroy?: () => unknown; disconnect?: () => unknown }): Promise<void> {
+  if (client.isOpen) await (client.destroy === undefined ? client.disconnect?.() : client.destroy());
+}
 
 export const POOL_MAXIMUM = 20;
 
@@ -90,6 +99,12 @@ export const clusters: Readonly<Record<string, (ports: readonly number[]) => Pro
   'node-redis': async (ports) => {
     const cluster = redis.createCluster({ rootNodes: ports.map((port) => ({ socket: { host: '127.0.0.1', port } })) });
     const kept = keep(cluster, () => cluster.isOpen && cluster.destroy());
+    await cluster.connect();
+    return kept;
+  },
+  'node-redis 4': async (ports) => {
+    const cluster = redis4.createCluster({ rootNodes: ports.map((port) => ({ socket: { host: '127.0.0.1', port } })) });
+    const kept = keep(cluster, () => cluster.disconnect());
     await cluster.connect();
     return kept;
   },

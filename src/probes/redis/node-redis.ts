@@ -9,7 +9,7 @@ export interface NodeRedisClient extends ErrorEmitter {
   readonly isOpen: boolean;
   readonly isReady: boolean;
   readonly options?: object | undefined;
-  sendCommand(command: readonly string[]): Promise<unknown>;
+  sendCommand(command: string[]): Promise<unknown>;
 }
 
 /** What a check needs of what `createClientPool()` gives. */
@@ -23,7 +23,7 @@ export interface NodeRedisPool extends ErrorEmitter {
 /** A master of a cluster. */
 interface NodeRedisMaster {
   readonly address: string;
-  readonly client?: NodeRedisClient | undefined;
+  readonly client?: NodeRedisClient | Promise<NodeRedisClient> | undefined;
 }
 
 /** What a check needs of what `createCluster()` gives. */
@@ -90,7 +90,7 @@ function connectsAgain(client: NodeRedisClient): boolean {
 }
 
 function sessionOf(client: NodeRedisClient): RedisSession {
-  return { key: client, send: (command) => client.sendCommand(command) };
+  return { key: client, send: (command) => client.sendCommand([...command]) };
 }
 
 function problemOf({ isOpen, isReady }: { isOpen: boolean; isReady: boolean }): string | undefined {
@@ -144,7 +144,7 @@ async function connectMasters(cluster: NodeRedisCluster): Promise<readonly Redis
   return Promise.all(
     cluster.masters.map(async (master) => {
       // With `minimizeConnections` a cluster connects a node with the first command to it.
-      const client = master.client ?? (await cluster.nodeClient(master as never));
+      const client = await (master.client ?? cluster.nodeClient(master as never));
       watchErrors(client);
       return {
         ...connectClient(client),

@@ -5,6 +5,8 @@ import { Cluster, Redis } from 'ioredis';
 import { ConfigurationError } from 'koa-probes';
 import { checkRedis, REDIS, type RedisClient } from 'koa-probes/redis';
 import * as redis from 'redis';
+import * as redis4 from 'redis-4';
+import * as redis5 from 'redis-5';
 import { stageFault } from '../../support/faults.js';
 import { freePort, until } from '../../support/processes.js';
 import {
@@ -458,9 +460,12 @@ describe('koa-probes/redis', () => {
         .toConstantValue(redis.createClientPool())
         .onDeactivation((client) => client.close());
       container.bind(REDIS).toConstantValue({ client: reader, allowReadOnly: true });
+      const rootNodes = { rootNodes: [] };
+      for (const one of [redis.createClient(), redis4.createClient(), redis5.createClient()]) container.bind(REDIS).toConstantValue(one);
+      for (const one of [redis.createCluster(rootNodes), redis4.createCluster(rootNodes)]) container.bind(REDIS).toConstantValue(one);
       // @ts-expect-error -- It is no client.
       new Container().bind(REDIS).toConstantValue('redis://localhost');
-      expect(container.getAll(REDIS)).to.have.length(5);
+      expect(container.getAll(REDIS)).to.have.length(10);
       await container.unbindAllAsync();
       await until(() => one.status === 'end' && other.status === 'end');
     });
