@@ -8,7 +8,7 @@ import * as redis from 'redis';
 import * as redis4 from 'redis-4';
 import * as redis5 from 'redis-5';
 
-export interface ClientOptions {
+interface ClientOptions {
   readonly password?: string;
   /** Is made and not connected. */
   readonly isLazy?: boolean;

@@ -42,7 +42,7 @@ export interface CheckRedisOptions {
   key?: string | undefined;
 }
 
-export const REDIS_OPTION_NAMES = ['allowReadOnly', 'maxLagMs', 'key'];
+const OPTION_NAMES = ['allowReadOnly', 'maxLagMs', 'key'];
 
 /**
  * Resolves when the server of the client, every master of a cluster, or the current master behind sentinels has answered `PING`, is a master by `ROLE` or `HELLO`
@@ -97,7 +97,7 @@ function connect(client: RedisClient): Promise<readonly RedisConnection[]> {
 
 /** @throws ConfigurationError if an option is unknown or out of its range. */
 export function resolveRedisOptions(subject: string, options: CheckRedisOptions): Demands {
-  rejectUnknownOptions(subject, options, REDIS_OPTION_NAMES);
+  rejectUnknownOptions(subject, options, OPTION_NAMES);
   const { allowReadOnly, maxLagMs, key = 'koa-probes' } = options;
   if (!['boolean', 'undefined'].includes(typeof allowReadOnly)) {
     throw new ConfigurationError(`Expected \`allowReadOnly\` of ${subject} to be a boolean, got ${show(allowReadOnly)}.`);

@@ -38,7 +38,7 @@ function askOnce({ key, send }: RedisSession, command: Command): Promise<unknown
 }
 
 /** The word in capitals with which an error reply begins. An error of the client has none. */
-export function replyCodeOf(error: unknown): string | undefined {
+function replyCodeOf(error: unknown): string | undefined {
   return error instanceof Error ? /^[A-Z]{3,}(?= )/.exec(error.message)?.[0] : undefined;
 }
 

@@ -461,8 +461,8 @@ describe('koa-probes/redis', () => {
         .onDeactivation((client) => client.close());
       container.bind(REDIS).toConstantValue({ client: reader, allowReadOnly: true });
       const rootNodes = { rootNodes: [] };
-      for (const one of [redis.createClient(), redis4.createClient(), redis5.createClient()]) container.bind(REDIS).toConstantValue(one);
-      for (const one of [redis.createCluster(rootNodes), redis4.createCluster(rootNodes)]) container.bind(REDIS).toConstantValue(one);
+      for (const made of [redis.createClient(), redis4.createClient(), redis5.createClient()]) container.bind(REDIS).toConstantValue(made);
+      for (const made of [redis.createCluster(rootNodes), redis4.createCluster(rootNodes)]) container.bind(REDIS).toConstantValue(made);
       // @ts-expect-error -- It is no client.
       new Container().bind(REDIS).toConstantValue('redis://localhost');
       expect(container.getAll(REDIS)).to.have.length(10);
