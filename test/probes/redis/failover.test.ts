@@ -105,6 +105,18 @@ describe('RedisProbe after a failover', () => {
     });
   }
 
+  for (const [library, connect] of Object.entries(clients)) {
+    it(`has the connection replaced once by checks at the same time, which all pass (${library})`, async () => {
+      const { client } = await connect(name.port);
+      await until(() => checkRedis(client, context()).then(() => true));
+      await failOver();
+      name.leadTo(second!.port);
+      const before = name.connections;
+      await Promise.all(Array.from({ length: 10 }, () => checkRedis(client, context())));
+      expect(name.connections).to.equal(before + 1);
+    });
+  }
+
   const clientsThatEnd: Readonly<Record<string, Connect>> = {
     'an ioredis client without a retryStrategy': async (port) => {
       const client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => null });

@@ -1,8 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { Redis } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis-5';
-import { checkRedis } from 'koa-probes/redis';
+import { checkRedis, type RedisClient } from 'koa-probes/redis';
 import * as redis from 'redis';
 import { stageFault } from '../../support/faults.js';
 import { freePort, until } from '../../support/processes.js';
@@ -18,6 +19,21 @@ describe('RedisProbe with a server that takes no writes', () => {
     await server.restartWith();
   });
 
+  /** The server has as many connections, keys and changes after 200 checks as before. */
+  const failOften = async (client: RedisClient, code: string) => {
+    const state = async () => {
+      const info = await server.cli('info', 'everything');
+      return ['connected_clients', 'total_connections_received', 'rdb_changes_since_last_save', 'master_repl_offset'].map(
+        (field) => new RegExp(`${field}:(\\d+)`).exec(info)?.[1],
+      );
+    };
+    await until(async () => (await problemOf(checkRedis(client, context()))).includes(code));
+    const [connected, received, ...before] = await state();
+    for (let round = 0; round < 200; round += 1) expect(await problemOf(checkRedis(client, context()))).to.include(code);
+    // The second count comes by a connection of its own.
+    expect(await state()).to.deep.equal([connected, String(Number(received) + 1), ...before]);
+  };
+
   for (const [name, connect] of Object.entries(clients)) {
     describe(`and ${name}`, () => {
       it('fails while the memory is used up and nothing may be evicted', async () => {
@@ -26,7 +42,10 @@ describe('RedisProbe with a server that takes no writes', () => {
           registry: await discover(client),
           probe: 'redis',
           fault: `maxmemory is reached, and nothing may be evicted (${name})`,
-          begin: () => server.cli('config', 'set', 'maxmemory', '1'),
+          begin: async () => {
+            await server.cli('config', 'set', 'maxmemory', '1');
+            await failOften(client, 'OOM');
+          },
           end: () => server.cli('config', 'set', 'maxmemory', '0'),
           reason: /redis 127\.0\.0\.1:\d+: the server takes no writes, as its memory is used up \(maxmemory\).*: OOM command not allowed/,
         });
@@ -38,7 +57,10 @@ describe('RedisProbe with a server that takes no writes', () => {
           registry: await discover(client),
           probe: 'redis',
           fault: `the server has too few replicas (${name})`,
-          begin: () => server.cli('config', 'set', 'min-replicas-to-write', '1'),
+          begin: async () => {
+            await server.cli('config', 'set', 'min-replicas-to-write', '1');
+            await failOften(client, 'NOREPLICAS');
+          },
           end: () => server.cli('config', 'set', 'min-replicas-to-write', '0'),
           reason: /the server takes no writes, as it has too few replicas \(min-replicas-to-write\): NOREPLICAS/,
         });
@@ -60,6 +82,7 @@ describe('RedisProbe with a server that takes no writes', () => {
             await server.cli('config', 'set', 'save', '3600 1');
             await server.cli('bgsave');
             await until(async () => (await server.cli('info', 'persistence')).includes('rdb_last_bgsave_status:err'));
+            await failOften(client, 'MISCONF');
           },
           end: async () => {
             rmSync(inTheWay, { recursive: true });
@@ -135,10 +158,19 @@ describe('RedisProbe with a server that takes no writes', () => {
           await server.cli('del', 'koa-probes');
           await server.cli(...fill);
           const before = await state();
-          for (let round = 0; round < 20; round += 1) expect(await checkRedis(client, context())).to.equal(undefined);
+          for (let round = 0; round < 200; round += 1) expect(await checkRedis(client, context())).to.equal(undefined);
           expect(await state()).to.deep.equal(before);
         }
       });
+    });
+  }
+
+  for (const [name, Client] of Object.entries({ ioredis: Redis, 'ioredis 5': Redis5 as unknown as typeof Redis })) {
+    it(`asks for the key with the client's own \`keyPrefix\` (${name})`, async () => {
+      await server.cli('acl', 'setuser', 'default', 'resetkeys', '~app:*');
+      const prefixed = new Client({ port: server.port, host: '127.0.0.1', keyPrefix: 'app:' });
+      const { client } = keep(prefixed, () => prefixed.disconnect());
+      await until(async () => (await checkRedis(client, context())) === undefined);
     });
   }
 
