@@ -84,9 +84,10 @@ async function checkConnection(connection: RedisConnection, signal: AbortSignal,
   try {
     return await checkServer(connection, signal, demands);
   } catch (error) {
-    if (!(error instanceof NotMasterError && error.isReplica) || connection.replace === undefined) throw error;
-    const replaced = connection.replace(signal);
-    const next = await untilAborted(replaced, signal, `${error.message}. The client has given up the connection, and has had no other`);
+    const replaced = error instanceof NotMasterError && error.isReplica ? connection.replace?.(signal) : undefined;
+    if (replaced === undefined) throw error;
+    const { message } = error as NotMasterError;
+    const next = await untilAborted(replaced, signal, `${message}. The client has given up the connection, and has had no other`);
     return checkServer(next, signal, demands);
   }
 }

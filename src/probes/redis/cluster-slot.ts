@@ -5,6 +5,7 @@ const SLOTS = 16_384;
  * https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
  */
 export function findHashTag(isWanted: (slot: number) => boolean): string | undefined {
+  if (!Array.from({ length: SLOTS }, (_, slot) => slot).some(isWanted)) return undefined;
   // Ten times as many tags as there are slots leave out none of them.
   for (let number = 0; number < 10 * SLOTS; number += 1) {
     const tag = String(number);

@@ -17,8 +17,8 @@ export interface RedisConnection {
   readonly isStarting?: boolean;
   /** Lends what all commands of one check are sent on. */
   readonly borrow: <T>(use: (session: RedisSession) => Promise<T>) => Promise<T>;
-  /** Has the client give up the connection and connect anew. Left out if the client would not connect again, or finds its master by itself. */
-  readonly replace?: ((signal: AbortSignal) => Promise<RedisConnection>) | undefined;
+  /** Has the client give up the connection and connect anew. Left out, or gives nothing, if the client would not connect again or finds its master by itself. */
+  readonly replace?: ((signal: AbortSignal) => Promise<RedisConnection> | undefined) | undefined;
 }
 
 /** What commands are under way on. Those of a session before are lost or sent again by the client, and not waited for. */

@@ -56,7 +56,7 @@ function connectClient(client: IoredisClient): RedisConnection {
     problem: status === 'ready' ? undefined : (PROBLEMS[status] ?? `the client is ${status}`),
     isStarting: status === 'connect',
     borrow: (use) => use(session),
-    replace: wantsReplica || !connectsAgain(client) ? undefined : (signal) => replaceClient(client, signal),
+    replace: (signal) => (wantsReplica || !connectsAgain(client) ? undefined : replaceClient(client, signal)),
   };
 }
 
@@ -66,7 +66,7 @@ async function replaceClient(client: IoredisClient, signal: AbortSignal): Promis
   return connectClient(client);
 }
 
-/** A client whose strategy gives no time is closed for good when it loses its connection. */
+/** A client whose strategy gives no time is closed for good when it loses its connection. Asked only when it matters, as the application may count the calls. */
 function connectsAgain({ options }: IoredisClient): boolean {
   const { retryStrategy } = options as { retryStrategy?: unknown };
   return typeof retryStrategy === 'function' && typeof retryStrategy(1) === 'number';

@@ -67,7 +67,7 @@ function connectClient(client: NodeRedisClient): RedisConnection {
     wantsReplica: false,
     problem: problemOf(client),
     borrow: (use) => use(sessionOf(client)),
-    replace: connectsAgain(client) ? (signal) => replaceClient(client, signal) : undefined,
+    replace: (signal) => (connectsAgain(client) ? replaceClient(client, signal) : undefined),
   };
 }
 
@@ -112,7 +112,7 @@ function connectPool(pool: NodeRedisPool): RedisConnection {
         if (!client.isReady) throw new Error(OFFLINE);
         return use(sessionOf(client));
       }),
-    replace: pool.listenerCount('error') === 0 ? undefined : (signal) => replaceIdle(pool, signal),
+    replace: (signal) => (pool.listenerCount('error') === 0 ? undefined : replaceIdle(pool, signal)),
   };
 }
 

@@ -44,14 +44,18 @@ async function checkState(
   key: string,
 ): Promise<string | undefined> {
   const { name, isClusterNode } = connection;
-  const state = await askState(connection, signal, allowReadOnly);
+  const [pong, state] = await askState(connection, signal, allowReadOnly);
   if (/^cluster_state:fail/m.test(String(state))) throw new Error(`${name}: the cluster is down, cluster_state is fail`);
-  if (allowReadOnly) return state instanceof Refusal ? 'the state of the cluster' : undefined;
+  if (allowReadOnly) {
+    requireAnswer(name, pong);
+    return state instanceof Refusal ? 'the state of the cluster' : undefined;
+  }
   // A node that has ceased to be a master is no fault of a cluster: the client follows by itself with its next command.
   const role = isClusterNode ? undefined : await findRole(connection, signal, state);
   if (role !== undefined && role.name !== 'master') throw new NotMasterError(name, role);
   const isProven = await tryToWrite(connection, signal, key);
   if (isProven) return undefined;
+  requireAnswer(name, pong);
   const isKnown = isClusterNode ? !(state instanceof Refusal) : role !== undefined;
   if (isKnown) return 'writes';
   throw new Error(
@@ -59,11 +63,14 @@ async function checkState(
   );
 }
 
-async function askState(connection: RedisConnection, signal: AbortSignal, allowReadOnly: boolean): Promise<unknown> {
-  const stateCommand = connection.isClusterNode ? [['CLUSTER', 'INFO']] : allowReadOnly ? [] : [['ROLE']];
-  const [pong, state] = await askTogether(connection, signal, [['PING'], ...stateCommand]);
-  if (!(pong instanceof Refusal)) return state;
-  throw errorBecauseOf(`${connection.name}: the user may not run PING. Allow +ping`, pong.error);
+function askState(connection: RedisConnection, signal: AbortSignal, allowReadOnly: boolean): Promise<readonly unknown[]> {
+  const stateCommands = connection.isClusterNode ? [['CLUSTER', 'INFO']] : allowReadOnly ? [] : [['ROLE']];
+  return askTogether(connection, signal, [['PING'], ...stateCommands]);
+}
+
+/** A server that refuses `PING` may be one that is loading. */
+function requireAnswer(name: string, pong: unknown): void {
+  if (pong instanceof Refusal) throw errorBecauseOf(`${name}: the user may not run PING. Allow +ping`, pong.error);
 }
 
 /** No user is refused `HELLO`, and some proxies know it that do not know `ROLE`. */
