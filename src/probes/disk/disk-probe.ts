@@ -1,4 +1,4 @@
-import { multiInject, type ServiceIdentifier } from 'inversify';
+import { multiInject } from 'inversify';
 import { ReadinessProbe } from '../../discovery/decorators.js';
 import { ChecksOutside, noteOutside } from '../../run/outside.js';
 import type { Probe, ProbeContext } from '../../probe.js';
@@ -6,12 +6,13 @@ import type { ProbeData } from '../../report/report.js';
 import { checkTarget, inspect } from './check-disk.js';
 import type { DiskTarget, FreeSpace } from './inspection.js';
 import { checkTargets, requireTargets } from '../shared/targets.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 export { checkDisk } from './check-disk.js';
 export type { DiskTarget } from './inspection.js';
 
 /** Bind every folder that `DiskProbe` is to check: `container.bind(DISK_PATH).toConstantValue({ path: '/data' })`. */
-export const DISK_PATH: ServiceIdentifier<DiskTarget> = Symbol.for('koa-probes.DISK_PATH');
+export const DISK_PATH: TargetToken<DiskTarget> = Symbol.for('koa-probes.DISK_PATH');
 
 /** Readiness: every folder that is bound to `DISK_PATH` has room, and can be written. It returns the least of all, `freeBytes` and `freeInodes`. */
 @ChecksOutside('a disk')

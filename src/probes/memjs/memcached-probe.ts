@@ -1,4 +1,4 @@
-import { inject, multiInject, optional, type ServiceIdentifier } from 'inversify';
+import { inject, multiInject, optional } from 'inversify';
 import type { Client } from 'memjs';
 import { ReadinessProbe } from '../../discovery/decorators.js';
 import { ChecksOutside, noteOutside } from '../../run/outside.js';
@@ -7,14 +7,15 @@ import { rejectUnknownOptions } from '../../validation.js';
 import { checkMemjs, validateMemjsClient, type CheckMemjsOptions } from './check-memjs.js';
 import { countNeeded } from '../shared/quorum.js';
 import { checkTargets, requireTargets } from '../shared/targets.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 export { checkMemjs, type CheckMemjsOptions, type MemjsClient, type MemjsServer } from './check-memjs.js';
 
 /** Bind every memjs `Client` that `MemcachedProbe` is to check: `container.bind(MEMCACHED).toConstantValue(Client.create(…))`. */
-export const MEMCACHED: ServiceIdentifier<Client> = Symbol.for('koa-probes.MEMCACHED');
+export const MEMCACHED: TargetToken<Client> = Symbol.for('koa-probes.MEMCACHED');
 
 /** Bind the options of `MemcachedProbe` if the defaults do not fit: `container.bind(MEMCACHED_OPTIONS).toConstantValue({ require: 'any' })`. They hold for each client. */
-export const MEMCACHED_OPTIONS: ServiceIdentifier<CheckMemjsOptions> = Symbol.for('koa-probes.MEMCACHED_OPTIONS');
+export const MEMCACHED_OPTIONS: TargetToken<CheckMemjsOptions> = Symbol.for('koa-probes.MEMCACHED_OPTIONS');
 
 /** Readiness: `stats` from every server of every client that is bound to `MEMCACHED`, or from as many of each client as `MEMCACHED_OPTIONS` requires. */
 @ChecksOutside('memcached')

@@ -1,14 +1,15 @@
-import { inject, optional, type ServiceIdentifier } from 'inversify';
+import { inject, optional } from 'inversify';
 import { LivenessProbe } from '../../discovery/decorators.js';
 import type { Probe } from '../../probe.js';
 import type { ProbeData } from '../../report/report.js';
 import { checkMemory, resolveLimits, type MemoryLimits, type ResolvedLimits } from './check-memory.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 export { checkMemory, judgeMemory, readMemory, type MemoryLimits, type MemoryUsage } from './check-memory.js';
 export { readCgroupMemory, type CgroupMemory } from './cgroup-memory.js';
 
 /** Bind the limits of `MemoryProbe`, where the defaults do not fit: `container.bind(MEMORY_LIMITS).toConstantValue({ maxRssRatio: 0.9 })`. */
-export const MEMORY_LIMITS: ServiceIdentifier<MemoryLimits> = Symbol.for('koa-probes.MEMORY_LIMITS');
+export const MEMORY_LIMITS: TargetToken<MemoryLimits> = Symbol.for('koa-probes.MEMORY_LIMITS');
 
 /** Liveness: the process is not about to run out of memory. It asks nothing outside the process but the kernel, and returns what it read, in bytes. */
 @LivenessProbe({ name: 'memory' })

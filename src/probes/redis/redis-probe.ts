@@ -1,4 +1,4 @@
-import { inject, multiInject, optional, type ServiceIdentifier } from 'inversify';
+import { inject, multiInject, optional } from 'inversify';
 import { ReadinessProbe } from '../../discovery/decorators.js';
 import { ChecksOutside, noteOutside } from '../../run/outside.js';
 import type { Probe, ProbeContext } from '../../probe.js';
@@ -8,6 +8,7 @@ import { checkRedis, resolveRedisOptions, validateRedisClient, type CheckRedisOp
 import { watchErrors } from './client-errors.js';
 import { countNeeded, type Quorum, type Requirement } from '../shared/quorum.js';
 import { checkTargets, requireTargets } from '../shared/targets.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 export { checkRedis, type CheckRedisOptions, type RedisClient } from './check-redis.js';
 
@@ -38,7 +39,7 @@ export interface RedisProbeOptions {
 }
 
 /** Bind the options of `RedisProbe` if the defaults do not fit: `container.bind(REDIS_OPTIONS).toConstantValue({ require: 'any' })`. */
-export const REDIS_OPTIONS: ServiceIdentifier<RedisProbeOptions> = Symbol.for('koa-probes.REDIS_OPTIONS');
+export const REDIS_OPTIONS: TargetToken<RedisProbeOptions> = Symbol.for('koa-probes.REDIS_OPTIONS');
 
 /** Readiness: every client that is bound to `REDIS`, or as many as `REDIS_OPTIONS` requires, has a master that takes writes. Asked on the client's own connections. */
 @ChecksOutside('Redis')

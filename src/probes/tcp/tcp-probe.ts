@@ -1,14 +1,15 @@
-import { multiInject, type ServiceIdentifier } from 'inversify';
+import { multiInject } from 'inversify';
 import { ReadinessProbe } from '../../discovery/decorators.js';
 import { ChecksOutside, noteOutside } from '../../run/outside.js';
 import type { Probe, ProbeContext } from '../../probe.js';
 import { checkTcp, validateTarget, type TcpTarget } from './check-tcp.js';
 import { checkTargets, requireTargets } from '../shared/targets.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 export { checkTcp, type TcpTarget } from './check-tcp.js';
 
 /** Bind every target that `TcpProbe` is to check: `container.bind(TCP_TARGET).toConstantValue({ host: 'mail', port: 25 })`. */
-export const TCP_TARGET: ServiceIdentifier<TcpTarget> = Symbol.for('koa-probes.TCP_TARGET');
+export const TCP_TARGET: TargetToken<TcpTarget> = Symbol.for('koa-probes.TCP_TARGET');
 
 /** Readiness: every target that is bound to `TCP_TARGET` accepts a connection. */
 @ChecksOutside('another service')
