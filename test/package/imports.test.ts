@@ -81,6 +81,12 @@ describe('the imports in src', () => {
     expect(circles.filter((chain) => chain !== undefined).map(show)).to.deep.equal([]);
   });
 
+  it('load no package and no decorator from koa-probes/checks', () => {
+    const isLoaded = (target: string) => (!target.endsWith('.ts') && !target.startsWith('node:')) || target.endsWith('/decorators.ts');
+    const chain = findChain('src/probes/checks.ts', isLoaded, earlyImportsOf);
+    expect(chain === undefined ? [] : [show(chain)]).to.deep.equal([]);
+  });
+
   for (const name of rimPackages) {
     it(`do not load ${name} from the entry point`, () => {
       const chain = findChain('src/index.ts', (target) => isFromPackage(target, name), earlyImportsOf);

@@ -68,10 +68,10 @@ export class Service {
   }
 }
 
-export async function startMemcached(): Promise<Service> {
+export async function startMemcached(...args: readonly string[]): Promise<Service> {
   const port = await freePort();
   const user = isRoot ? ['-u', 'nobody'] : [];
-  const begin = () => start('memcached', ['-l', '127.0.0.1', '-p', String(port), '-U', '0', ...user]);
+  const begin = () => start('memcached', ['-l', '127.0.0.1', '-p', String(port), '-U', '0', ...user, ...args]);
   return new Service(port, begin, () => accepts(port)).start();
 }
 
