@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 
 const CONFIGURATION_ERROR = Symbol.for('koa-probes.ConfigurationError');
+const DEGRADED = Symbol.for('koa-probes.Degraded');
 const NOT_READY = Symbol.for('koa-probes.NotReady');
 const PROBE_TIMEOUT_ERROR = Symbol.for('koa-probes.ProbeTimeoutError');
 
@@ -51,6 +52,25 @@ export class NotReady extends Error {
   /** Whether `value` is a `NotReady`, also one from another installed copy of the package. */
   static is(this: void, value: unknown): value is NotReady {
     return isTagged(value, NOT_READY);
+  }
+}
+
+/**
+ * Thrown by a check whose subject works, but worse than it should: the result is `warn` and the answer stays 200.
+ * The public may read the message, as that of `NotReady`. The cause goes to the log alone.
+ */
+export class Degraded extends Error {
+  override readonly name = 'Degraded';
+  readonly code = 'ERR_PROBES_DEGRADED';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(typeof message === 'string' && toOneLine(message) !== '' ? message : 'degraded', options);
+    tag(this, DEGRADED);
+  }
+
+  /** Whether `value` is a `Degraded`, also one from another installed copy of the package. */
+  static is(this: void, value: unknown): value is Degraded {
+    return isTagged(value, DEGRADED);
   }
 }
 

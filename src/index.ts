@@ -1,7 +1,7 @@
 // Decorate
 export { LivenessProbe, ReadinessProbe, StartupProbe, type ProbeDecorator } from './discovery/decorators.js';
 export { PROBE_KINDS, type Probe, type ProbeClass, type ProbeContext, type ProbeKind, type ProbeOptions } from './probe.js';
-export { ConfigurationError, NotReady, ProbeTimeoutError, type NotReadyOptions } from './errors.js';
+export { ConfigurationError, Degraded, NotReady, ProbeTimeoutError, type NotReadyOptions } from './errors.js';
 
 // Discover and register
 export { discoverProbes, type DiscoveryOptions } from './discovery/discover-probes.js';

@@ -1,81 +1,148 @@
 import type { Knex } from 'knex';
+import { Degraded, NotReady } from '../../errors.js';
+import { UnfitServer } from './access.js';
+import { canRequestCancel, requestCancel } from './cancel-request.js';
 import { cancelLeftRunning, leaveRunning } from './cancel.js';
-import type { KnexClient, KnexConnection, KnexPool } from './client.js';
-import { describeServer, describeWait, explainFailure, isLoss } from './failure.js';
+import {
+  breakOff,
+  close,
+  giveUpIdle,
+  isEmbedded,
+  rowsOf,
+  type Ask,
+  type KnexClient,
+  type KnexConnection,
+  type KnexPool,
+  type Row,
+  type Statement,
+} from './client.js';
+import { describeServer, explainFailure, isLoss } from './failure.js';
 import { acquire, hasRoom } from './pool.js';
 import { noteAnswer, noteSilence } from './silence.js';
+import { describeBusy, describeWait, noteCancelling, watchConnecting } from './wait.js';
 import { untilAborted } from '../shared/until-aborted.js';
 
-/** How long the cancelling of a query may take, connecting included: the server that is asked for it may be silent itself. */
+/** How long the cancelling of a query may take on a connection of the pool, connecting included: the server that is asked for it may be silent itself. */
 const CANCEL_WITHIN_MS = 1_000;
 
-/** `knex.raw(…)`, or what a query builder has built. */
-type Query<T> = Knex.ChainableInterface<T> & { toSQL(): Knex.Sql };
+/** How long a query may take to end after PostgreSQL's CancelRequest. Its connection is kept for so long, and its place in the pool. */
+const CANCEL_REQUEST_WITHIN_MS = 500;
+
+const GIVEN_UP = 'given up by a health check, which had no answer in time';
+
+/** A Knex, and what messages call it. */
+export interface NamedKnex {
+  readonly knex: Knex;
+  readonly name?: string | undefined;
+}
 
 /**
- * Runs `query` on a connection of the Knex's own pool, and ends when the signal is aborted: an acquire that is still pending is withdrawn;
- * the connection of a query that is still running is closed, and the query is cancelled where the dialect can: at once where the pool has room for that,
- * else before the next query.
+ * Runs the statements of `use` on one connection of the Knex's own pool, and ends when the signal is aborted: an acquire that is still pending is withdrawn;
+ * a query that is still running is cancelled if the dialect can, at once or before the next query of a check, and its connection is closed.
  */
-export async function queryKnex<T>(knex: Knex, signal: AbortSignal, query: Query<T>): Promise<T> {
+export async function queryKnex<T>({ knex, name }: NamedKnex, signal: AbortSignal, use: (ask: Ask) => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   const client = knex.client as KnexClient;
   const { pool } = client;
-  const server = describeServer(client);
+  const server = describeServer(client, name);
   if (pool === undefined) throw new Error(`${server}: closed: knex.destroy() has been called, or the Knex was made without a connection`);
-  const connection = await acquire(pool, signal, (pending) => new Error(describeWait(pool, pending))).catch((error: unknown) => {
-    throw explainFailure(server, error, pool);
+  watchConnecting(client);
+  const connection = await acquire(pool, signal, ({ pending, isBusy }) =>
+    isBusy ? describeBusy(pool, describeServer(client), name) : new Error(describeWait(client, pool, pending)),
+  ).catch((error: unknown) => {
+    // Knex refreshes the settings of a `connection` that is a function, so the server is described anew.
+    throw explainAcquire(client, pool, describeServer(client, name), error);
   });
-  let isAsked = false;
-  let isAnswered = false;
-  let isLost = false;
-  const ask = async () => {
-    await cancelLeftRunning(client, pool, connection);
-    signal.throwIfAborted();
-    isAsked = true;
-    return query.connection(connection);
-  };
-  const answer = ask()
-    .finally(() => (isAnswered = true))
-    .catch((error: unknown) => {
-      isLost = isLoss(error);
-      throw explainFailure(server, error, pool);
-    });
+  const query = new RunningQuery(client, pool, connection, signal);
+  const answer = query.run(use).catch((error: unknown) => {
+    throw NotReady.is(error) || Degraded.is(error) ? error : explainFailure(server, error, connection);
+  });
   try {
     return await untilAborted(answer, signal, `${server}: silent: connected, but the query has not been answered`);
   } finally {
-    if (isAnswered && !isLost) noteAnswer(pool);
+    query.end(answer);
+  }
+}
+
+/** What runs on one connection of the pool. */
+class RunningQuery {
+  #sql: string | undefined;
+  #startedAt = 0;
+  #isAnswered = false;
+  #isLost = false;
+  #isUnfit = false;
+
+  constructor(
+    private readonly client: KnexClient,
+    private readonly pool: KnexPool,
+    private readonly connection: KnexConnection,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  async run<T>(use: (ask: Ask) => Promise<T>): Promise<T> {
+    try {
+      await cancelLeftRunning(this.client, this.pool, this.connection);
+      return await use((statement) => this.#ask(statement));
+    } catch (error) {
+      this.#isLost = isLoss(error, this.connection);
+      this.#isUnfit = error instanceof UnfitServer;
+      throw error;
+    } finally {
+      this.#isAnswered = true;
+    }
+  }
+
+  async #ask(statement: Statement): Promise<Row[]> {
+    this.signal.throwIfAborted();
+    // Knex turns its text into that of the driver, which is what the server lists.
+    const query = { ...statement };
+    this.#startedAt = performance.now();
+    const asked = this.client.query(this.connection, query);
+    this.#sql = query.sql;
+    return rowsOf(this.client, (await asked).response);
+  }
+
+  /** Gives the connection back, or up. */
+  end(answer: Promise<unknown>): void {
+    const { client, pool, connection } = this;
+    if (this.#isAnswered && !this.#isLost) noteAnswer(pool);
     else if (!isEmbedded(client)) noteSilence(pool);
-    if (isAsked && !isAnswered) leaveRunning(client, pool, connection, query.toSQL().toNative().sql);
-    if (isAnswered) pool.release(connection);
-    else void giveUp(client, pool, connection, answer);
+    if (this.#isUnfit && !isEmbedded(client)) {
+      const reason = 'given up by a health check: the server is read-only or takes no statements';
+      giveUpIdle(pool, reason);
+      close(client, connection, reason);
+    }
+    if (this.#isAnswered) pool.release(connection);
+    else void this.#giveUp(answer);
   }
-}
 
-/** Ends a query that nobody waits for any more, and gives its connection back. */
-async function giveUp(client: KnexClient, pool: KnexPool, connection: KnexConnection, answer: Promise<unknown>): Promise<void> {
-  if (isEmbedded(client)) {
-    await answer.catch(() => {});
+  /** Ends a query that nobody waits for any more, and gives its connection back. */
+  async #giveUp(answer: Promise<unknown>): Promise<void> {
+    const { client, pool, connection } = this;
+    const settled = answer.catch(() => {});
+    if (isEmbedded(client)) {
+      await settled;
+      pool.release(connection);
+      return;
+    }
+    if (canRequestCancel(client, connection)) await this.#requestCancel(settled);
+    if (!this.#isAnswered && this.#sql !== undefined) leaveRunning(client, pool, connection, this.#sql, this.#startedAt);
+    // One that was cancelled goes too: the last request may still be on its way, and would meet the next query.
+    if (this.#isAnswered) close(client, connection, GIVEN_UP);
+    else breakOff(client, connection, GIVEN_UP);
+    // Before the query is cancelled: that takes another connection, and this may have been the only one.
     pool.release(connection);
-    return;
+    if (!this.#isAnswered && hasRoom(pool)) await cancelNow(client, pool).catch(() => {});
   }
-  breakOff(client, connection);
-  // Before the query is cancelled: that takes another connection, and this may have been the only one.
-  pool.release(connection);
-  if (hasRoom(pool)) await cancelNow(client, pool).catch(() => {});
-}
 
-/** An embedded database is its connection: closed, one in memory would be gone. */
-function isEmbedded({ dialect }: KnexClient): boolean {
-  return dialect === 'sqlite3';
-}
-
-/** Closes the socket now: `end()` of mysql2 would queue behind the query. */
-function breakOff(client: KnexClient, connection: KnexConnection): void {
-  connection.__knex__disposed ??= 'given up by a health check, which had no answer in time';
-  if (connection.destroy === undefined) client.destroyRawConnection(connection).catch(() => {});
-  else connection.destroy();
-  (connection.stream ?? connection.connection?.stream)?.destroy?.();
+  async #requestCancel(settled: Promise<unknown>): Promise<void> {
+    noteCancelling(this.pool, 1);
+    try {
+      await requestCancel(this.client, this.connection, settled, AbortSignal.timeout(CANCEL_REQUEST_WITHIN_MS));
+    } finally {
+      noteCancelling(this.pool, -1);
+    }
+  }
 }
 
 /** On another connection of the pool. What is not done in time is left to the next check. */
@@ -87,7 +154,13 @@ async function cancelNow(client: KnexClient, pool: KnexPool): Promise<void> {
     const cancelling = cancelLeftRunning(client, pool, helper).finally(() => (isAnswered = true));
     await untilAborted(cancelling, signal, 'not cancelled');
   } finally {
-    if (!isAnswered) breakOff(client, helper);
+    if (!isAnswered) breakOff(client, helper, GIVEN_UP);
     pool.release(helper);
   }
+}
+
+function explainAcquire(client: KnexClient, pool: KnexPool, server: string, error: unknown): Error {
+  if (Degraded.is(error)) return error;
+  const isTimeoutOfPool = error instanceof Error && error.constructor.name === 'TimeoutError';
+  return isTimeoutOfPool ? new Error(`${server}: ${describeWait(client, pool)}`) : explainFailure(server, error);
 }
