@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { KnexClient, KnexConnection, KnexPool, Row } from './client.js';
 import { rowsOf } from './client.js';
 import { isServerAnswer } from './failure.js';
@@ -37,10 +38,11 @@ export async function cancelLeftRunning(client: KnexClient, pool: KnexPool, help
   const say = async (sql: string, ...bindings: readonly (string | number)[]) =>
     rowsOf(client, (await client.query(helper, { sql, bindings })).response);
   for (const query of queries) {
-    const rows = await say(dialect.list, dialect.textOf(query.sql)).catch(rejectNoAnswer);
+    const list = () => say(dialect.list, dialect.textOf(query.sql)).catch(rejectNoAnswer);
+    const rows = await list();
     const isRenumbered = rows.some(({ own }) => Number(own) !== numberOf(helper));
     // Whoever counts has begun anew if a new connection has the number of the old one: the query is gone with what it ran on.
-    if (isRenumbered && numberOf(helper) !== query.id) rejectIfRunning(query, rows);
+    if (isRenumbered && numberOf(helper) !== query.id) await rejectIfRunning(query, rows, list);
     else if (rows.some(({ id }) => Number(id) === query.id)) await say(dialect.cancel, query.id).catch(rejectNoAnswer);
     queries.delete(query);
   }
@@ -73,13 +75,29 @@ const DIALECTS: Readonly<Record<string, Dialect>> = {
 /** How much later than the check the server may have begun to count, in seconds: it counts whole ones, from when the query reached it. */
 const LATE_BY_S = 2;
 
+/** How often, and after how many milliseconds each time, the server is asked whether a query still runs: it may be about to end. */
+const LOOKS = 3;
+const LOOK_AFTER_MS = 50;
+
 /** Which of them is ours cannot be told, so none may be cancelled; but one that began when ours did is reason enough to begin no other. */
-function rejectIfRunning({ startedAt }: Query, rows: readonly Row[]): void {
-  const forSeconds = Math.max(...rows.map(({ seconds }) => Number(seconds)));
-  if (forSeconds < (performance.now() - startedAt) / 1_000 - LATE_BY_S) return;
+async function rejectIfRunning({ startedAt }: Query, rows: readonly Row[], list: () => Promise<Row[]>): Promise<void> {
+  let forSeconds = longestOf(rows);
+  for (let look = 1; look < LOOKS && isOldEnough(forSeconds, startedAt); look += 1) {
+    await pause(LOOK_AFTER_MS);
+    forSeconds = longestOf(await list());
+  }
+  if (!isOldEnough(forSeconds, startedAt)) return;
   throw new Error(
     `silent: the query of an earlier check still runs at the server, for ${String(Math.round(forSeconds))} s, and cannot be cancelled through this proxy`,
   );
+}
+
+function longestOf(rows: readonly Row[]): number {
+  return Math.max(...rows.map(({ seconds }) => Number(seconds)));
+}
+
+function isOldEnough(seconds: number, startedAt: number): boolean {
+  return seconds >= Math.max(0, (performance.now() - startedAt) / 1_000 - LATE_BY_S);
 }
 
 function numberOf({ processID, threadId }: KnexConnection): number | undefined {

@@ -19,6 +19,8 @@ function checkByFunction(server: string, rows: readonly Row[], expected: (rows: 
   const verdict: unknown = expected(rows);
   if (verdict === true) return;
   if (verdict === false) throw new Error(`${server}: the answer of the query is not as expected: ${showValue(rows)}`);
+  // One that is asynchronous and rejects must not end the process.
+  Promise.resolve(verdict).catch(() => {});
   const got = isError(verdict) ? describeError(verdict) : show(verdict);
   throw new Error(`${server}: Expected the function \`expect\` to return true or false, got ${got}. It cannot be asynchronous.`);
 }

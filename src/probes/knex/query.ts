@@ -19,7 +19,7 @@ import {
 import { describeServer, explainFailure, isLoss } from './failure.js';
 import { acquire, hasRoom } from './pool.js';
 import { noteAnswer, noteSilence } from './silence.js';
-import { describeBusy, describeWait, noteCancelling, watchConnecting } from './wait.js';
+import { describeBusy, describeWait, noteCancelling, untilCancelled, watchConnecting } from './wait.js';
 import { untilAborted } from '../shared/until-aborted.js';
 
 /** How long the cancelling of a query may take on a connection of the pool, connecting included: the server that is asked for it may be silent itself. */
@@ -81,6 +81,8 @@ class RunningQuery {
 
   async run<T>(use: (ask: Ask) => Promise<T>): Promise<T> {
     try {
+      await untilCancelled(this.pool);
+      this.signal.throwIfAborted();
       await cancelLeftRunning(this.client, this.pool, this.connection);
       return await use((statement) => this.#ask(statement));
     } catch (error) {
@@ -125,8 +127,7 @@ class RunningQuery {
       pool.release(connection);
       return;
     }
-    if (canRequestCancel(client, connection)) await this.#requestCancel(settled);
-    if (!this.#isAnswered && this.#sql !== undefined) leaveRunning(client, pool, connection, this.#sql, this.#startedAt);
+    await noteCancelling(pool, this.#cancel(settled));
     // One that was cancelled goes too: the last request may still be on its way, and would meet the next query.
     if (this.#isAnswered) close(client, connection, GIVEN_UP);
     else breakOff(client, connection, GIVEN_UP);
@@ -135,13 +136,12 @@ class RunningQuery {
     if (!this.#isAnswered && hasRoom(pool)) await cancelNow(client, pool).catch(() => {});
   }
 
-  async #requestCancel(settled: Promise<unknown>): Promise<void> {
-    noteCancelling(this.pool, 1);
-    try {
-      await requestCancel(this.client, this.connection, settled, AbortSignal.timeout(CANCEL_REQUEST_WITHIN_MS));
-    } finally {
-      noteCancelling(this.pool, -1);
+  async #cancel(settled: Promise<unknown>): Promise<void> {
+    const { client, pool, connection } = this;
+    if (canRequestCancel(client, connection)) {
+      await requestCancel(client, connection, settled, AbortSignal.timeout(CANCEL_REQUEST_WITHIN_MS));
     }
+    if (!this.#isAnswered && this.#sql !== undefined) leaveRunning(client, pool, connection, this.#sql, this.#startedAt);
   }
 }
 

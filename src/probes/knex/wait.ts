@@ -6,8 +6,7 @@ import { explain } from './failure.js';
 export function describeWait(client: KnexClient, pool: KnexPool, pending?: PendingAcquire): string {
   const { used, validating, connecting, share } = count(pool);
   if (pool.max !== undefined && used >= pool.max) {
-    const cancelling = underCancel.get(pool) ?? 0;
-    if (cancelling > 0) return `silent: the query of an earlier check is still being cancelled (${share})`;
+    if ((underCancel.get(pool)?.size ?? 0) > 0) return `silent: the query of an earlier check is still being cancelled (${share})`;
     return `pool exhausted: ${share}`;
   }
   if (connecting > 0) return `silent: ${suspectOfConnecting(client, connecting)} (${share})`;
@@ -25,11 +24,18 @@ export function describeBusy(pool: KnexPool, server: string, name?: string): Deg
   return new Degraded(message, { cause: new Error(server) });
 }
 
-/** Connections that a check keeps while it has their queries cancelled. */
-const underCancel = new WeakMap<KnexPool, number>();
+/** What of earlier checks is being cancelled. Each keeps a connection meanwhile. */
+const underCancel = new WeakMap<KnexPool, Set<Promise<void>>>();
 
-export function noteCancelling(pool: KnexPool, change: 1 | -1): void {
-  underCancel.set(pool, (underCancel.get(pool) ?? 0) + change);
+/** Has the next check wait for it, so that it begins no query while an old one may still run. */
+export async function noteCancelling(pool: KnexPool, cancelling: Promise<void>): Promise<void> {
+  const all = underCancel.get(pool) ?? new Set();
+  underCancel.set(pool, all.add(cancelling));
+  await cancelling.finally(() => all.delete(cancelling));
+}
+
+export async function untilCancelled(pool: KnexPool): Promise<void> {
+  await Promise.all(underCancel.get(pool) ?? []);
 }
 
 function count(pool: KnexPool) {

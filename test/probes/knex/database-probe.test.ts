@@ -216,16 +216,30 @@ describe('koa-probes/knex', () => {
           await stage('the node has vanished, and ten idle connections with it', database, isSilent, /: silent: /);
         });
 
-        it('passes with the third run where the network has forgotten all of its idle connections, and resets them', async () => {
-          const database = await connectTen();
-          const registry = await discover([database]);
-          const begin = async () => {
-            proxy.forget();
-            expect(await problemOf(database)).to.include('hung up');
-          };
-          const fault = `${name}: the network has forgotten ten idle connections, and resets who speaks on them`;
-          await stageFault({ registry, probe: 'database', fault, begin, end: () => {}, reason: /: hung up: / });
-        });
+        for (const { by, what } of [
+          { by: 'RST', what: 'resets who speaks on them' },
+          { by: 'FIN', what: 'closes them in order when somebody speaks' },
+        ] as const) {
+          it(`passes with the third run if the network has forgotten all of its idle connections, and ${what}`, async () => {
+            const database = await connectTen();
+            const registry = await discover([database]);
+            const begin = async () => {
+              proxy.forget(by);
+              expect(await problemOf(database)).to.include('hung up');
+            };
+            const fault = `${name}: the network has forgotten ten idle connections, and ${what}`;
+            await stageFault({ registry, probe: 'database', fault, begin, end: () => {}, reason: /: hung up: / });
+          });
+
+          it(`fails at most 2 of 200 checks if the network has forgotten ten idle connections, and ${what}`, async () => {
+            const database = await connectTen();
+            proxy.forget(by);
+            const problems: unknown[] = [];
+            for (let round = 0; round < 200; round += 1) problems.push(await problemOf(database));
+            expect(problems.filter((problem) => problem !== undefined)).to.have.length.within(1, 2);
+            expect(poolOf(database).numFree()).to.equal(1);
+          });
+        }
 
         it('passes with the first run after the mend though connections have been begun that never come', async () => {
           const isSeen = (problem: string) => problem.includes('has not completed a new connection');
