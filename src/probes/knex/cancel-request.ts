@@ -24,15 +24,15 @@ export async function requestCancel(
   answered: Promise<unknown>,
   signal: AbortSignal,
 ): Promise<void> {
-  let isAnswered = false;
   const settled = answered.then(
-    () => (isAnswered = true),
-    () => (isAnswered = true),
+    () => true,
+    () => true,
   );
-  while (!isAnswered && !signal.aborted) {
-    await Promise.race([sendRequest(client, connection, signal), settled]);
-    await Promise.race([pause(RETRY_AFTER_MS), settled]);
-  }
+  let isAnswered: boolean;
+  do {
+    const handled = sendRequest(client, connection, signal).then(() => pause(RETRY_AFTER_MS, false));
+    isAnswered = await Promise.race([handled, settled]);
+  } while (!isAnswered && !signal.aborted);
 }
 
 /** Resolves when the other side has closed the connection, as it does once it has handled the request, or cannot be reached. */

@@ -88,7 +88,7 @@ function describeRenamed(migrator: Migrator, renamed: ReadonlyMap<string, string
   const pairs = [...renamed].map(([shipped, applied]) => `${applied} is shipped as ${shipped}`);
   const [[shipped, applied] = ['', '']] = renamed;
   return [
-    `${String(renamed.size)} migrations were applied with another file extension: ${listNames(pairs)}. knex migrate:latest refuses that.`,
+    `${renamed.size === 1 ? '1 migration was' : `${String(renamed.size)} migrations were`} applied with another file extension: ${listNames(pairs)}. knex migrate:latest refuses that.`,
     `Rename them in the table, for example UPDATE ${table} SET name = '${shipped}' WHERE name = '${applied}',`,
     'or set a `migrationSource` whose names have no extension.',
   ].join(' ');

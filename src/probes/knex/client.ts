@@ -27,7 +27,7 @@ interface Driver {
     settings: object,
   ) => KnexConnection & { connect(): Promise<unknown>; on(event: 'error', listener: () => void): void };
   createConnection(settings: object): KnexConnection & {
-    connect(callback: (error: unknown) => void): void;
+    connect(callback: (error: Error | null) => void): void;
     on(event: 'error', listener: () => void): void;
   };
 }

@@ -29,7 +29,7 @@ function checkByFunction(server: string, rows: readonly Row[], expected: (rows: 
 function isSame(value: unknown, expected: Expected): boolean {
   if (value === expected) return true;
   const areNumbers = [value, expected].some((one) => typeof one === 'number' || typeof one === 'bigint');
-  return areNumbers && (typeof value !== 'object' || value === null) && String(value) === String(expected as number);
+  return areNumbers && (typeof value !== 'object' || value === null) && String(value) === String(expected);
 }
 
 /** The longest answer that a message shows, in characters. */

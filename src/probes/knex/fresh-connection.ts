@@ -57,7 +57,7 @@ const CONNECTORS: Readonly<Record<string, (client: KnexClient) => Attempt>> = {
     const connection = driver!.createConnection(connectionSettings!);
     connection.on('error', () => {});
     const connected = new Promise<void>((resolve, reject) => {
-      connection.connect((error) => (error ? reject(error as Error) : resolve()));
+      connection.connect((error) => (error ? reject(error) : resolve()));
     });
     return { connection, connected };
   },

@@ -35,7 +35,7 @@ export async function noteCancelling(pool: KnexPool, cancelling: Promise<void>):
 }
 
 export async function untilCancelled(pool: KnexPool): Promise<void> {
-  await Promise.all(underCancel.get(pool) ?? []);
+  await Promise.all(underCancel.get(pool) ?? new Set<Promise<void>>());
 }
 
 function count(pool: KnexPool) {

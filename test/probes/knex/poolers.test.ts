@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { Container } from 'inversify';
 import knex, { type Knex } from 'knex';
-import { discoverProbes, ProbeRegistry } from 'koa-probes';
+import { discoverProbes, type ProbeClass, type ProbeRegistry } from 'koa-probes';
 import { checkKnex, DATABASE, DatabaseProbe, type DatabaseTarget } from 'koa-probes/knex';
 import { MigrationsProbe } from 'koa-probes/migrations';
 import { Authority } from '../../support/certificates.js';
@@ -21,10 +21,10 @@ const databases = new Databases();
 const registries: ProbeRegistry[] = [];
 const closing: (() => unknown)[] = [];
 
-const discover = async (target: DatabaseTarget, probe = DatabaseProbe) => {
+const discover = async (target: DatabaseTarget, probe: ProbeClass = DatabaseProbe) => {
   const container = new Container();
   container.bind(DATABASE).toConstantValue(target);
-  const registry = await discoverProbes(container, { classes: [probe as never], logger: false });
+  const registry = await discoverProbes(container, { classes: [probe], logger: false });
   registries.push(registry);
   return registry;
 };
@@ -117,7 +117,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       const { lock, unlock } = await makeLocked('knex_migrations');
       const admin = administer();
       const database = connect({ migrations });
-      const registry = await discover({ knex: database }, MigrationsProbe as never);
+      const registry = await discover({ knex: database }, MigrationsProbe);
       await stageFault({
         registry,
         probe: 'migrations',
@@ -157,14 +157,14 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       const database = connect({ pool: { min: 0, max: 2 } });
       const application = connect({ pool: { min: 0, max: 8 } });
       await lock();
-      let isOver = false;
+      const end = new AbortController();
       const work = Promise.all(
         Array.from({ length: 8 }, async () => {
-          while (!isOver) await application.raw('SELECT pg_sleep(0.01)');
+          while (!end.signal.aborted) await application.raw('SELECT pg_sleep(0.01)');
         }),
       );
       for (let round = 0; round < 20; round += 1) expect(await problemOf(database, QUERY, 30)).to.include('silent');
-      isOver = true;
+      end.abort();
       await work;
       await unlock();
     });
@@ -275,7 +275,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
         await admin.migrate.latest();
         await admin.raw('CREATE TABLE IF NOT EXISTS jobs (id int)');
         const database = databases.connect('mysql2', mariadbUrl((proxy.address() as AddressInfo).port), settings);
-        const registry = await discover({ knex: database, query }, probe as never);
+        const registry = await discover({ knex: database, query }, probe);
         const name = probe === DatabaseProbe ? 'database' : 'migrations';
         const countLocked = async () => {
           const [rows] = (await admin.raw("SELECT id FROM information_schema.processlist WHERE state LIKE 'Waiting for table%'")) as [
@@ -325,7 +325,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       const greetings: Buffer[] = [];
       const proxy = createServer((socket) => {
         const upstream = connectTo(secure.port, '127.0.0.1').on('error', () => {});
-        socket.once('data', (first) => greetings.push(first as Buffer));
+        socket.once('data', (first) => greetings.push(first));
         socket
           .on('error', () => {})
           .pipe(upstream)
