@@ -40,7 +40,7 @@ export interface CheckKnexOptions {
   freshConnectionEveryMs?: number | undefined;
 }
 
-export const CHECK_KNEX_OPTIONS: readonly string[] = ['name', 'access', 'query', 'expect', 'freshConnectionEveryMs'];
+const CHECK_KNEX_OPTIONS: readonly string[] = ['name', 'access', 'query', 'expect', 'freshConnectionEveryMs'];
 
 /**
  * Resolves when the database has answered on a connection of the Knex's own pool, and is fit for `access`. Rejects with an `Error` whose message names the database

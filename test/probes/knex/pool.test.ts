@@ -178,6 +178,19 @@ describe('koa-probes/knex and the pool', () => {
         });
       });
 
+      it('fails while the password is another one, once a connection is older than `pool.maxConnectionLifetimeMillis`', async () => {
+        const admin = databases.connect(client, server.adminUrl(service.port));
+        const database = connect({ pool: { min: 0, max: 2, maxConnectionLifetimeMillis: 200 } });
+        await stageFault({
+          registry: await discover(database),
+          probe: 'database',
+          fault: `${name}: the password has been changed, with \`pool.maxConnectionLifetimeMillis\``,
+          begin: () => server.setPassword(admin, 'other'),
+          end: () => server.setPassword(admin, 'right'),
+          reason: /: rejected: (password authentication failed|Access denied)/,
+        });
+      });
+
       describe('with `freshConnectionEveryMs`', () => {
         it('fails while the password is another one, though the connections of the pool still work', async () => {
           const admin = databases.connect(client, server.adminUrl(service.port));

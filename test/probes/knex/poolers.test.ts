@@ -1,6 +1,7 @@
 import { connect as connectTo, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { chmodSync, chownSync, statSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { Container } from 'inversify';
@@ -8,6 +9,7 @@ import knex, { type Knex } from 'knex';
 import { discoverProbes, type ProbeClass, type ProbeRegistry } from 'koa-probes';
 import { checkKnex, DATABASE, DatabaseProbe, type DatabaseTarget } from 'koa-probes/knex';
 import { MigrationsProbe } from 'koa-probes/migrations';
+import { checkTcp } from 'koa-probes/tcp';
 import { Authority } from '../../support/certificates.js';
 import { Databases, poolOf } from '../../support/databases.js';
 import { stageFault } from '../../support/faults.js';
@@ -170,6 +172,46 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
     });
   });
 
+  it('fails while the server behind PgBouncer is stopped', async () => {
+    const service = await startPostgres();
+    closing.push(() => service.stop());
+    const bouncer = await startPgbouncer(service.port, 'transaction', 'server_login_retry = 1');
+    closing.push(() => bouncer.stop());
+    const database = databases.connect('pg', postgresUrl(bouncer.port), { pool: { min: 0, max: 4 } });
+    await stageFault({
+      registry: await discover({ knex: database, access: 'write' }),
+      probe: 'database',
+      fault: 'PostgreSQL behind PgBouncer: the server is stopped',
+      begin: () => service.halt(),
+      end: () => service.start(),
+      reason: /: silent: |hung up: .*\(08P01\)/,
+      waitsFor: 'PgBouncer to connect again (`server_login_retry`)',
+    });
+  });
+
+  it('is told the words of PgBouncer if it takes no more clients', async () => {
+    const bouncer = await startPgbouncer(postgres.port, 'transaction', 'max_client_conn = 2');
+    closing.push(() => bouncer.stop());
+    const connect = () =>
+      databases.connect('pg', postgresUrl(bouncer.port), { pool: { min: 0, max: 2, idleTimeoutMillis: 10, reapIntervalMillis: 10 } });
+    const [database, others] = [connect(), connect()];
+    const held: Knex.Transaction[] = [];
+    await stageFault({
+      registry: await discover({ knex: database, access: 'write' }),
+      probe: 'database',
+      fault: 'PostgreSQL behind PgBouncer: max_client_conn is reached',
+      async begin() {
+        await until(() => poolOf(database).numFree() === 0);
+        held.push(await others.transaction(), await others.transaction());
+      },
+      async end() {
+        await Promise.all(held.map((transaction) => transaction.rollback()));
+        await until(() => poolOf(others).numFree() === 0);
+      },
+      reason: /: rejected: no more connections allowed \(max_client_conn\) \(08P01\)$/,
+    });
+  });
+
   describe('two PgBouncers behind one address', () => {
     it('leaves no query at the server, though the cancel request comes to the other one first', async () => {
       const bouncers = await Promise.all([startPgbouncer(postgres.port, 'transaction'), startPgbouncer(postgres.port, 'transaction')]);
@@ -303,6 +345,37 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
         await until(async () => (await countLocked()) === 0);
       });
     }
+  });
+
+  it('is told that MariaDB has blocked the host, as a TcpProbe on its port brings about', async () => {
+    const address = Object.values(networkInterfaces())
+      .flat()
+      .find((one) => one?.family === 'IPv4' && !one.internal)?.address;
+    if (address === undefined) throw new Error('MariaDB does not block the loopback: give the machine a network.');
+    const mariadb = await startMariadb('--max-connect-errors=3', `--bind-address=0.0.0.0`, '--skip-name-resolve=OFF');
+    closing.push(() => mariadb.stop());
+    const admin = databases.connect('mysql2', mariadbUrl(mariadb.port));
+    await admin.raw("CREATE USER app IDENTIFIED BY 'right'");
+    await admin.raw('GRANT ALL ON app.* TO app');
+    // The connections that are open stay so: the check meets it when it needs a new one.
+    const pool = { min: 0, max: 2, idleTimeoutMillis: 10, reapIntervalMillis: 10 };
+    const database = databases.connect('mysql2', `mysql://app:right@${address}:${String(mariadb.port)}/app`, { pool });
+    await stageFault({
+      registry: await discover({ knex: database, access: 'write' }),
+      probe: 'database',
+      fault: 'MariaDB: a TcpProbe on its port has tripped max_connect_errors',
+      async begin() {
+        await until(() => poolOf(database).numFree() === 0);
+        const probe = { host: address, port: mariadb.port };
+        await until(async () => {
+          for (let round = 0; round < 10; round += 1) await checkTcp(probe, { signal: AbortSignal.timeout(5_000) });
+          return (await problemOf(database, 'SELECT 1', 5_000))?.includes('is blocked');
+        });
+      },
+      end: () => admin.raw('FLUSH HOSTS'),
+      reason:
+        /: rejected: Host '\S+' is blocked because of many connection errors; unblock with 'mariadb-admin flush-hosts' \(ER_HOST_IS_BLOCKED\)$/,
+    });
   });
 
   describe('TLS', () => {
