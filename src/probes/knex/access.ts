@@ -1,4 +1,5 @@
 import type { Ask, Row } from './client.js';
+import { isServerAnswer } from './failure.js';
 
 /** What the application uses a database for. */
 export type DatabaseAccess = 'read' | 'write';
@@ -17,7 +18,8 @@ export function canCheckAccess(dialect: string, access: DatabaseAccess | undefin
  * @throws UnfitServer if the server is read-only and `access` is `write`, or if it takes no statements at all.
  */
 export async function checkAccess(dialect: string, access: DatabaseAccess | undefined, ask: Ask): Promise<boolean> {
-  return (await CHECKS[dialect]?.(access, ask)) ?? false;
+  const askBriefly: Ask = (statement) => ask(statement).catch((error: unknown) => rejectWithoutSql(error, statement.sql));
+  return (await CHECKS[dialect]?.(access, askBriefly)) ?? false;
 }
 
 const CHECKS: Readonly<Record<string, (access: DatabaseAccess | undefined, ask: Ask) => Promise<boolean>>> = {
@@ -32,9 +34,12 @@ const CHECKS: Readonly<Record<string, (access: DatabaseAccess | undefined, ask: 
   },
 
   async mysql(access, ask) {
-    // Not `SELECT @@…`: a server fails for a variable that it does not have, and ProxySQL stops multiplexing.
-    const names = [...READ_ONLY_VARIABLES, 'wsrep_on'].map((name) => `'${name}'`).join(', ');
-    const variables = readPairs(await ask({ sql: `SHOW VARIABLES WHERE Variable_name IN (${names})`, bindings: [] }));
+    const variables = await readVariables(ask).catch((error: unknown) => {
+      // Something that speaks MySQL and has no such statement. Whether it answers at all is asked next.
+      if (access !== 'write' && isServerAnswer(error)) return undefined;
+      throw error;
+    });
+    if (variables === undefined) return false;
     if (isOn(variables.get('wsrep_on'))) await checkQuorum(ask);
     if (access !== 'write') return true;
     const cause = READ_ONLY_VARIABLES.find((name) => isOn(variables.get(name)));
@@ -53,6 +58,12 @@ const CHECKS: Readonly<Record<string, (access: DatabaseAccess | undefined, ask: 
 /** The last two are names of the same variable, in MySQL 8 and MariaDB 11 and before. They make every new transaction read-only. */
 const READ_ONLY_VARIABLES = ['super_read_only', 'innodb_read_only', 'read_only', 'transaction_read_only', 'tx_read_only'];
 
+/** Not `SELECT @@…`: a server fails for a variable that it does not have, and ProxySQL stops multiplexing. */
+async function readVariables(ask: Ask): Promise<ReadonlyMap<unknown, unknown>> {
+  const names = [...READ_ONLY_VARIABLES, 'wsrep_on'].map((name) => `'${name}'`).join(', ');
+  return readPairs(await ask({ sql: `SHOW VARIABLES WHERE Variable_name IN (${names})`, bindings: [] }));
+}
+
 /** A node of a Galera cluster that is cut off from the majority answers `SELECT 1` and refuses everything else. Without a cluster `wsrep_ready` is OFF too. */
 async function checkQuorum(ask: Ask): Promise<void> {
   const status = readPairs(await ask({ sql: "SHOW STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_cluster_status')", bindings: [] }));
@@ -69,4 +80,11 @@ function readPairs(rows: readonly Row[]): ReadonlyMap<unknown, unknown> {
 /** MariaDB 12 knows `NO_LOCK` and the like beside ON and OFF. */
 function isOn(value: unknown): boolean {
   return value !== undefined && value !== 'OFF' && value !== '0';
+}
+
+/** Knex puts the statement before what the driver says, and nobody knows this one. */
+function rejectWithoutSql(error: unknown, sql: string): never {
+  const prefix = `${sql} - `;
+  if (error instanceof Error && error.message.startsWith(prefix)) error.message = error.message.slice(prefix.length);
+  throw error;
 }

@@ -88,7 +88,7 @@ async function rejectIfRunning({ startedAt }: Query, rows: readonly Row[], list:
   }
   if (!isOldEnough(forSeconds, startedAt)) return;
   throw new Error(
-    `silent: the query of an earlier check still runs at the server, for ${String(Math.round(forSeconds))} s, and cannot be cancelled through this proxy`,
+    `silent: the query of an earlier check still runs at the server, for ${String(Math.round(forSeconds * 1_000))} ms, and cannot be cancelled through this proxy`,
   );
 }
 

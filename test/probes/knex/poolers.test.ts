@@ -39,7 +39,7 @@ const isIdle = (database: Knex) => poolOf(database).numUsed() === 0 && poolOf(da
 
 const QUERY = 'SELECT 1 FROM jobs LIMIT 1';
 const STILL_RUNS =
-  /: silent: the query of an earlier check still runs at the server, for \d+ s, and cannot be cancelled through this proxy$/;
+  /: silent: the query of an earlier check still runs at the server, for \d+ ms, and cannot be cancelled through this proxy$/;
 const CANCEL_REQUEST = 80_877_102;
 const SILENT = /^timed out after 800 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
 
@@ -340,7 +340,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
           },
           end: () => locker.raw('UNLOCK TABLES'),
           reason:
-            /: silent: the query of an earlier check still runs at the server, for \d+ s, and cannot be cancelled through this proxy$/,
+            /: silent: the query of an earlier check still runs at the server, for \d+ ms, and cannot be cancelled through this proxy$/,
         });
         await until(async () => (await countLocked()) === 0);
       });
