@@ -2,7 +2,7 @@
 export interface KnexClient {
   readonly dialect?: string;
   readonly driver?: Driver;
-  readonly config?: { readonly pool?: { readonly afterCreate?: unknown; readonly validate?: unknown } };
+  readonly config?: { readonly connection?: unknown; readonly pool?: { readonly afterCreate?: unknown; readonly validate?: unknown } };
   readonly connectionSettings?: Readonly<Record<string, unknown>>;
   /** The function that was given as `connection`. */
   readonly connectionConfigProvider?: unknown;

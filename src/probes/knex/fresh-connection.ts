@@ -6,8 +6,9 @@ import { untilAborted } from '../shared/until-aborted.js';
 const lastMade = new WeakMap<KnexPool, number>();
 
 /** Whether a check can open a connection of its own in this dialect, and close it at once if the server is silent. */
-export function canConnectAfresh({ dialect = '' }: KnexClient): boolean {
-  return CONNECTORS[dialect] !== undefined;
+export function canConnectAfresh({ dialect = '', config }: KnexClient): boolean {
+  // Of the driver's own pool (`connectionPool`) Knex does not know the settings.
+  return CONNECTORS[dialect] !== undefined && config?.connection !== undefined;
 }
 
 /**

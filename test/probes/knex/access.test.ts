@@ -1,6 +1,8 @@
+import type { EventEmitter } from 'node:events';
+import { createRequire } from 'node:module';
 import { expect } from 'chai';
 import { Container } from 'inversify';
-import type { Knex } from 'knex';
+import knex, { type Knex } from 'knex';
 import { ConfigurationError, Degraded, discoverProbes, NotReady, type ProbeRegistry } from 'koa-probes';
 import { checkKnex, DATABASE, DatabaseProbe, type CheckKnexOptions, type DatabaseTarget } from 'koa-probes/knex';
 import { Databases, databaseServers, poolOf } from '../../support/databases.js';
@@ -100,6 +102,19 @@ describe('koa-probes/knex with `access`', () => {
         );
         return (rows[0]?.count ?? 9) <= 4;
       });
+    });
+
+    it("gives up the connections of the driver's own pool too", async () => {
+      const { Pool } = createRequire(import.meta.url)('pg') as { Pool: new (settings: object) => Knex.PgPoolLike & EventEmitter };
+      const own = new Pool({ connectionString: postgresUrl(standby.port), max: 2 });
+      own.on('error', () => {});
+      const database = databases.add(knex({ client: 'pg', connectionPool: own }));
+      for (let round = 0; round < 20; round += 1) expect(await problemOf(database, { access: 'write' })).to.include('read-only');
+      expect([own.totalCount, own.waitingCount]).to.deep.equal([0, 0]);
+      expect(await problemOf(database, { freshConnectionEveryMs: 1 })).to.include(
+        'needs a Knex on PostgreSQL, MySQL or MariaDB that has `connection`',
+      );
+      await own.end();
     });
 
     it('finds the new primary by itself after a failover, though the pool has ten connections to the old one', async () => {
@@ -339,8 +354,7 @@ describe('koa-probes/knex with `access`', () => {
     }
 
     it('refuses `write` for a dialect in which it cannot be checked, and says what to do', async () => {
-      const { default: knex } = await import('knex');
-      const database = Object.assign(knex({ client: 'redshift' }), {});
+      const database = knex({ client: 'redshift' });
       expect(await problemOf(database, { access: 'write' })).to.match(
         /cannot be checked in the dialect redshift\. Leave it out, and ask with `query`/,
       );

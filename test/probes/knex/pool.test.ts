@@ -95,6 +95,38 @@ describe('koa-probes/knex and the pool', () => {
         await stop();
       });
 
+      it('leaves the pool and the server as they were after 200 checks of a busy pool, and of an `afterCreate` that hangs', async () => {
+        const admin = databases.connect(client, server.adminUrl(service.port), { pool: { min: 1, max: 1 } });
+        let isHanging = false;
+        const waiting: (() => void)[] = [];
+        const afterCreate = (_: object, done: () => void) => (isHanging ? waiting.push(done) : done());
+        const database = connect({ pool: { min: 0, max: 4, afterCreate, idleTimeoutMillis: 10, reapIntervalMillis: 10 } });
+        const stop = keepBusy(database, 40);
+        await until(() => poolOf(database).numPendingAcquires() === 36);
+        for (let round = 0; round < 200; round += 1) await failureOf(database, 5);
+        await stop();
+        await until(() => isIdle(database) && poolOf(database).numFree() === 0);
+        isHanging = true;
+        for (let round = 0; round < 200; round += 1) expect(String(await failureOf(database, 5))).to.include('silent');
+        expect(poolOf(database).numPendingCreates()).to.be.at.most(4);
+        isHanging = false;
+        for (const go of waiting.splice(0)) go();
+        await until(() => isIdle(database) && poolOf(database).numPendingCreates() === 0 && poolOf(database).numFree() === 0);
+        await until(async () => (await server.listRunning(admin)).length === 0);
+        expect(await failureOf(database)).to.equal(undefined);
+      });
+
+      it('says `hung up` if the server ends the connection while the query runs, and gives that connection up', async () => {
+        const admin = databases.connect(client, server.adminUrl(service.port));
+        const database = connect({ pool: { min: 0, max: 1 } });
+        const number = await server.numberOf(database);
+        const checking = failureOf(database, 10_000, { query: server.sleep });
+        await until(async () => (await server.listRunning(admin)).includes(server.sleep));
+        await admin.raw(client === 'pg' ? 'SELECT pg_terminate_backend(?)' : 'KILL CONNECTION ?', [number!]);
+        expect(String(await checking)).to.match(/: hung up: SELECT \S+ - .+/);
+        expect(await failureOf(database)).to.equal(undefined);
+      });
+
       it('names a `connection` that is a function and does not come back', async () => {
         let isHanging = true;
         const { hostname, port, username, password, pathname } = new URL(server.appUrl(service.port));
