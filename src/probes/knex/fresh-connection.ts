@@ -35,7 +35,11 @@ export async function connectAfresh(
   try {
     await untilAborted(made, signal, what);
     lastMade.set(pool, performance.now());
-    await client.destroyRawConnection(connection);
+    await untilAborted(
+      client.destroyRawConnection(connection),
+      signal,
+      `${server}: silent: a new connection of the check's own has not been closed`,
+    );
   } finally {
     connection.destroy?.();
     (connection.stream ?? connection.connection?.stream)?.destroy?.();

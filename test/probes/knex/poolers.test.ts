@@ -144,7 +144,8 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       await database.raw('SELECT 1');
       const before = await countBackends(admin);
       await lock();
-      for (let round = 0; round < 200; round += 1) expect(await problemOf(database, QUERY, 10)).to.include('silent');
+      // So short a time can be over before there is a connection.
+      for (let round = 0; round < 200; round += 1) expect(await problemOf(database, QUERY, 10)).to.match(/: (silent|no connection)/);
       await until(() => isIdle(database));
       expect(await countWaiting(admin)).to.equal(0);
       await unlock();
