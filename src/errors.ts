@@ -1,8 +1,8 @@
 import { types } from 'node:util';
 
 const CONFIGURATION_ERROR = Symbol.for('koa-probes.ConfigurationError');
-const DEGRADED = Symbol.for('koa-probes.Degraded');
 const NOT_READY = Symbol.for('koa-probes.NotReady');
+const DEGRADED = Symbol.for('koa-probes.Degraded');
 const PROBE_TIMEOUT_ERROR = Symbol.for('koa-probes.ProbeTimeoutError');
 
 /** A mistake in how the library is set up. It is thrown at start, and its message names the subject, the fact and the cure. */
@@ -44,7 +44,7 @@ export class NotReady extends Error {
     if (!Number.isInteger(status) || status < 400 || status > 599) {
       throw new RangeError(`Expected \`status\` of NotReady to be a whole number from 400 to 599, got \`${String(status)}\`.`);
     }
-    super(typeof message === 'string' && toOneLine(message) !== '' ? message : 'not ready', options);
+    super(messageOr('not ready', message), options);
     this.status = status;
     tag(this, NOT_READY);
   }
@@ -56,15 +56,16 @@ export class NotReady extends Error {
 }
 
 /**
- * Thrown by a check whose subject works, but worse than it should: the result is `warn` and the answer stays 200.
- * The public may read the message, as that of `NotReady`. The cause goes to the log alone.
+ * Thrown by a check that works, but not as it should: the result is `warn`, the answer stays 200, and the reason is shown, logged and counted.
+ * It is neither a failure nor a full pass: it starts no new count of failures, and it counts towards `successThreshold`.
+ * The message is shown to the public in one line of at most 1,000 characters; its cause goes to the log alone.
  */
 export class Degraded extends Error {
   override readonly name = 'Degraded';
   readonly code = 'ERR_PROBES_DEGRADED';
 
   constructor(message: string, options?: ErrorOptions) {
-    super(typeof message === 'string' && toOneLine(message) !== '' ? message : 'degraded', options);
+    super(messageOr('degraded', message), options);
     tag(this, DEGRADED);
   }
 
@@ -79,8 +80,8 @@ export class ProbeTimeoutError extends Error {
   override readonly name = 'ProbeTimeoutError';
   readonly code = 'ERR_PROBES_TIMEOUT';
 
-  constructor(message: string) {
-    super(message);
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
     // Its frames would keep alive what they were called on: the immediates of all requests that ended in the same turn.
     this.stack = `${this.name}: ${message}`;
     tag(this, PROBE_TIMEOUT_ERROR);
@@ -107,9 +108,22 @@ export function describeError(error: unknown): string {
   return parts.join(': ').slice(0, LONGEST_DESCRIPTION);
 }
 
-/** `text` without line breaks and control characters, so that it cannot forge a line of a log or an answer. */
+/** Zero-width characters, marks that turn the direction of a text, and tags: a reader does not see them. */
+const INVISIBLE = /[\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\s]+/gu;
+
+/** `text` without line breaks, control characters and characters that a reader does not see, so that it cannot forge a line of a log or an answer. */
 export function toOneLine(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\s]+/gu, ' ').trim();
+  return text.replace(CONTROL, ' ').replace(INVISIBLE, '').trim();
+}
+
+/** A string of JSON in which characters that a reader does not see are escaped. */
+export function escapeInvisible(json: string): string {
+  return json.replace(/[\u007f-\u009f\u2028\u2029]/g, escapeUnits).replace(INVISIBLE, escapeUnits);
+}
+
+function escapeUnits(character: string): string {
+  return Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`).join('');
 }
 
 /** Errors of another realm too. */
@@ -121,14 +135,28 @@ function collectParts(error: unknown, parts: string[], seen: Set<unknown>): void
   if (parts.length === MOST_PARTS || seen.has(error)) return;
   seen.add(error);
   if (!isError(error)) {
-    parts.push(typeof error === 'string' ? cut(error) : cut(`${String(error)} was thrown`));
+    parts.push(cut(describeThrown(error)));
     return;
   }
   // Node reports a refused connection to a name with several addresses as an AggregateError without a message.
   const isList = error instanceof AggregateError && !error.message;
-  if (!isList) parts.push(cut(error.message || codeOf(error) || error.name));
+  if (!isList) parts.push(cut(messageOf(error) || codeOf(error) || error.name));
   const inner: unknown[] = isList ? error.errors : error.cause === undefined ? [] : [error.cause];
   for (const one of inner.slice(0, MOST_PARTS)) collectParts(one, parts, seen);
+}
+
+/** Never by `String()` of an object: that of an array of millions blocks the event loop. */
+function describeThrown(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'bigint') return 'a bigint was thrown';
+  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return `${String(value)} was thrown`;
+  const { message, constructor } = value as { readonly message?: unknown; readonly constructor?: { readonly name?: unknown } };
+  if (typeof message === 'string' && message !== '') return message;
+  return `${typeof constructor?.name === 'string' ? constructor.name : 'an object'} was thrown`;
+}
+
+function messageOf({ message }: Error): string {
+  return typeof message === 'string' ? message : describeThrown(message);
 }
 
 function codeOf(error: Error & { code?: unknown }): string {
@@ -137,6 +165,11 @@ function codeOf(error: Error & { code?: unknown }): string {
 
 function cut(text: string): string {
   return toOneLine(text.slice(0, LONGEST_DESCRIPTION));
+}
+
+/** Without a message the public, or the operator, would read nothing. */
+function messageOr(blank: string, message: unknown): string {
+  return typeof message === 'string' && toOneLine(message.slice(0, LONGEST_DESCRIPTION)) !== '' ? message : blank;
 }
 
 function tag(error: Error, symbol: symbol): void {

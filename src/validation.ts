@@ -1,4 +1,4 @@
-import { ConfigurationError } from './errors.js';
+import { ConfigurationError, escapeInvisible } from './errors.js';
 
 /** An hour. A probe that takes longer is none, and the timers of Node overflow at 24.8 days. */
 const LONGEST_MS = 3_600_000;
@@ -55,7 +55,7 @@ export function showType(value: unknown): string {
 
 /** `value` as a message shows it: what it is where that is short, else its type. */
 export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'string') return escapeInvisible(JSON.stringify(value));
   if (Array.isArray(value)) return `an array of ${String(value.length)}`;
   if (value === null || value === undefined) return `\`${String(value)}\``;
   if (typeof value === 'number' || typeof value === 'boolean') return `\`${String(value)}\` (${typeof value})`;

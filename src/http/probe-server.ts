@@ -4,6 +4,8 @@ import { ConfigurationError, describeError } from '../errors.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { rejectUnknownOptions, show } from '../validation.js';
 import { createAnswerer, ENDPOINT_OPTION_NAMES, plainAnswer, type EndpointOptions, type ProbeAnswer } from './endpoint.js';
+import { markAsAnswered } from './answered.js';
+import { createHangUpLog } from './hang-ups.js';
 import { createUrlMatcher } from './paths.js';
 import { listenOnSocket } from './socket-file.js';
 
@@ -36,6 +38,7 @@ export async function probeServer(probes: ProbeRegistry, options: ProbeServerOpt
   checkAddress(options);
   const matchUrl = createUrlMatcher(options.paths);
   const answer = createAnswerer('probeServer()', probes, options);
+  const noteDelivery = createHangUpLog(probes);
 
   const server = createServer(SLOW_CLIENT_LIMITS, (request, response) => {
     const target = matchUrl(request.url ?? '');
@@ -44,7 +47,11 @@ export async function probeServer(probes: ProbeRegistry, options: ProbeServerOpt
       response.setHeader('Allow', 'GET, HEAD');
       return write(response, plainAnswer(405, 'method not allowed'));
     }
-    void answer(target, request.headers.accept, request).then((answered) => write(response, answered));
+    const deliver = (answered: ProbeAnswer) => {
+      noteDelivery(target.kind, response);
+      write(response, answered);
+    };
+    void answer(target, request.headers.accept, request).then(deliver);
   });
   await listen(server, options);
   const close = () => closeServer(server);
@@ -97,6 +104,7 @@ function closeServer(server: Server): void {
 
 /** Every connection serves one request, as with the kubelet: none is left idle when the server closes. */
 function write(response: ServerResponse, { status, headers, body }: ProbeAnswer): void {
+  markAsAnswered(response);
   response.writeHead(status, { ...headers, Connection: 'close' });
   response.end(response.req.method === 'HEAD' ? undefined : body);
 }

@@ -1,4 +1,4 @@
-import { describeError, isError, NotReady, ProbeTimeoutError, toOneLine } from '../errors.js';
+import { Degraded, describeError, isError, NotReady, ProbeTimeoutError, toOneLine } from '../errors.js';
 
 /** Why a probe failed, read once from whatever was thrown: nothing later touches a foreign object. */
 export interface ProbeFailure {
@@ -25,7 +25,7 @@ export function readFailure(error: unknown): ProbeFailure {
 
 /** The message alone: a cause was not chosen for the public. */
 function readReason(error: unknown): string {
-  const isPublic = isError(error) && (NotReady.is(error) || ProbeTimeoutError.is(error));
+  const isPublic = isError(error) && (NotReady.is(error) || Degraded.is(error) || ProbeTimeoutError.is(error));
   return (isPublic && toOneLine(error.message.slice(0, LONGEST_REASON))) || WITHHELD;
 }
 
