@@ -23,7 +23,7 @@ export class ConfigurationError extends Error {
 
 export interface NotReadyOptions extends ErrorOptions {
   /**
-   * HTTP status of the answer where this is the only failing check, 400 to 599.
+   * HTTP status of the answer if this is the only failing check, 400 to 599.
    * @default 503
    */
   status?: number | undefined;
@@ -96,12 +96,15 @@ export class ProbeTimeoutError extends Error {
 /** How much of an error a line of the log holds: characters in all, and errors told of. One that holds thousands, or itself, must not block the event loop. */
 const LONGEST_DESCRIPTION = 1_000;
 const MOST_PARTS = 5;
+/** Lists without a message of their own say nothing, and may hold more of their kind. */
+const MOST_VISITS = 30;
 
 /** `error` in one line for the operator: its message and those of its causes and parts. Never throws, whatever was thrown. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   try {
     collectParts(error, parts, new Set());
+    if (parts.length === 0) parts.push(cut(isError(error) ? error.name : 'an error that says nothing'));
   } catch {
     parts.push('an error that cannot be described');
   }
@@ -128,11 +131,16 @@ function escapeUnits(character: string): string {
 
 /** Errors of another realm too. */
 export function isError(value: unknown): value is Error {
-  return types.isNativeError(value) || value instanceof Error;
+  try {
+    return types.isNativeError(value) || value instanceof Error;
+  } catch {
+    // A proxy whose prototype cannot be read.
+    return false;
+  }
 }
 
 function collectParts(error: unknown, parts: string[], seen: Set<unknown>): void {
-  if (parts.length === MOST_PARTS || seen.has(error)) return;
+  if (parts.length === MOST_PARTS || seen.size === MOST_VISITS || seen.has(error)) return;
   seen.add(error);
   if (!isError(error)) {
     parts.push(cut(describeThrown(error)));

@@ -50,7 +50,7 @@ export function rejectUnknownOptions(subject: string, options: unknown, known: r
 
 /** What a value is, for a message in which it must not stand: it may hold a password. */
 export function showType(value: unknown): string {
-  return typeof value === 'string' ? 'a text' : show(value);
+  return typeof value === 'string' ? 'a string' : show(value);
 }
 
 /** `value` as a message shows it: what it is where that is short, else its type. */

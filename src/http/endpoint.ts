@@ -57,12 +57,14 @@ export function createAnswerer<Request>(caller: string, probes: ProbeRegistry, o
       return Promise.resolve(plainAnswer(404, `no ${kind} probe is named ${show(name.slice(0, 100))}`));
     const { exclude, isVerbose } = query === '' ? NO_QUERY : readQuery(query);
     const type = chooseMediaType(format, accept);
-    return runProbes(probes, kind, name, exclude).then((report) => {
-      if (report.status !== 'fail' && type === 'text/plain' && !isVerbose) return OK;
+    const render = (report: ProbeReport): ProbeAnswer => {
       const audience = chooseAudience(details, request, probes.logger);
       const body = type === 'text/plain' ? renderText(report, { title, audience, isVerbose }) : renderJson(report, audience);
       return { status: statusCodeOf(report), headers: headersOf(type, body), body };
-    });
+    };
+    return runProbes(probes, kind, name, exclude).then((report) =>
+      report.status !== 'fail' && type === 'text/plain' && !isVerbose ? OK : render(report),
+    );
   };
 }
 

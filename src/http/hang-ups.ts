@@ -5,8 +5,8 @@ import type { ProbeRegistry } from '../registry/registry.js';
 /** Whether the client is still there for the answer. Says it once if it is not, until an answer of that kind is delivered again. */
 export function createHangUpLog(probes: ProbeRegistry): (kind: ProbeKind, response: ServerResponse) => void {
   const reported = new Set<ProbeKind>();
-  return (kind, { closed, socket }) => {
-    if (!closed && socket?.destroyed !== true) {
+  return (kind, response) => {
+    if (!isGone(response)) {
       if (reported.size > 0) reported.delete(kind);
       return;
     }
@@ -18,4 +18,10 @@ export function createHangUpLog(probes: ProbeRegistry): (kind: ProbeKind, respon
         `Set \`timeoutSeconds: ${String(Math.ceil((deadlineMs + 1) / 1_000))}\` in the pod spec, or lower \`timeoutMs\` of the slow probe.`,
     );
   };
+}
+
+/** HTTP/2 has a stream for each response. A response that was sent by somebody else meanwhile was not hung up on. */
+function isGone(response: ServerResponse & { readonly stream?: { readonly destroyed: boolean } }): boolean {
+  if (response.writableEnded) return false;
+  return response.stream?.destroyed ?? (response.closed || response.socket?.destroyed === true);
 }

@@ -51,7 +51,8 @@ export async function probeServer(probes: ProbeRegistry, options: ProbeServerOpt
       noteDelivery(target.kind, response);
       write(response, answered);
     };
-    void answer(target, request.headers.accept, request).then(deliver);
+    // An answer that cannot be made is no reason to end the process.
+    answer(target, request.headers.accept, request).then(deliver, () => write(response, plainAnswer(503, 'the answer could not be made')));
   });
   await listen(server, options);
   const close = () => closeServer(server);

@@ -22,8 +22,8 @@ export function logLatePass(logger: ProbeLogger, monitor: Monitor, durationMs: n
 export function logOutside(logger: ProbeLogger, monitor: Monitor, what: string): void {
   if (!monitor.kinds.includes('liveness') || monitor.options.restartOnOutage) return;
   logger.warn(
-    `${describe(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and no restart mends it. ` +
-      'Make it a readiness probe, or say that you want it so with `restartOnOutage: true`.',
+    `${describe(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and a restart does not help. ` +
+      'Make it a readiness probe, or confirm it with `restartOnOutage: true`.',
   );
 }
 

@@ -2,7 +2,8 @@ import { performance } from 'node:perf_hooks';
 import { Degraded, NotReady, ProbeTimeoutError } from '../errors.js';
 import type { Probe, ProbeKind, ResolvedProbeOptions } from '../probe.js';
 import { excluded, failed, type ProbeResult } from '../report/report.js';
-import { Execution, type ExecutionOwner, type Failure, type WaitingRun } from './execution.js';
+import { Execution, type ExecutionOwner, type WaitingRun } from './execution.js';
+import type { Failure } from './returned.js';
 
 /** The longest that a probe which hangs is left alone before it is tried once more. */
 const LONGEST_BACK_OFF_MS = 60_000;
@@ -41,6 +42,7 @@ export class Monitor implements ExecutionOwner {
   private isKnownOutside = false;
   private isLatePassTold = false;
   private closedBy: Error | undefined;
+  private isRemoved = false;
   /** How old a result may be that is given without a new execution. */
   private readonly maxAgeMs: number;
   private readonly isStartup: boolean;
@@ -66,6 +68,7 @@ export class Monitor implements ExecutionOwner {
     if (execution.isPlain && !execution.isInFlight) return execution.begin(run, place);
     const now = run.beginsAt;
     if (this.firstPass !== undefined && run.kind === 'startup' && run.acceptsLatest) return run.take(place, this.firstPass);
+    if (this.isRemoved) return run.take(place, excluded(this.name));
     if (this.closedBy !== undefined) return run.take(place, failed(this.name, 0, this.closedBy));
     if (this.latest !== undefined && run.acceptsLatest && now - this.latestAt < this.maxAgeMs) return run.take(place, this.latest);
     if (this.execution.isInFlight) return this.execution.wait(run, place);
@@ -97,12 +100,13 @@ export class Monitor implements ExecutionOwner {
 
   /** What is known of it without a run. */
   get lastResult(): ProbeResult | undefined {
-    return this.execution.readPlainPass() ?? this.judged;
+    return this.execution.plainResult ?? this.judged;
   }
 
   /** It is taken out: the runs that wait for it go on without it. */
   remove(reason: Error): void {
-    this.closedBy = reason;
+    this.isRemoved = true;
+    this.execution.isPlain = false;
     this.execution.dismiss(excluded(this.name), reason);
   }
 
@@ -126,7 +130,7 @@ export class Monitor implements ExecutionOwner {
 
   onLateSettlement(execution: Execution, durationMs: number, failure: Failure | undefined): void {
     if (execution === this.abandoned) this.abandoned = undefined;
-    if (this.closedBy !== undefined || failure !== undefined || this.isLatePassTold) return;
+    if (this.closedBy !== undefined || this.isRemoved || failure !== undefined || this.isLatePassTold) return;
     this.isLatePassTold = true;
     this.listener.onLatePass(this, durationMs);
   }

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { ProbeTimeoutError } from '../errors.js';
 import type { ProbeKind } from '../probe.js';
 import { excluded, failed, passed, worseOf, type ProbeResult, type ReportStatus } from '../report/report.js';
-import { afterLastWords, type WaitingRun } from './execution.js';
+import { afterLastWords, type Pass, type WaitingRun } from './execution.js';
 import type { Monitor } from './monitor.js';
 
 /** Timers count in whole milliseconds, and may fire that much early on the clock of `performance.now()`. */
@@ -25,12 +25,6 @@ export interface RunSettings {
   readonly acceptsLatest?: boolean;
 }
 
-/** When a check began and when it passed, by `performance.now()`. Checks with the same times share one. */
-interface Pass {
-  readonly startedAt: number;
-  readonly endedAt: number;
-}
-
 /**
  * One run of several checks: starts all of them together, and calls `finish` as soon as all outcomes are known, at the latest after `deadlineMs`.
  * A check goes this way: `Run.start`, `Monitor.join`, `Execution.begin`, the check itself, `Monitor.judge`, and back here to `pass` or `take`.
@@ -43,7 +37,7 @@ export class Run<T = unknown> implements WaitingRun {
   readonly startedAt = performance.now();
   beginsAt = this.startedAt;
   armedAt = Infinity;
-  /** By place, without what is in one of the next two. Nearly all checks pass with the times of the first that did, so that no array is made. */
+  /** By place. No array is made as long as all checks pass with the times of the first one, and `last` after them. */
   private outcomes: (Pass | ProbeResult | undefined)[] | undefined;
   private firstPass: Pass | undefined;
   private lastPass: Pass | undefined;
@@ -85,13 +79,19 @@ export class Run<T = unknown> implements WaitingRun {
     this.turnSoon();
   }
 
-  pass(place: number, startedAt: number): void {
+  pass(place: number, startedAt: number): Pass {
     const endedAt = this.readClock();
-    if (this.isEnding) this.lastPass = { startedAt, endedAt };
-    else if (this.firstPass === undefined) this.firstPass = { startedAt, endedAt };
-    else if (startedAt !== this.firstPass.startedAt || endedAt !== this.firstPass.endedAt) this.put(place, { startedAt, endedAt });
+    const first = this.firstPass;
+    let pass = first;
+    if (first === undefined || this.isEnding || startedAt !== first.startedAt || endedAt !== first.endedAt) {
+      pass = { startedAt, endedAt, time: endedAt === first?.endedAt ? first.time : Date.now() };
+      if (this.isEnding) this.lastPass = pass;
+      else if (first === undefined) this.firstPass = pass;
+      else this.put(place, pass);
+    }
     this.pending -= 1;
     if (this.pending === 0) this.end();
+    return pass as Pass;
   }
 
   take(place: number, result: ProbeResult): void {
@@ -101,11 +101,6 @@ export class Run<T = unknown> implements WaitingRun {
     }
     this.pending -= 1;
     if (this.pending === 0) this.end();
-  }
-
-  endOf(place: number): number {
-    const outcome = this.outcomeAt(place);
-    return outcome === undefined || 'name' in outcome ? this.startedAt : outcome.endedAt;
   }
 
   private outcomeAt(place: number): Pass | ProbeResult | undefined {
@@ -120,11 +115,10 @@ export class Run<T = unknown> implements WaitingRun {
 
   /** What became of the checks. One that passed has no result until somebody reads it. */
   readResults(): ProbeResult[] {
-    const epoch = Date.now() - performance.now();
     return this.settings.monitors.map(({ name }, place) => {
       const outcome = this.outcomeAt(place);
       if (outcome === undefined) throw new Error(`The run has no outcome for ${name}.`);
-      return 'name' in outcome ? outcome : passed(name, outcome.endedAt - outcome.startedAt, epoch + outcome.endedAt, undefined);
+      return 'name' in outcome ? outcome : passed(name, outcome.endedAt - outcome.startedAt, outcome.time, undefined);
     });
   }
 
@@ -158,7 +152,7 @@ export class Run<T = unknown> implements WaitingRun {
     this.armNext(this.armedAt);
   }
 
-  /** At their places. One that is excluded is joined by nobody, and has nothing to say. */
+  /** At their places. An excluded one does not wait for this run, nor does one that has ended: neither has a timeout here. */
   private get joined(): readonly Monitor[] {
     const { monitors, unreported } = this.settings;
     return unreported === undefined ? monitors : [...monitors, ...unreported];

@@ -29,7 +29,7 @@ describe('the imports in src', () => {
     expect(importsByFile.get('src/koa/router.ts')).to.deep.include.members([
       { target: '@koa/router', isTypeOnly: false },
       { target: 'koa', isTypeOnly: true },
-      { target: 'src/koa/probe-middleware.ts', isTypeOnly: false },
+      { target: 'src/koa/delivery.ts', isTypeOnly: false },
     ]);
     expect(sources.flatMap(importsOf).filter(({ target }) => target.endsWith('.ts') && !importsByFile.has(target))).to.deep.equal([]);
   });
