@@ -148,7 +148,9 @@ function collectParts(error: unknown, parts: string[], seen: Set<unknown>): void
   }
   // Node reports a refused connection to a name with several addresses as an AggregateError without a message.
   const isList = error instanceof AggregateError && !error.message;
-  if (!isList) parts.push(cut(messageOf(error) || codeOf(error) || error.name));
+  const said = cut(messageOf(error) || codeOf(error) || error.name);
+  // A timeout and the reason of the signal that it aborted say the same.
+  if (!isList && !parts.includes(said)) parts.push(said);
   const inner: unknown[] = isList ? error.errors : error.cause === undefined ? [] : [error.cause];
   for (const one of inner.slice(0, MOST_PARTS)) collectParts(one, parts, seen);
 }

@@ -14,7 +14,9 @@ export async function startMariadb(...settings: readonly string[]): Promise<Serv
   const user = process.getuid?.() === 0 ? ['--user=mysql'] : [];
   if (user.length > 0) chownSync(folder, Number(await run('id', ['-u', 'mysql'])), Number(await run('id', ['-g', 'mysql'])));
   const data = `--datadir=${join(folder, 'data')}`;
-  const quick = ['--innodb-flush-log-at-trx-commit=0', '--innodb-log-file-size=4M', '--innodb-buffer-pool-size=16M'];
+  // The default is /tmp, where two that are set up at the same time take each other's tables away.
+  const temporary = `--tmpdir=${folder}`;
+  const quick = [temporary, '--innodb-flush-log-at-trx-commit=0', '--innodb-log-file-size=4M', '--innodb-buffer-pool-size=16M'];
   const install = ['--no-defaults', data, ...user, ...quick, '--auth-root-authentication-method=normal', '--skip-test-db'];
   await run('mariadb-install-db', install);
   const port = await freePort();

@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'chai';
 import { Container } from 'inversify';
 import knex, { type Knex } from 'knex';
-import { Degraded, discoverProbes, type ProbeRegistry } from 'koa-probes';
+import { Degraded, discoverProbes, type ProbeContext, type ProbeRegistry } from 'koa-probes';
 import { checkKnex, DATABASE, DatabaseProbe, type CheckKnexOptions, type DatabaseTarget } from 'koa-probes/knex';
 import { Authority } from '../../support/certificates.js';
 import { Databases, databaseServers, poolOf } from '../../support/databases.js';
@@ -80,6 +80,24 @@ describe('koa-probes/knex and the pool', () => {
         });
         await until(() => isIdle(database));
         expect(poolOf(database).numFree()).to.be.at.most(4);
+      });
+
+      it('is degraded too if the timeout of the probe is short', async () => {
+        const database = connect({ pool: { min: 0, max: 4 } });
+        const registry = await discover({ knex: database, name: 'orders' });
+        registry.register({
+          name: 'short',
+          kinds: ['readiness'],
+          timeoutMs: 300,
+          check: (context: ProbeContext) => checkKnex(database, context),
+        });
+        const stop = keepBusy(database, 40);
+        await until(() => poolOf(database).numPendingAcquires() === 36);
+        const { status, results } = await registry.run('readiness');
+        await stop();
+        expect(status).to.equal('warn');
+        expect(results.filter(({ status: one }) => one === 'warn').map(({ name: one }) => one)).to.deep.equal(['database', 'short']);
+        expect(results.find(({ name: one }) => one === 'short')?.failure?.reason).to.match(/^pool busy: 4 of 4 in use, \d+ waiting$/);
       });
 
       it('says it as Degraded, with the server in the cause alone, also if the signal is aborted before', async () => {
