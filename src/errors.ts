@@ -111,6 +111,17 @@ export function describeError(error: unknown): string {
   return parts.join(': ').slice(0, LONGEST_DESCRIPTION);
 }
 
+/** A mistake that an error of somebody else's has shown. Its message quotes that error; its stack does not, as Node prints the cause below it. */
+export function becauseOf(message: string, error: unknown, link = ' It said: '): ConfigurationError {
+  const quoting = `${message}${link}${describeError(error)}`;
+  if (ConfigurationError.is(error)) return new ConfigurationError(quoting);
+  const own = new ConfigurationError(message, { cause: error });
+  // Node formats the stack when it is first read.
+  void own.stack;
+  own.message = quoting;
+  return own;
+}
+
 /** Zero-width characters, marks that turn the direction of a text, and tags: a reader does not see them. */
 const INVISIBLE = /[\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\s]+/gu;
@@ -148,9 +159,9 @@ function collectParts(error: unknown, parts: string[], seen: Set<unknown>): void
   }
   // Node reports a refused connection to a name with several addresses as an AggregateError without a message.
   const isList = error instanceof AggregateError && !error.message;
-  const said = cut(messageOf(error) || codeOf(error) || error.name);
-  // A timeout and the reason of the signal that it aborted say the same.
-  if (!isList && !parts.includes(said)) parts.push(said);
+  const text = cut(messageOf(error) || codeOf(error) || error.name);
+  // A message can quote its cause.
+  if (!isList && !parts.some((part) => part.includes(text))) parts.push(text);
   const inner: unknown[] = isList ? error.errors : error.cause === undefined ? [] : [error.cause];
   for (const one of inner.slice(0, MOST_PARTS)) collectParts(one, parts, seen);
 }

@@ -18,8 +18,12 @@ export function checkCount(subject: string, option: string, value: unknown): voi
 }
 
 /** What is safe in a URL, in a line of the log and in a line of the answer. A client resolves `.` and `..` before it asks. */
+export function isName(name: unknown): name is string {
+  return typeof name === 'string' && /^(?!\.{1,2}$)[\w.-]{1,100}$/.test(name);
+}
+
 export function checkName(subject: string, name: unknown): asserts name is string {
-  if (typeof name === 'string' && /^(?!\.{1,2}$)[\w.-]{1,100}$/.test(name)) return;
+  if (isName(name)) return;
   throw new ConfigurationError(
     `Expected \`name\` of ${subject} to be 1 to 100 letters, digits, ".", "_" or "-", and not "." or "..", got ${show(name)}. Give it one: \`{ name: 'search' }\`.`,
   );

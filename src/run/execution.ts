@@ -19,17 +19,9 @@ export interface WaitingRun {
   /** A check has ended at once, and it may have blocked the event loop: that time is its own. */
   turnClock(): void;
   /** The check at that place has passed, and there is nothing more to say about it. */
-  pass(place: number, startedAt: number): Pass;
+  pass(place: number, startedAt: number): void;
   /** The result of the check at that place. */
   take(place: number, result: ProbeResult): void;
-}
-
-/** When a check began and when it passed. Checks with the same times share one. */
-export interface Pass {
-  readonly startedAt: number;
-  readonly endedAt: number;
-  /** The end by the system's clock, in milliseconds since 1970 UTC. */
-  readonly time: number;
 }
 
 // oxlint-disable-next-line typescript/unbound-method -- called with the promise as its receiver
@@ -64,8 +56,6 @@ export class Execution implements ContextListener {
   /** The run that has begun it and guards its time, and the place there. */
   private run: WaitingRun | undefined;
   private place = 0;
-  /** The last pass that was not judged, if none has been judged since. */
-  private plainPass: Pass | undefined;
   /** The runs that wait too. */
   private others: Map<WaitingRun, number> | undefined;
   private context: ExecutionContext | undefined;
@@ -158,13 +148,6 @@ export class Execution implements ContextListener {
     context?.abort(reason);
   }
 
-  /** The result of the last pass, if none has been judged since. */
-  get plainResult(): ProbeResult | undefined {
-    if (this.plainPass === undefined) return undefined;
-    const { startedAt, endedAt, time } = this.plainPass;
-    return passed(this.owner.name, endedAt - startedAt, time, undefined);
-  }
-
   onSignal(): void {
     this.isPlain = false;
   }
@@ -186,7 +169,7 @@ export class Execution implements ContextListener {
     const { run } = this;
     this.isInFlight = false;
     this.run = undefined;
-    this.plainPass = run?.pass(this.place, this.startedAt);
+    run?.pass(this.place, this.startedAt);
   }
 
   private settle(failure: Failure | undefined, data: ProbeData | undefined): void {
@@ -194,7 +177,6 @@ export class Execution implements ContextListener {
     if (!this.isInFlight) return this.owner.onLateSettlement(this, durationMs, failure);
     const outcome = this.toOutcome(durationMs, failure, data);
     const waiting = this.release();
-    this.plainPass = undefined;
     tell(waiting, this.owner.judge(this, outcome));
   }
 

@@ -28,8 +28,9 @@ export class Monitor implements ExecutionOwner {
   /** Kept only if it can be given again: what outlives its answer costs the collector more than the run. */
   private latest: ProbeResult | undefined;
   private latestAt = -Infinity;
-  /** The last result. The passes after a pass are not kept. */
-  private judged: ProbeResult | undefined;
+  /** The last result that was judged, and when that was. Of the passes after a pass the runs alone know. */
+  judged: ProbeResult | undefined;
+  judgedAt = -Infinity;
   private execution: Execution;
   private abandoned: Execution | undefined;
   private backOffMs = 0;
@@ -98,11 +99,6 @@ export class Monitor implements ExecutionOwner {
     this.execution.abandon(reason);
   }
 
-  /** What is known of it without a run. */
-  get lastResult(): ProbeResult | undefined {
-    return this.execution.plainResult ?? this.judged;
-  }
-
   /** It is taken out: the runs that wait for it go on without it. */
   remove(reason: Error): void {
     this.isRemoved = true;
@@ -145,6 +141,7 @@ export class Monitor implements ExecutionOwner {
   private announce(result: ProbeResult): void {
     const previous = this.judged;
     this.judged = result;
+    this.judgedAt = performance.now();
     const isNews = result.status !== previous?.status || (this.tellsReasons && result.failure?.detail !== previous.failure?.detail);
     if (isNews) this.listener.onStatus(this, result, previous?.status);
   }

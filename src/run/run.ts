@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { ProbeTimeoutError } from '../errors.js';
 import type { ProbeKind } from '../probe.js';
 import { excluded, failed, passed, worseOf, type ProbeResult, type ReportStatus } from '../report/report.js';
-import { afterLastWords, type Pass, type WaitingRun } from './execution.js';
+import { afterLastWords, type WaitingRun } from './execution.js';
 import type { Monitor } from './monitor.js';
 
 /** Timers count in whole milliseconds, and may fire that much early on the clock of `performance.now()`. */
@@ -23,6 +23,14 @@ export interface RunSettings {
   readonly deadlineMs: number;
   /** Whether a result that is there already will do. A schedule wants a new one. */
   readonly acceptsLatest?: boolean;
+}
+
+/** When a check began and when it passed. Checks with the same times share one. */
+export interface Pass {
+  readonly startedAt: number;
+  readonly endedAt: number;
+  /** The end by the system's clock, in milliseconds since 1970 UTC. */
+  readonly time: number;
 }
 
 /**
@@ -79,19 +87,29 @@ export class Run<T = unknown> implements WaitingRun {
     this.turnSoon();
   }
 
-  pass(place: number, startedAt: number): Pass {
+  pass(place: number, startedAt: number): void {
     const endedAt = this.readClock();
     const first = this.firstPass;
-    let pass = first;
     if (first === undefined || this.isEnding || startedAt !== first.startedAt || endedAt !== first.endedAt) {
-      pass = { startedAt, endedAt, time: endedAt === first?.endedAt ? first.time : Date.now() };
-      if (this.isEnding) this.lastPass = pass;
-      else if (first === undefined) this.firstPass = pass;
-      else this.put(place, pass);
+      this.keepPass(place, startedAt, endedAt);
     }
     this.pending -= 1;
     if (this.pending === 0) this.end();
-    return pass as Pass;
+  }
+
+  private keepPass(place: number, startedAt: number, endedAt: number): void {
+    const first = this.firstPass;
+    const pass = { startedAt, endedAt, time: endedAt === first?.endedAt ? first.time : Date.now() };
+    if (this.isEnding) this.lastPass = pass;
+    else if (first === undefined) this.firstPass = pass;
+    else this.put(place, pass);
+  }
+
+  /** The pass of the probe in this run, if it has none but that. */
+  passOf(monitor: Monitor): Pass | undefined {
+    const place = this.settings.monitors.indexOf(monitor);
+    const outcome = place === -1 ? undefined : this.outcomeAt(place);
+    return outcome === undefined || 'name' in outcome ? undefined : outcome;
   }
 
   take(place: number, result: ProbeResult): void {

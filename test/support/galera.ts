@@ -1,4 +1,6 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import knex, { type Knex } from 'knex';
 import { mariadbUrl, startMariadb } from './mariadb.js';
 import { freePort, start, until, type Child } from './processes.js';
@@ -14,6 +16,7 @@ export class GaleraCluster {
     readonly node: Service,
     private arbitrator: Child,
     private readonly address: string,
+    private readonly folder: string,
   ) {
     this.#admin = knex({ client: 'mysql2', connection: mariadbUrl(node.port), pool: { min: 0, max: 1 }, log: { warn() {} } });
   }
@@ -30,6 +33,8 @@ export class GaleraCluster {
       'evs.inactive_check_period=PT0.2S',
       'gcache.size=1M',
     ].join(';');
+    // The arbitrator writes the state of the cluster into its folder.
+    const folder = mkdtempSync(join(tmpdir(), 'koa-probes-garbd-'));
     const node = await startMariadb(
       '--wsrep-on=ON',
       `--wsrep-provider=${libraries.find((path) => existsSync(path)) ?? 'libgalera_smm.so'}`,
@@ -40,7 +45,7 @@ export class GaleraCluster {
       '--binlog-format=ROW',
       '--innodb-autoinc-lock-mode=2',
     );
-    const cluster = new GaleraCluster(node, startArbitrator(address), address);
+    const cluster = new GaleraCluster(node, startArbitrator(address, folder), address, folder);
     await cluster.#hasMembers(2);
     return cluster;
   }
@@ -55,7 +60,7 @@ export class GaleraCluster {
   async regainQuorum(): Promise<void> {
     await this.#admin.raw("SET GLOBAL wsrep_provider_options = 'pc.bootstrap=1'");
     await until(async () => (await this.#status('wsrep_ready')) === 'ON');
-    this.arbitrator = startArbitrator(this.address);
+    this.arbitrator = startArbitrator(this.address, this.folder);
     await this.#hasMembers(2);
   }
 
@@ -63,6 +68,7 @@ export class GaleraCluster {
     await this.#admin.destroy();
     await this.arbitrator.stop('SIGKILL');
     await this.node.stop();
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   #hasMembers(count: number) {
@@ -75,6 +81,8 @@ export class GaleraCluster {
   }
 }
 
-function startArbitrator(address: string): Child {
-  return start('garbd', ['--address', `gcomm://${address}`, '--group', 'koa-probes', '--options', 'gmcast.listen_addr=tcp://127.0.0.1:0']);
+function startArbitrator(address: string, cwd: string): Child {
+  return start('garbd', ['--address', `gcomm://${address}`, '--group', 'koa-probes', '--options', 'gmcast.listen_addr=tcp://127.0.0.1:0'], {
+    cwd,
+  });
 }

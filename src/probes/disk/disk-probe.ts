@@ -1,4 +1,4 @@
-import { multiInject, type ServiceIdentifier } from 'inversify';
+import { multiInject } from 'inversify';
 import { ReadinessProbe } from '../../discovery/decorators.js';
 import { ConfigurationError } from '../../errors.js';
 import { ChecksOutside, noteOutside } from '../../run/outside.js';
@@ -10,11 +10,12 @@ import { checkNumber, checkRatio } from '../shared/limits.js';
 import { SingleFlight } from '../shared/single-flight.js';
 import { checkTargets, requireTargets } from '../shared/targets.js';
 import { untilAborted } from '../shared/until-aborted.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 export type { DiskTarget } from './inspection.js';
 
 /** Bind every folder that `DiskProbe` is to check: `container.bind(DISK_PATH).toConstantValue({ path: '/data' })`. */
-export const DISK_PATH: ServiceIdentifier<DiskTarget> = Symbol.for('koa-probes.DISK_PATH');
+export const DISK_PATH: TargetToken<DiskTarget> = Symbol.for('koa-probes.DISK_PATH');
 
 const OPTION_NAMES = ['path', 'minFreeBytes', 'minFreeRatio', 'minFreeInodesRatio', 'isWritable'];
 

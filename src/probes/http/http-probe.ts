@@ -2,7 +2,7 @@ import { request as requestHttp, type Agent, type ClientRequest, type IncomingMe
 import { request as requestHttps } from 'node:https';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { multiInject, type ServiceIdentifier } from 'inversify';
+import { multiInject } from 'inversify';
 import { ReadinessProbe } from '../../discovery/decorators.js';
 import { ChecksOutside, noteOutside } from '../../run/outside.js';
 import type { Probe, ProbeContext } from '../../probe.js';
@@ -10,11 +10,12 @@ import { codeOf, connectionError, errorBecauseOf } from '../shared/connection-er
 import { resolveHttpTarget, type HttpTarget, type ResolvedHttpTarget } from './target.js';
 import { checkTargets, requireTargets } from '../shared/targets.js';
 import { untilAborted } from '../shared/until-aborted.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 export type { HttpTarget } from './target.js';
 
 /** Bind every service that `HttpProbe` is to ask: `container.bind(HTTP_TARGET).toConstantValue({ url: 'http://search:9200/' })`. */
-export const HTTP_TARGET: ServiceIdentifier<HttpTarget> = Symbol.for('koa-probes.HTTP_TARGET');
+export const HTTP_TARGET: TargetToken<HttpTarget> = Symbol.for('koa-probes.HTTP_TARGET');
 
 /** Readiness: every service that is bound to `HTTP_TARGET` answers with the status that is expected of it. */
 @ChecksOutside('another service')

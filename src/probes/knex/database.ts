@@ -1,9 +1,9 @@
-import type { ServiceIdentifier } from 'inversify';
 import type { Knex } from 'knex';
 import { ConfigurationError, Degraded, describeError } from '../../errors.js';
 import type { ProbeContext } from '../../probe.js';
 import { showType } from '../../validation.js';
 import { describeAll, requireTargets } from '../shared/targets.js';
+import type { TargetToken } from '../shared/target-token.js';
 import { validateCheckKnexOptions, type CheckKnexOptions } from './check-knex.js';
 import { isKnex, validateKnex } from './knex.js';
 
@@ -16,7 +16,7 @@ export interface DatabaseTarget extends CheckKnexOptions {
  * Bind every database that `DatabaseProbe` and `MigrationsProbe` are to check: `container.bind(DATABASE).toConstantValue({ knex, access: 'write' })`.
  * A Knex without anything around it is one that must answer, and may be read-only.
  */
-export const DATABASE: ServiceIdentifier<Knex | DatabaseTarget> = Symbol.for('koa-probes.DATABASE');
+export const DATABASE: TargetToken<Knex | DatabaseTarget> = Symbol.for('koa-probes.DATABASE');
 
 /** What was bound to `DATABASE`, each as a target. */
 export function resolveDatabases(probe: string, bound: readonly (Knex | DatabaseTarget)[]): DatabaseTarget[] {

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { multiInject, type ServiceIdentifier } from 'inversify';
+import { multiInject } from 'inversify';
 import { Utils, type Client, type Response, type Server } from 'memjs';
 import { ReadinessProbe } from '../../discovery/decorators.js';
 import { ConfigurationError, describeError } from '../../errors.js';
@@ -9,9 +9,10 @@ import type { Probe, ProbeContext } from '../../probe.js';
 import { rejectUnknownOptions, show, showType } from '../../validation.js';
 import { lookupOnce } from '../shared/lookup.js';
 import { checkTargets, requireTargets } from '../shared/targets.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 /** Bind every memjs `Client` that `MemcachedProbe` is to check: `container.bind(MEMCACHED).toConstantValue(Client.create(…))`. */
-export const MEMCACHED: ServiceIdentifier<Client> = Symbol.for('koa-probes.MEMCACHED');
+export const MEMCACHED: TargetToken<Client> = Symbol.for('koa-probes.MEMCACHED');
 
 export interface CheckMemjsOptions {
   /**

@@ -1,15 +1,16 @@
-import { inject, optional, preDestroy, type ServiceIdentifier } from 'inversify';
+import { inject, optional, preDestroy } from 'inversify';
 import { LivenessProbe } from '../../discovery/decorators.js';
 import type { Probe, ProbeContext } from '../../probe.js';
 import type { ProbeData } from '../../report/report.js';
 import { checkMilliseconds, rejectUnknownOptions } from '../../validation.js';
 import { EventLoopWindow, finestResolutionMs } from './event-loop-window.js';
 import { checkNumber, checkWholeNumber } from '../shared/limits.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 export { EventLoopWindow, type EventLoopWindowOptions } from './event-loop-window.js';
 
 /** Bind the limits of `EventLoopProbe`, where the defaults do not fit: `container.bind(EVENT_LOOP_LIMITS).toConstantValue({ maxDelayMs: 500 })`. */
-export const EVENT_LOOP_LIMITS: ServiceIdentifier<EventLoopLimits> = Symbol.for('koa-probes.EVENT_LOOP_LIMITS');
+export const EVENT_LOOP_LIMITS: TargetToken<EventLoopLimits> = Symbol.for('koa-probes.EVENT_LOOP_LIMITS');
 
 export interface EventLoopLimits {
   /**

@@ -1,16 +1,17 @@
 import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
-import { inject, optional, type ServiceIdentifier } from 'inversify';
+import { inject, optional } from 'inversify';
 import { LivenessProbe } from '../../discovery/decorators.js';
 import type { Probe } from '../../probe.js';
 import type { ProbeData } from '../../report/report.js';
 import { rejectUnknownOptions } from '../../validation.js';
 import { readCgroupMemory, type CgroupMemory } from './cgroup-memory.js';
 import { checkRatio } from '../shared/limits.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 export { readCgroupMemory, type CgroupMemory } from './cgroup-memory.js';
 
 /** Bind the limits of `MemoryProbe`, where the defaults do not fit: `container.bind(MEMORY_LIMITS).toConstantValue({ maxRssRatio: 0.9 })`. */
-export const MEMORY_LIMITS: ServiceIdentifier<MemoryLimits> = Symbol.for('koa-probes.MEMORY_LIMITS');
+export const MEMORY_LIMITS: TargetToken<MemoryLimits> = Symbol.for('koa-probes.MEMORY_LIMITS');
 
 export interface MemoryLimits {
   /**

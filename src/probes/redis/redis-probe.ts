@@ -1,4 +1,4 @@
-import { multiInject, type ServiceIdentifier } from 'inversify';
+import { multiInject } from 'inversify';
 import { ReadinessProbe } from '../../discovery/decorators.js';
 import { ConfigurationError } from '../../errors.js';
 import { ChecksOutside, noteOutside } from '../../run/outside.js';
@@ -17,12 +17,13 @@ import {
 } from './node-redis.js';
 import { checkTargets, requireTargets } from '../shared/targets.js';
 import { untilAborted } from '../shared/until-aborted.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 /** A client of `ioredis` (`Redis`, with sentinels too, or `Cluster`) or of `redis` (of `createClient`, `createClientPool`, `createCluster` or `createSentinel`). */
 export type RedisClient = IoredisClient | IoredisCluster | NodeRedisClient | NodeRedisPool | NodeRedisCluster | NodeRedisSentinel;
 
 /** Bind every client that `RedisProbe` is to check: `container.bind(REDIS).toConstantValue(new Redis())`. */
-export const REDIS: ServiceIdentifier<RedisClient> = Symbol.for('koa-probes.REDIS');
+export const REDIS: TargetToken<RedisClient> = Symbol.for('koa-probes.REDIS');
 
 export interface CheckRedisOptions {
   /**

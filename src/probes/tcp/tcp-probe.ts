@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { multiInject, type ServiceIdentifier } from 'inversify';
+import { multiInject } from 'inversify';
 import { ReadinessProbe } from '../../discovery/decorators.js';
 import { ConfigurationError } from '../../errors.js';
 import { ChecksOutside, noteOutside } from '../../run/outside.js';
@@ -9,6 +9,7 @@ import { connectionError } from '../shared/connection-error.js';
 import { lookupOnce } from '../shared/lookup.js';
 import { checkTargets, requireTargets } from '../shared/targets.js';
 import { untilAborted } from '../shared/until-aborted.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 /** Something that listens: `{ host, port }`, or `{ path }` for a UNIX socket. */
 export type TcpTarget =
@@ -24,7 +25,7 @@ export type TcpTarget =
     };
 
 /** Bind every target that `TcpProbe` is to check: `container.bind(TCP_TARGET).toConstantValue({ host: 'mail', port: 25 })`. */
-export const TCP_TARGET: ServiceIdentifier<TcpTarget> = Symbol.for('koa-probes.TCP_TARGET');
+export const TCP_TARGET: TargetToken<TcpTarget> = Symbol.for('koa-probes.TCP_TARGET');
 
 /** Readiness: every target that is bound to `TCP_TARGET` accepts a connection. */
 @ChecksOutside('another service')
