@@ -1,4 +1,4 @@
-/** The plain functions of all bundled probes. Importing them adds no probe, and loads no package but those of Node. */
+/** The plain functions of the bundled probes; those on databases are in `koa-probes/checks/knex` and `koa-probes/checks/migrations`, whose types need knex. Importing them adds no probe, and loads no package but those of Node. */
 export { checkDisk } from './disk/check-disk.js';
 export type { DiskTarget } from './disk/inspection.js';
 export { checkHttp } from './http/check-http.js';

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { ProbeTimeoutError } from '../errors.js';
+import { Degraded, ProbeTimeoutError } from '../errors.js';
 import type { Probe, ProbeKind } from '../probe.js';
 import { failed, passed, type ProbeData, type ProbeResult } from '../report/report.js';
 import { ExecutionContext, type ContextListener } from './execution-context.js';
@@ -185,6 +185,8 @@ export class Execution implements ContextListener {
     const { name, timeoutMs } = this.owner;
     if (expiry === undefined)
       return failure === undefined ? passed(name, durationMs, Date.now(), data) : failed(name, durationMs, failure.error);
+    // What it says at its abort: that it waits for something that is only slow.
+    if (failure !== undefined && Degraded.is(failure.error)) return failed(name, durationMs, failure.error);
     // Not `expiry` itself: the check has it as the reason of its signal, and may have done anything to it.
     const cause = failure === undefined || failure.error === expiry ? undefined : { cause: failure.error };
     return failed(name, durationMs, timeoutAfter(timeoutMs, cause));
