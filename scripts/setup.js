@@ -6,11 +6,15 @@ import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** The programs that the tests start, and the Debian package of each. */
+/** The programs (and a library) that the tests start, and the Debian package of each. */
 const services = {
+  garbd: 'galera-arbitrator-4',
+  haproxy: 'haproxy',
+  'libgalera_smm.so': 'galera-4',
   mariadbd: 'mariadb-server',
   memcached: 'memcached',
   openssl: 'openssl',
+  pgbouncer: 'pgbouncer',
   postgres: 'postgresql',
   'redis-server': 'redis-server',
   saslpasswd2: 'sasl2-bin',
@@ -84,9 +88,11 @@ export function buildAfresh() {
   build();
 }
 
-/** Debian keeps PostgreSQL's server outside the PATH. */
+/** Debian keeps PostgreSQL's server, and the library of Galera, outside the PATH. */
 function findProgram(name) {
   const versions = '/usr/lib/postgresql';
   const folders = existsSync(versions) ? readdirSync(versions).map((version) => join(versions, version, 'bin')) : [];
-  return [...(process.env.PATH ?? '').split(delimiter), ...folders, '/usr/sbin', '/sbin'].some((folder) => existsSync(join(folder, name)));
+  return [...(process.env.PATH ?? '').split(delimiter), ...folders, '/usr/sbin', '/sbin', '/usr/lib/galera'].some((folder) =>
+    existsSync(join(folder, name)),
+  );
 }

@@ -23,7 +23,7 @@ export class ConfigurationError extends Error {
 
 export interface NotReadyOptions extends ErrorOptions {
   /**
-   * HTTP status of the answer where this is the only failing check, 400 to 599.
+   * HTTP status of the answer if this is the only failing check, 400 to 599.
    * @default 503
    */
   status?: number | undefined;
@@ -96,16 +96,30 @@ export class ProbeTimeoutError extends Error {
 /** How much of an error a line of the log holds: characters in all, and errors told of. One that holds thousands, or itself, must not block the event loop. */
 const LONGEST_DESCRIPTION = 1_000;
 const MOST_PARTS = 5;
+/** Lists without a message of their own say nothing, and may hold more of their kind. */
+const MOST_VISITS = 30;
 
 /** `error` in one line for the operator: its message and those of its causes and parts. Never throws, whatever was thrown. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   try {
     collectParts(error, parts, new Set());
+    if (parts.length === 0) parts.push(cut(isError(error) ? error.name : 'an error that says nothing'));
   } catch {
     parts.push('an error that cannot be described');
   }
   return parts.join(': ').slice(0, LONGEST_DESCRIPTION);
+}
+
+/** A mistake that an error of somebody else's has shown. Its message quotes that error; its stack does not, as Node prints the cause below it. */
+export function becauseOf(message: string, error: unknown, link = ' It said: '): ConfigurationError {
+  const quoting = `${message}${link}${describeError(error)}`;
+  if (ConfigurationError.is(error)) return new ConfigurationError(quoting);
+  const own = new ConfigurationError(message, { cause: error });
+  // Node formats the stack when it is first read.
+  void own.stack;
+  own.message = quoting;
+  return own;
 }
 
 /** Entries of an error, beside its message and stack, that a copy has at most. */
@@ -154,7 +168,12 @@ function escapeUnits(character: string): string {
 
 /** Errors of another realm too. */
 export function isError(value: unknown): value is Error {
-  return types.isNativeError(value) || value instanceof Error;
+  try {
+    return types.isNativeError(value) || value instanceof Error;
+  } catch {
+    // A proxy whose prototype cannot be read.
+    return false;
+  }
 }
 
 function copyOrThrow(error: unknown, depth: number): ErrorCopy {
@@ -185,7 +204,7 @@ function copyEntries(object: Readonly<Record<string, unknown>>): Record<string, 
 }
 
 function collectParts(error: unknown, parts: string[], seen: Set<unknown>): void {
-  if (parts.length === MOST_PARTS || seen.has(error)) return;
+  if (parts.length === MOST_PARTS || seen.size === MOST_VISITS || seen.has(error)) return;
   seen.add(error);
   if (!isError(error)) {
     parts.push(cut(describeThrown(error)));
@@ -193,7 +212,9 @@ function collectParts(error: unknown, parts: string[], seen: Set<unknown>): void
   }
   // Node reports a refused connection to a name with several addresses as an AggregateError without a message.
   const isList = error instanceof AggregateError && !error.message;
-  if (!isList) parts.push(cut(messageOf(error) || codeOf(error) || error.name));
+  const text = cut(messageOf(error) || codeOf(error) || error.name);
+  // A message can quote its cause.
+  if (!isList && !parts.some((part) => part.includes(text))) parts.push(text);
   const inner: unknown[] = isList ? error.errors : error.cause === undefined ? [] : [error.cause];
   for (const one of inner.slice(0, MOST_PARTS)) collectParts(one, parts, seen);
 }

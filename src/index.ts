@@ -5,6 +5,7 @@ export { ConfigurationError, Degraded, NotReady, ProbeTimeoutError, type NotRead
 
 // Discover and register
 export { discoverProbes, type DiscoveryOptions } from './discovery/discover-probes.js';
+export type { ProbeContainer } from './discovery/container.js';
 export type { ProbeDefinition } from './registry/definition.js';
 export type { ProbeDescription, SettingSource } from './registry/description.js';
 export {

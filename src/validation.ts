@@ -18,8 +18,12 @@ export function checkCount(subject: string, option: string, value: unknown): voi
 }
 
 /** What is safe in a URL, in a line of the log and in a line of the answer. A client resolves `.` and `..` before it asks. */
+export function isName(name: unknown): name is string {
+  return typeof name === 'string' && /^(?!\.{1,2}$)[\w.-]{1,100}$/.test(name);
+}
+
 export function checkName(subject: string, name: unknown): asserts name is string {
-  if (typeof name === 'string' && /^(?!\.{1,2}$)[\w.-]{1,100}$/.test(name)) return;
+  if (isName(name)) return;
   throw new ConfigurationError(
     `Expected \`name\` of ${subject} to be 1 to 100 letters, digits, ".", "_" or "-", and not "." or "..", got ${show(name)}. Give it one: \`{ name: 'search' }\`.`,
   );
@@ -50,7 +54,7 @@ export function rejectUnknownOptions(subject: string, options: unknown, known: r
 
 /** What a value is, for a message in which it must not stand: it may hold a password. */
 export function showType(value: unknown): string {
-  return typeof value === 'string' ? 'a text' : show(value);
+  return typeof value === 'string' ? 'a string' : show(value);
 }
 
 /** `value` as a message shows it: what it is where that is short, else its type. */

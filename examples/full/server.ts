@@ -1,6 +1,6 @@
 // A service with PostgreSQL and memcached: all probes on a management port, readiness under an own path on the public one.
 import Router from '@koa/router';
-import { Container, inject, injectable } from 'inversify';
+import { Container, inject, injectable, type ServiceIdentifier } from 'inversify';
 import knex, { type Knex } from 'knex';
 import Koa from 'koa';
 import {
@@ -17,6 +17,9 @@ import { checkKnex, DATABASE } from 'koa-probes/knex';
 import { MEMCACHED } from 'koa-probes/memjs';
 import { probeView } from 'koa-probes/router';
 import memjs from 'memjs';
+
+/** What the application itself injects. `DATABASE` is for the probes, and says what they must check of it. */
+const KNEX = Symbol.for('KNEX') as ServiceIdentifier<Knex>;
 
 /** A probe can stand on a class of the domain: here the service that the routes use reports on itself. */
 @injectable()
@@ -39,7 +42,7 @@ export class VisitCounter {
 /** Runs until it has passed once; the pod gets no requests before. */
 @StartupProbe({ timeoutMs: 2_000 })
 export class SchemaProbe {
-  constructor(@inject(DATABASE) private readonly database: Knex) {}
+  constructor(@inject(KNEX) private readonly database: Knex) {}
 
   async check(context: ProbeContext) {
     await checkKnex(this.database, context);
@@ -62,9 +65,10 @@ const cache = memjs.Client.create(process.env['MEMCACHE_SERVERS'] ?? '127.0.0.1:
 
 const container = new Container();
 container
-  .bind(DATABASE)
+  .bind(KNEX)
   .toConstantValue(database)
   .onDeactivation((one) => one.destroy());
+container.bind(DATABASE).toConstantValue({ knex: database, access: 'write' });
 container
   .bind(MEMCACHED)
   .toConstantValue(cache)

@@ -15,7 +15,8 @@ export class BacklogProbe {
 }
 
 const container = new Container();
-container.bind(DATABASE).toConstantValue(knex({ client: 'better-sqlite3', connection: ':memory:', useNullAsDefault: true }));
+const database = knex({ client: 'better-sqlite3', connection: ':memory:', useNullAsDefault: true });
+container.bind(DATABASE).toConstantValue({ knex: database, access: 'write' }); // a read-only standby fails
 const probes = await discoverProbes(container); // finds BacklogProbe and the database
 
 const app = new Koa();

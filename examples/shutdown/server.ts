@@ -16,9 +16,9 @@ await database.schema.createTable('reports', (table) => table.increments());
 const container = new Container();
 container
   .bind(DATABASE)
-  .toConstantValue(database)
-  .onDeactivation(async (bound) => {
-    await bound.destroy(); // the last step of all: requests, jobs and hooks may use it until then
+  .toConstantValue({ knex: database, access: 'write' })
+  .onDeactivation(async () => {
+    await database.destroy(); // the last step of all: requests, jobs and hooks may use it until then
     console.log('database closed');
   });
 const probes = await discoverProbes(container);

@@ -54,7 +54,7 @@ export async function loadRegistry(specifier: string): Promise<AppRegistry> {
 async function discover(specifier: string, url: string, container: AppContainer): Promise<void> {
   const probes = await attempt(`the probes of the container that ${specifier} exports cannot be discovered`, async () => {
     const own = (await import(locateOwnPackage(url))) as { discoverProbes: typeof discoverProbes };
-    return own.discoverProbes(container as Parameters<typeof discoverProbes>[0]);
+    return own.discoverProbes(container as unknown as Parameters<typeof discoverProbes>[0]);
   });
   // It would pass without a check.
   if ((probes as AppRegistry).list().length > 0) return;

@@ -7,8 +7,8 @@ import type { ProbeRegistry } from '../registry/registry.js';
 export function createHangUpLog(probes: ProbeRegistry): (kind: ProbeKind, response: ServerResponse) => void {
   const reported = new Set<ProbeKind>();
   const paces: Partial<Record<ProbeKind, Pace>> = {};
-  return (kind, { closed, socket }) => {
-    if (!closed && socket?.destroyed !== true) {
+  return (kind, response) => {
+    if (!isGone(response)) {
       if (reported.size > 0) reported.delete(kind);
       return;
     }
@@ -22,4 +22,10 @@ export function createHangUpLog(probes: ProbeRegistry): (kind: ProbeKind, respon
       { kinds: [kind] },
     );
   };
+}
+
+/** HTTP/2 has a stream for each response. A response that was sent by somebody else meanwhile was not hung up on. */
+function isGone(response: ServerResponse & { readonly stream?: { readonly destroyed: boolean } }): boolean {
+  if (response.writableEnded) return false;
+  return response.stream?.destroyed ?? (response.closed || response.socket?.destroyed === true);
 }

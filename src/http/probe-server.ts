@@ -7,7 +7,7 @@ import { createAnswerer, ENDPOINT_OPTION_NAMES, plainAnswer, type EndpointOption
 import { markAsAnswered } from './answered.js';
 import { createHangUpLog } from './hang-ups.js';
 import { createUrlMatcher } from './paths.js';
-import { listenOnSocket } from './socket-file.js';
+import { explainSocket, listenOnSocket } from './socket-file.js';
 
 export interface ProbeServerOptions extends EndpointOptions<IncomingMessage> {
   /** TCP port, 0 to 65535; 0 takes a free one. Either this or `socket`. */
@@ -51,7 +51,8 @@ export async function probeServer(probes: ProbeRegistry, options: ProbeServerOpt
       noteDelivery(target.kind, response);
       write(response, answered);
     };
-    void answer(target, request.headers.accept, request).then(deliver);
+    // An answer that cannot be made is no reason to end the process.
+    answer(target, request.headers.accept, request).then(deliver, () => write(response, plainAnswer(503, 'the answer could not be made')));
   });
   await listen(server, options);
   const close = () => closeServer(server);
@@ -89,11 +90,20 @@ async function listen(server: Server, { port, host, socket }: ProbeServerOptions
     await listening;
   } catch (error) {
     if (ConfigurationError.is(error)) throw error;
-    throw new ConfigurationError(
-      `probeServer() cannot listen on ${socket ?? `port ${String(port)}${host === undefined ? '' : ` of ${host}`}`}: ${describeError(error)}. Free it, or choose another.`,
-      { cause: error },
-    );
+    const address = socket ?? `port ${String(port)}${host === undefined ? '' : ` of ${host}`}`;
+    const problem = (socket === undefined ? explainPort(error, host) : explainSocket(error, socket)) ?? describeError(error);
+    throw new ConfigurationError(`probeServer() cannot listen on ${address}: ${problem}`, { cause: error });
   }
+}
+
+function explainPort(error: unknown, host: string | undefined): string | undefined {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE') return `${describeError(error)}. Free it, or choose another.`;
+  if (code === 'EACCES') return `${code}: this process is not permitted to. Choose a port from 1024 on.`;
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+    return `${code}: ${host ?? 'the host'} is no address of this machine. Choose one that it has, or leave \`host\` out.`;
+  }
+  return undefined;
 }
 
 function closeServer(server: Server): void {

@@ -1,11 +1,10 @@
 import type { Context, Middleware } from 'koa';
-import { markAsAnswered } from '../http/answered.js';
-import { createAnswerer, ENDPOINT_OPTION_NAMES, type EndpointOptions, type ProbeAnswer } from '../http/endpoint.js';
-import { createHangUpLog } from '../http/hang-ups.js';
-import { createUrlMatcher, type ProbeTarget } from '../http/paths.js';
+import { createAnswerer, ENDPOINT_OPTION_NAMES, type EndpointOptions } from '../http/endpoint.js';
+import { createUrlMatcher } from '../http/paths.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { rejectUnknownOptions } from '../validation.js';
-import { CURE, findMiddlewareBefore, watchForChangedAnswer, watchForOtherAnswers } from './placement.js';
+import { createDelivery } from './delivery.js';
+import { CURE, findMiddlewareBefore, watchForOtherAnswers } from './placement.js';
 
 export type ProbeMiddlewareOptions = EndpointOptions<Context>;
 
@@ -35,32 +34,6 @@ export function probeMiddleware(probes: ProbeRegistry, options: ProbeMiddlewareO
     }
     return answer(target, ctx.req.headers.accept, ctx).then((answered) => deliver(ctx, target, answered));
   };
-}
-
-/** Writes an answer, and says what keeps it from who asked. */
-function createDelivery(probes: ProbeRegistry): (ctx: Context, target: ProbeTarget, answered: ProbeAnswer) => void {
-  const noteDelivery = createHangUpLog(probes);
-  let isChangeTold = false;
-  return (ctx, { kind, title }, answered) => {
-    noteDelivery(kind, ctx.res);
-    writeAnswer(ctx, answered);
-    if (answered.status === 200 || isChangeTold) return;
-    watchForChangedAnswer(ctx, answered.status, (changedTo) => {
-      if (isChangeTold) return;
-      isChangeTold = true;
-      probes.logger.warn(
-        `the answer ${String(answered.status)} of ${title} was changed to ${String(changedTo)} by another middleware, so a failure may pass for a success. ${CURE}`,
-      );
-    });
-  };
-}
-
-export function writeAnswer(ctx: Context, { status, headers, body }: ProbeAnswer): void {
-  markAsAnswered(ctx.res);
-  ctx.status = status;
-  for (const [name, value] of Object.entries(headers)) if (name !== 'Content-Length') ctx.res.setHeader(name, value);
-  // Koa sets the length.
-  ctx.body = body;
 }
 
 function warnIfNotFirst(ctx: Context, self: Middleware, probes: ProbeRegistry): void {

@@ -33,7 +33,11 @@ export function originOf(className: string | undefined, ...layers: readonly (rea
   return { className, sources };
 }
 
-export function describeProbe({ name, kinds, options, lastResult }: Monitor, { className, sources }: ProbeOrigin): ProbeDescription {
+export function describeProbe(
+  { name, kinds, options }: Monitor,
+  { className, sources }: ProbeOrigin,
+  lastResult: ProbeResult | undefined,
+): ProbeDescription {
   const settled = ['name', ...Object.keys(options)].map((option) => [option, sources[option] ?? 'default']);
   return { name, kinds, className, options, sources: Object.fromEntries(settled) as ProbeDescription['sources'], lastResult };
 }

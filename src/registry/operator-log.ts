@@ -47,8 +47,8 @@ export class OperatorLog {
     const { name, kinds, options } = monitor;
     if (!kinds.includes('liveness') || options.restartOnOutage) return;
     this.logger.warn(
-      `${subjectOf(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and no restart mends it. ` +
-        'Make it a readiness probe, or say that you want it so with `restartOnOutage: true`.',
+      `${subjectOf(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and a restart does not help. ` +
+        'Make it a readiness probe, or confirm it with `restartOnOutage: true`.',
       { probe: name, kinds },
     );
   }

@@ -8,7 +8,7 @@ import { Monitor, type MonitorListener } from '../run/monitor.js';
 import { PROBE_KINDS, resolveProbeOptions, type ProbeKind } from '../probe.js';
 import { OperatorLog } from './operator-log.js';
 import { reasonKeyOf } from './reason.js';
-import { makeReport, worseOf, type ProbeReport, type ProbeResult, type ReportStatus } from '../report/report.js';
+import { makeReport, passed, worseOf, type ProbeReport, type ProbeResult, type ReportStatus } from '../report/report.js';
 import { runTogether, type Run, type RunSettings } from '../run/run.js';
 import { startSchedule, type Schedule } from '../run/schedule.js';
 import { checkArray, checkMilliseconds, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
@@ -71,8 +71,6 @@ const SUBJECT = 'the registry';
 const NONE: readonly string[] = [];
 const NO_MONITORS: readonly Monitor[] = [];
 
-const reportAll = (run: Run<ProbeReport>): ProbeReport => makeReport(run, NONE);
-
 /** How far the default deadline lies above the longest timeout of a kind. */
 const DEADLINE_MARGIN_MS = 100;
 
@@ -95,6 +93,8 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   readonly #lifecycleByKind: Readonly<Partial<Record<ProbeKind, Monitor>>>;
   /** How a whole kind is run, until its probes change. */
   readonly #settings: Partial<Record<ProbeKind, RunSettings | undefined>> = {};
+  /** The last run of each kind that has ended: it knows when each check passed. */
+  readonly #lastRuns: Partial<Record<ProbeKind, Run<ProbeReport>>> = {};
   readonly #schedules = new Map<Monitor, Schedule>();
   readonly #log: OperatorLog;
   readonly #listener: MonitorListener = {
@@ -115,6 +115,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     this.lifecycle = new Lifecycle({
       logger: this.logger,
       pendingStartups: () => this.#pendingStartups().map(({ name }) => name),
+      hasPendingStartups: () => this.#pendingStartups().length > 0,
       onToggle: () => this.#onToggle(),
     });
     this.#log = new OperatorLog(this.logger, this.lifecycle);
@@ -185,7 +186,10 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
 
   /** The probes as they are set up, in the order of registration, with what is known of each. It runs none of them. */
   list(): ProbeDescription[] {
-    return Array.from(this.#monitors.values(), (monitor) => describeProbe(monitor, this.#origins.get(monitor) ?? originOf(undefined)));
+    return Array.from(this.#monitors.values(), (monitor) => {
+      const origin = this.#origins.get(monitor) ?? originOf(undefined);
+      return describeProbe(monitor, origin, this.#lastResultOf(monitor));
+    });
   }
 
   /** What is known of a kind without running anything: the last result of each of its probes. */
@@ -193,13 +197,26 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     checkOneOf('status()', 'kind', kind, PROBE_KINDS);
     const results: ProbeResult[] = [];
     const pending: string[] = [];
-    for (const { name, firstPass, lastResult } of this.#byKind[kind]) {
-      const result = kind === 'startup' ? (firstPass ?? lastResult) : lastResult;
-      if (result === undefined) pending.push(name);
+    for (const monitor of this.#byKind[kind]) {
+      const result = (kind === 'startup' ? monitor.firstPass : undefined) ?? this.#lastResultOf(monitor);
+      if (result === undefined) pending.push(monitor.name);
       else results.push(result);
     }
     const worst = results.reduce(worseOf, 'pass' as const);
     return { kind, status: worst !== 'fail' && pending.length > 0 ? 'unknown' : worst, results, pending };
+  }
+
+  #lastResultOf(monitor: Monitor): ProbeResult | undefined {
+    const { name, kinds } = monitor;
+    let last = monitor.judged;
+    let lastAt = monitor.judgedAt;
+    for (const kind of kinds) {
+      const pass = this.#lastRuns[kind]?.passOf(monitor);
+      if (pass === undefined || pass.endedAt <= lastAt) continue;
+      last = passed(name, pass.endedAt - pass.startedAt, pass.time, undefined);
+      lastAt = pass.endedAt;
+    }
+    return last;
   }
 
   /** Whether a probe of that kind has that name. */
@@ -217,13 +234,17 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     // Not async: that would cost as much as ten trivial checks.
     try {
       checkOneOf('run()', 'kind', kind, PROBE_KINDS);
-      return options === undefined ? runTogether(this.#settingsOf(kind), reportAll) : this.#runSome(kind, options);
+      return options === undefined ? runTogether(this.#settingsOf(kind), this.#report) : this.#runSome(kind, options);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** Aborts what runs and lets nothing begin any more: every probe, and readiness as a whole, fails from now on. Nothing of the registry keeps the process alive then. */
+  /**
+   * Aborts what runs and lets nothing begin any more. Every probe fails from now on, and readiness as a whole.
+   * What has nothing left to run still passes: liveness without probes of its own, and startup once every startup probe has passed.
+   * Nothing of the registry keeps the process alive then.
+   */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -242,13 +263,18 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     if (only !== undefined) {
       if (!this.has(kind, only)) throw new ConfigurationError(`No ${kind} probe is named ${show(only)}.`);
       const monitors = this.#byKind[kind].filter(({ name }) => name === only);
-      return runTogether({ kind, monitors, deadlineMs }, reportAll);
+      return runTogether<ProbeReport>({ kind, monitors, deadlineMs }, (run) => makeReport(run, NONE));
     }
     // Readiness does not wait for startup probes if nobody asks the lifecycle.
     const settings = exclude.includes(LIFECYCLE) ? { kind, monitors: this.#byKind[kind], deadlineMs } : this.#settingsOf(kind);
     const unknownExcludes = [...new Set(exclude)].filter((name) => !this.has(kind, name));
     return runTogether<ProbeReport>({ ...settings, exclude }, (run) => makeReport(run, unknownExcludes));
   }
+
+  readonly #report = (run: Run<ProbeReport>): ProbeReport => {
+    this.#lastRuns[run.kind] = run;
+    return makeReport(run, NONE);
+  };
 
   /** What the kubelet asks for. The lifecycle comes last, so that a toggle that is turned while the checks run counts for this answer too. */
   #settingsOf(kind: ProbeKind): RunSettings {

@@ -26,7 +26,10 @@ export interface ProbeResult {
 
 export type ReportStatus = 'pass' | 'warn' | 'fail';
 
-/** The answer to one kind of probe, or to one probe of it. */
+/**
+ * The answer to one kind of probe, or to one probe of it. Its results are made when `results` is first read: name it to copy a report,
+ * for `{ ...report }` and `structuredClone(report)` leave it out. `JSON.stringify(report)` has it.
+ */
 export interface ProbeReport {
   readonly kind: ProbeKind;
   /** The worst of its results: `pass`, `warn`, `fail`. */

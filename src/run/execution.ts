@@ -1,9 +1,9 @@
 import { performance } from 'node:perf_hooks';
-import { isError, ProbeTimeoutError } from '../errors.js';
+import { Degraded, ProbeTimeoutError } from '../errors.js';
 import type { Probe, ProbeKind } from '../probe.js';
 import { failed, passed, type ProbeData, type ProbeResult } from '../report/report.js';
 import { ExecutionContext, type ContextListener } from './execution-context.js';
-import { adopt, readReturned } from './returned.js';
+import { adopt, readReturned, type Failure } from './returned.js';
 
 /** A run, as a check sees it that the run waits for. Times are readings of `performance.now()`. */
 export interface WaitingRun {
@@ -20,21 +20,14 @@ export interface WaitingRun {
   turnClock(): void;
   /** The check at that place has passed, and there is nothing more to say about it. */
   pass(place: number, startedAt: number): void;
-  /** When the check at that place passed. */
-  endOf(place: number): number;
   /** The result of the check at that place. */
   take(place: number, result: ProbeResult): void;
-}
-
-/** What was thrown, which may be `undefined`. */
-export interface Failure {
-  readonly error: unknown;
 }
 
 // oxlint-disable-next-line typescript/unbound-method -- called with the promise as its receiver
 const nativeThen = Promise.prototype.then;
 
-/** Whose executions they are. */
+/** The owner of an execution: one probe over time. */
 export interface ExecutionOwner {
   readonly name: string;
   readonly timeoutMs: number;
@@ -53,11 +46,14 @@ export interface ExecutionOwner {
  */
 export class Execution implements ContextListener {
   isInFlight = false;
-  /** One more pass is news to nobody, nobody else waits, and nothing is to be cleared away. */
+  /**
+   * Whether a pass may go straight to the run: the probe passed before, no other run waits, the signal is not in use, and the time is not over.
+   * The owner sets it after each judgement, and what changes any of these clears it.
+   */
   isPlain = false;
   isAbandoned = false;
   startedAt = 0;
-  /** The run that has begun it and guards its time, and the place there. A plain pass leaves it, which knows when that was. */
+  /** The run that has begun it and guards its time, and the place there. */
   private run: WaitingRun | undefined;
   private place = 0;
   /** The runs that wait too. */
@@ -148,16 +144,8 @@ export class Execution implements ContextListener {
     const { context } = this;
     this.isPlain = false;
     this.isAbandoned = true;
-    const tell = this.release();
-    tell(result);
+    tell(this.release(), result);
     context?.abort(reason);
-  }
-
-  /** The last pass that was not judged, if none has been judged since. */
-  readPlainPass(): ProbeResult | undefined {
-    if (this.isInFlight || this.run === undefined) return undefined;
-    const endedAt = this.run.endOf(this.place);
-    return passed(this.owner.name, endedAt - this.startedAt, Date.now() - (performance.now() - endedAt), undefined);
   }
 
   onSignal(): void {
@@ -171,24 +159,25 @@ export class Execution implements ContextListener {
   private readonly accept = (value: unknown): void => {
     // The way of nearly all executions.
     if (value === undefined && this.isPlain) return this.passOn();
-    const said = readReturned(value);
-    if (isError(said)) this.fail(said);
-    else this.settle(undefined, said);
+    const { failure, data } = readReturned(value);
+    this.settle(failure, data);
   };
 
   private readonly fail = (error: unknown): void => this.settle({ error }, undefined);
 
   private passOn(): void {
+    const { run } = this;
     this.isInFlight = false;
-    this.run?.pass(this.place, this.startedAt);
+    this.run = undefined;
+    run?.pass(this.place, this.startedAt);
   }
 
   private settle(failure: Failure | undefined, data: ProbeData | undefined): void {
     const durationMs = (this.run?.readClock() ?? performance.now()) - this.startedAt;
     if (!this.isInFlight) return this.owner.onLateSettlement(this, durationMs, failure);
     const outcome = this.toOutcome(durationMs, failure, data);
-    const tell = this.release();
-    tell(this.owner.judge(this, outcome));
+    const waiting = this.release();
+    tell(waiting, this.owner.judge(this, outcome));
   }
 
   private toOutcome(durationMs: number, failure: Failure | undefined, data: ProbeData | undefined): ProbeResult {
@@ -196,6 +185,8 @@ export class Execution implements ContextListener {
     const { name, timeoutMs } = this.owner;
     if (expiry === undefined)
       return failure === undefined ? passed(name, durationMs, Date.now(), data) : failed(name, durationMs, failure.error);
+    // What it says at its abort: that it waits for something that is only slow.
+    if (failure !== undefined && Degraded.is(failure.error)) return failed(name, durationMs, failure.error);
     // Not `expiry` itself: the check has it as the reason of its signal, and may have done anything to it.
     const cause = failure === undefined || failure.error === expiry ? undefined : { cause: failure.error };
     return failed(name, durationMs, timeoutAfter(timeoutMs, cause));
@@ -206,8 +197,8 @@ export class Execution implements ContextListener {
     this.context = new ExecutionContext(kind, this);
   }
 
-  /** Is free for the next execution. The function that it returns tells those who waited for this one. */
-  private release(): (result: ProbeResult) => void {
+  /** Is free for the next execution. Returns those who waited for this one. */
+  private release(): Waiting {
     const { run, place, others } = this;
     this.isInFlight = false;
     this.run = undefined;
@@ -216,11 +207,19 @@ export class Execution implements ContextListener {
     clearTimeout(this.timer);
     // A context whose signal nobody has serves the next execution too.
     if (this.context?.hasSignal === true) this.kind = undefined;
-    return (result) => {
-      run?.take(place, result);
-      if (others !== undefined) for (const [other, itsPlace] of others) other.take(itsPlace, result);
-    };
+    return { run, place, others };
   }
+}
+
+interface Waiting {
+  readonly run: WaitingRun | undefined;
+  readonly place: number;
+  readonly others: ReadonlyMap<WaitingRun, number> | undefined;
+}
+
+function tell({ run, place, others }: Waiting, result: ProbeResult): void {
+  run?.take(place, result);
+  if (others !== undefined) for (const [other, itsPlace] of others) other.take(itsPlace, result);
 }
 
 /** Once a check whose signal was aborted has had a turn of the event loop to settle. Those that are aborted first have had theirs first. */

@@ -2,7 +2,8 @@ import { performance } from 'node:perf_hooks';
 import { Degraded, NotReady, ProbeTimeoutError } from '../errors.js';
 import type { Probe, ProbeKind, ResolvedProbeOptions } from '../probe.js';
 import { excluded, failed, type ProbeResult } from '../report/report.js';
-import { Execution, type ExecutionOwner, type Failure, type WaitingRun } from './execution.js';
+import { Execution, type ExecutionOwner, type WaitingRun } from './execution.js';
+import type { Failure } from './returned.js';
 
 /** The longest that a probe which hangs is left alone before it is tried once more. */
 const LONGEST_BACK_OFF_MS = 60_000;
@@ -27,8 +28,9 @@ export class Monitor implements ExecutionOwner {
   /** Kept only if it can be given again: what outlives its answer costs the collector more than the run. */
   private latest: ProbeResult | undefined;
   private latestAt = -Infinity;
-  /** The last result. The passes after a pass are not kept. */
-  private judged: ProbeResult | undefined;
+  /** The last result that was judged, and when that was. Of the passes after a pass the runs alone know. */
+  judged: ProbeResult | undefined;
+  judgedAt = -Infinity;
   private execution: Execution;
   private abandoned: Execution | undefined;
   private backOffMs = 0;
@@ -41,6 +43,7 @@ export class Monitor implements ExecutionOwner {
   private isKnownOutside = false;
   private isLatePassTold = false;
   private closedBy: Error | undefined;
+  private isRemoved = false;
   /** How old a result may be that is given without a new execution. */
   private readonly maxAgeMs: number;
   private readonly isStartup: boolean;
@@ -64,6 +67,7 @@ export class Monitor implements ExecutionOwner {
     if (execution.isPlain && !execution.isInFlight) return execution.begin(run, place);
     const now = run.beginsAt;
     if (this.firstPass !== undefined && run.kind === 'startup' && run.acceptsLatest) return run.take(place, this.firstPass);
+    if (this.isRemoved) return run.take(place, excluded(this.name));
     if (this.closedBy !== undefined) return run.take(place, failed(this.name, 0, this.closedBy));
     if (this.latest !== undefined && run.acceptsLatest && now - this.latestAt < this.maxAgeMs) return run.take(place, this.latest);
     if (this.execution.isInFlight) return this.execution.wait(run, place);
@@ -93,14 +97,10 @@ export class Monitor implements ExecutionOwner {
     this.execution.abandon(reason);
   }
 
-  /** What is known of it without a run. */
-  get lastResult(): ProbeResult | undefined {
-    return this.execution.readPlainPass() ?? this.judged;
-  }
-
   /** It is taken out: the runs that wait for it go on without it. */
   remove(reason: Error): void {
-    this.closedBy = reason;
+    this.isRemoved = true;
+    this.execution.isPlain = false;
     this.execution.dismiss(excluded(this.name), reason);
   }
 
@@ -125,7 +125,7 @@ export class Monitor implements ExecutionOwner {
 
   onLateSettlement(execution: Execution, durationMs: number, failure: Failure | undefined): void {
     if (execution === this.abandoned) this.abandoned = undefined;
-    if (this.closedBy !== undefined || failure !== undefined || this.isLatePassTold) return;
+    if (this.closedBy !== undefined || this.isRemoved || failure !== undefined || this.isLatePassTold) return;
     this.isLatePassTold = true;
     this.listener.onLatePass(this, durationMs);
   }
@@ -140,6 +140,7 @@ export class Monitor implements ExecutionOwner {
   private announce(result: ProbeResult, outcome: ProbeResult): void {
     const previous = this.judged;
     this.judged = result;
+    this.judgedAt = performance.now();
     if (result.status !== 'pass' || previous?.status !== 'pass') this.listener.onResult(this, result, previous, outcome);
   }
 

@@ -11,112 +11,122 @@ export function adopt(value: unknown): Promise<unknown> | undefined {
   return new Promise((resolve, reject) => void (then as Then).call(value, resolve, reject));
 }
 
+/** What was thrown, which may be `undefined`. */
+export interface Failure {
+  readonly error: unknown;
+}
+
+/** What a check says by what it returns. */
+export interface Returned {
+  readonly failure?: Failure;
+  readonly data?: ProbeData | undefined;
+}
+
+type PlainObject = Readonly<Record<string, unknown>>;
+type Entries = readonly (readonly [string, unknown])[];
+
 /** Data beyond this is left out. */
 const MOST_ENTRIES = 100;
 const LONGEST_TEXT = 1_000;
 
 /**
- * What a check says by what it returns: an error if it fails, else its data.
- * A plain object that says that it failed does so: people who come from other libraries return `{ ok: false }` and `{ status: 'down' }`. Anything else passes.
+ * Never throws. A plain object that says that it failed does so: people who come from other libraries return `{ ok: false }` and `{ status: 'down' }`.
+ * Anything else that is no `Error` and not `false` passes.
  */
-export function readReturned(value: unknown): ProbeData | Error | undefined {
-  if (value === undefined) return undefined;
-  if (value === false) return new Error('the check returned false');
+export function readReturned(value: unknown): Returned {
+  if (value === undefined) return {};
+  if (value === false) return { failure: { error: new Error('the check returned false') } };
   try {
-    if (isError(value)) return value;
-    if (!isPlainObject(value)) return undefined;
-    return readVerdict(value) ?? readData(value);
+    if (isError(value)) return { failure: { error: value } };
+    if (!isPlainObject(value)) return {};
+    const entries = readEntries(value);
+    const error = findVerdict(value, entries);
+    return error === undefined ? { data: readData(entries) } : { failure: { error } };
   } catch (error) {
-    return isError(error) ? error : new Error('the check returned an object that cannot be read', { cause: error });
+    return { failure: { error } };
   }
 }
 
-function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
+function isPlainObject(value: unknown): value is PlainObject {
   if (typeof value !== 'object' || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
 }
 
-/** No more of them than are kept: one that has millions must not block the event loop. */
-function* readEntries(object: Readonly<Record<string, unknown>>): Generator<readonly [string, unknown]> {
-  let count = 0;
+/** No more of them than are kept. The engine lists the keys of an object all at once, so one with a million keys takes a third of a second all the same. */
+function readEntries(object: PlainObject): Entries {
+  const entries: (readonly [string, unknown])[] = [];
   for (const key in object) {
     if (!Object.hasOwn(object, key)) continue;
-    count += 1;
-    if (count > MOST_ENTRIES) return;
-    yield [key, object[key]];
+    if (entries.length === MOST_ENTRIES) break;
+    entries.push([key, object[key]]);
   }
+  return entries;
 }
 
+/** Names that say whether it works, as letters alone: `isHealthy` and `is_healthy` are one. */
 const FLAGS = new Set(
-  [
-    'ok',
-    'healthy',
-    'alive',
-    'up',
-    'live',
-    'ready',
-    'passed',
-    'success',
-    'successful',
-    'connected',
-    'available',
-    'online',
-    'reachable',
-  ].flatMap((flag) => [flag, `is${flag}`]),
+  'ok healthy alive up live ready passed success successful connected available online reachable serving'
+    .split(' ')
+    .flatMap((flag) => [flag, `is${flag}`]),
 );
 const STATUSES = new Set(['status', 'state', 'health', 'result', 'outcome']);
 const FAILED = new Set(
-  'down fail failed failing failure error errored unhealthy unavailable outofservice notready unready notok nok ko offline dead critical fatal broken disconnected stopping stopped red'.split(
-    ' ',
-  ),
+  (
+    'down fail failed failing failure error errored unhealthy unavailable outofservice unready offline dead crashed critical fatal broken ' +
+    'disconnected unreachable unresponsive timeout timedout stopping stopped red ko nok notok notready nothealthy notserving notalive notavailable'
+  ).split(' '),
 );
 const DEGRADED = new Set(['warn', 'warning', 'degraded']);
 
-/** By itself, or by one of its parts: terminus returns `{ database: { status: 'down' } }`. */
-function readVerdict(object: Readonly<Record<string, unknown>>): Error | undefined {
+/** What the object says by itself, or by one of its parts: terminus returns `{ database: { status: 'down' } }`. A failure outweighs a warning. */
+function findVerdict(object: PlainObject, entries: Entries, path = ''): Error | undefined {
   let degraded: Error | undefined;
-  for (const [key, value] of readEntries(object)) {
-    const verdict = judgeEntry(key, value, object) ?? (isPlainObject(value) ? judgePart(key, value) : undefined);
-    if (Degraded.is(verdict)) degraded = verdict;
+  for (const [key, value] of entries.length < MOST_ENTRIES ? entries : [...readSaying(object), ...entries]) {
+    const isPart = path === '' && isPlainObject(value);
+    const verdict = isPart ? findVerdict(value, readEntries(value), `${key}.`) : judgeEntry(path, key, value, object);
+    if (Degraded.is(verdict)) degraded ??= verdict;
     else if (verdict !== undefined) return verdict;
   }
   return degraded;
 }
 
-function judgePart(name: string, part: Readonly<Record<string, unknown>>): Error | undefined {
-  for (const [key, value] of readEntries(part)) {
-    const verdict = judgeEntry(key, value, part, `${name}.`);
-    if (verdict !== undefined) return verdict;
-  }
-  return undefined;
+/** Of an object that has more entries than are read. */
+function readSaying(object: PlainObject): Entries {
+  return [...FLAGS, ...STATUSES].filter((key) => Object.hasOwn(object, key)).map((key) => [key, object[key]] as const);
 }
 
-function judgeEntry(key: string, value: unknown, object: Readonly<Record<string, unknown>>, path = ''): Error | undefined {
-  const name = key.toLowerCase();
-  const word =
-    typeof value === 'string' && STATUSES.has(name)
-      ? value
-          .slice(0, LONGEST_TEXT)
-          .toLowerCase()
-          .replace(/[^a-z]/g, '')
-      : undefined;
-  const isFailure = (value === false && (FLAGS.has(name) || STATUSES.has(name))) || (name === 'ok' && value === 0);
-  if (!isFailure && !FAILED.has(word ?? '') && !DEGRADED.has(word ?? '')) return undefined;
+function judgeEntry(path: string, key: string, value: unknown, object: PlainObject): Error | undefined {
+  const name = lettersOf(key);
+  const isFlag = FLAGS.has(name);
+  if (!isFlag && !STATUSES.has(name)) return undefined;
+  const word = typeof value === 'string' ? lettersOf(value) : '';
+  const isFailure = value === false || (isFlag ? word === 'false' || (name === 'ok' && value === 0) : FAILED.has(word));
+  const isDegraded = !isFlag && DEGRADED.has(word);
+  if (!isFailure && !isDegraded) return undefined;
+  const said = `the check returned { ${path}${key}: ${typeof value === 'string' ? JSON.stringify(shorten(value)) : String(value)} }`;
   const message = ['message', 'reason', 'error', 'output', 'detail']
     .map((one) => object[one])
     .find((text): text is string => typeof text === 'string');
-  const said = `the check returned { ${path}${key}: ${JSON.stringify(value)} }${message === undefined ? '' : `: ${message}`}`;
-  return DEGRADED.has(word ?? '') ? new Degraded(said) : new Error(said);
+  // As the cause: the check has not chosen it for the public.
+  const options = message === undefined ? undefined : { cause: new Error(shorten(message)) };
+  return isFailure ? new Error(said, options) : new Degraded(said, options);
+}
+
+/** `OUT_OF_SERVICE`, `out-of-service` and `OutOfService` are one word. */
+function lettersOf(text: string): string {
+  return text
+    .slice(0, LONGEST_TEXT)
+    .toLowerCase()
+    .replace(/[^a-z]/g, '');
 }
 
 /** The strings, numbers and booleans. */
-function readData(object: Readonly<Record<string, unknown>>): ProbeData | undefined {
+function readData(entries: Entries): ProbeData | undefined {
   const data: Record<string, string | number | boolean> = {};
-  for (const [key, value] of readEntries(object)) {
-    const name = key.length > LONGEST_TEXT ? shorten(key) : key;
-    if (typeof value === 'string') data[name] = shorten(value);
-    else if (typeof value === 'boolean' || Number.isFinite(value)) data[name] = value as number | boolean;
+  for (const [key, value] of entries) {
+    if (typeof value === 'string') data[shorten(key)] = shorten(value);
+    else if (typeof value === 'boolean' || Number.isFinite(value)) data[shorten(key)] = value as number | boolean;
   }
   return Object.keys(data).length === 0 ? undefined : data;
 }

@@ -25,10 +25,12 @@ export interface RunSettings {
   readonly acceptsLatest?: boolean;
 }
 
-/** When a check began and when it passed, by `performance.now()`. Checks with the same times share one. */
-interface Pass {
+/** When a check began and when it passed. Checks with the same times share one. */
+export interface Pass {
   readonly startedAt: number;
   readonly endedAt: number;
+  /** The end by the system's clock, in milliseconds since 1970 UTC. */
+  readonly time: number;
 }
 
 /**
@@ -43,9 +45,13 @@ export class Run<T = unknown> implements WaitingRun {
   readonly startedAt = performance.now();
   beginsAt = this.startedAt;
   armedAt = Infinity;
-  /** By place. Made for the first outcome that is not `firstPass`, which nearly all are. */
+  /** By place. No array is made as long as all checks pass with the times of the first one, and `last` after them. */
   private outcomes: (Pass | ProbeResult | undefined)[] | undefined;
   private firstPass: Pass | undefined;
+  private lastPass: Pass | undefined;
+  private lastPlace = 0;
+  /** Whether `last` has begun. */
+  private isEnding = false;
   private pending: number;
   private last: Monitor | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -70,8 +76,8 @@ export class Run<T = unknown> implements WaitingRun {
     const { monitors, exclude, unreported } = this.settings;
     for (let place = 0; place < monitors.length; place += 1) {
       const monitor = monitors[place] as Monitor;
-      if (monitor === this.last) continue;
-      if (exclude?.includes(monitor.name) === true) this.take(place, excluded(monitor.name));
+      if (monitor === this.last) this.lastPlace = place;
+      else if (exclude?.includes(monitor.name) === true) this.take(place, excluded(monitor.name));
       else monitor.join(this, place);
     }
     if (unreported !== undefined) for (const [index, monitor] of unreported.entries()) monitor.join(this, monitors.length + index);
@@ -83,10 +89,27 @@ export class Run<T = unknown> implements WaitingRun {
 
   pass(place: number, startedAt: number): void {
     const endedAt = this.readClock();
-    if (this.firstPass === undefined) this.firstPass = { startedAt, endedAt };
-    else if (startedAt !== this.firstPass.startedAt || endedAt !== this.firstPass.endedAt) this.put(place, { startedAt, endedAt });
+    const first = this.firstPass;
+    if (first === undefined || this.isEnding || startedAt !== first.startedAt || endedAt !== first.endedAt) {
+      this.keepPass(place, startedAt, endedAt);
+    }
     this.pending -= 1;
     if (this.pending === 0) this.end();
+  }
+
+  private keepPass(place: number, startedAt: number, endedAt: number): void {
+    const first = this.firstPass;
+    const pass = { startedAt, endedAt, time: endedAt === first?.endedAt ? first.time : Date.now() };
+    if (this.isEnding) this.lastPass = pass;
+    else if (first === undefined) this.firstPass = pass;
+    else this.put(place, pass);
+  }
+
+  /** The pass of the probe in this run, if it has none but that. */
+  passOf(monitor: Monitor): Pass | undefined {
+    const place = this.settings.monitors.indexOf(monitor);
+    const outcome = place === -1 ? undefined : this.outcomeAt(place);
+    return outcome === undefined || 'name' in outcome ? undefined : outcome;
   }
 
   take(place: number, result: ProbeResult): void {
@@ -98,9 +121,9 @@ export class Run<T = unknown> implements WaitingRun {
     if (this.pending === 0) this.end();
   }
 
-  endOf(place: number): number {
-    const outcome = this.outcomes?.[place] ?? this.firstPass;
-    return outcome === undefined || 'name' in outcome ? this.startedAt : outcome.endedAt;
+  private outcomeAt(place: number): Pass | ProbeResult | undefined {
+    const { monitors, last } = this.settings;
+    return this.outcomes?.[place] ?? (last !== undefined && monitors[place] === last ? this.lastPass : this.firstPass);
   }
 
   private put(place: number, outcome: Pass | ProbeResult): void {
@@ -110,11 +133,10 @@ export class Run<T = unknown> implements WaitingRun {
 
   /** What became of the checks. One that passed has no result until somebody reads it. */
   readResults(): ProbeResult[] {
-    const epoch = Date.now() - performance.now();
     return this.settings.monitors.map(({ name }, place) => {
-      const outcome = this.outcomes?.[place] ?? this.firstPass;
+      const outcome = this.outcomeAt(place);
       if (outcome === undefined) throw new Error(`The run has no outcome for ${name}.`);
-      return 'name' in outcome ? outcome : passed(name, outcome.endedAt - outcome.startedAt, epoch + outcome.endedAt, undefined);
+      return 'name' in outcome ? outcome : passed(name, outcome.endedAt - outcome.startedAt, outcome.time, undefined);
     });
   }
 
@@ -127,9 +149,8 @@ export class Run<T = unknown> implements WaitingRun {
     return this.now;
   }
 
-  /** Nothing begins after the last. */
   turnClock(): void {
-    if (this.pending === 1) return;
+    if (this.isEnding) return;
     this.now = performance.now();
     this.beginsAt = this.now;
   }
@@ -149,7 +170,7 @@ export class Run<T = unknown> implements WaitingRun {
     this.armNext(this.armedAt);
   }
 
-  /** At their places. One that is excluded is joined by nobody, and has nothing to say. */
+  /** At their places. An excluded one does not wait for this run, nor does one that has ended: neither has a timeout here. */
   private get joined(): readonly Monitor[] {
     const { monitors, unreported } = this.settings;
     return unreported === undefined ? monitors : [...monitors, ...unreported];
@@ -195,9 +216,10 @@ export class Run<T = unknown> implements WaitingRun {
       return this.resolve(this.finish(this));
     }
     this.last = undefined;
+    this.isEnding = true;
     this.pending = 1;
     this.beginsAt = this.readClock();
-    last.join(this, this.settings.monitors.indexOf(last));
+    last.join(this, this.lastPlace);
   }
 }
 

@@ -19,6 +19,22 @@ describe('the function that register() returns', () => {
     expect(registry.list()).to.deep.equal([]);
   });
 
+  it('counts at once, for a run that is beginning its checks', async () => {
+    const registry = new ProbeRegistry({ logger: false });
+    let remove: (() => void) | undefined;
+    let runs = 0;
+    registry.register({ name: 'first', kinds: ['readiness'], check: () => remove?.() });
+    for (const hasPassed of [false, true]) {
+      const take = registry.register({ name: 'second', kinds: ['readiness'], check: () => void (runs += 1) });
+      if (hasPassed) await registry.run('readiness');
+      const before = runs;
+      remove = take;
+      expect(statusesOf(await registry.run('readiness'))).to.deep.equal(['lifecycle pass', 'first pass', 'second excluded']);
+      expect(runs).to.equal(before);
+      remove = undefined;
+    }
+  });
+
   it('frees the name, and does not take out a later probe of that name', async () => {
     const registry = new ProbeRegistry({ logger: false });
     const remove = registry.register({ name: 'tenant', kinds: ['readiness'], check: () => {} });
@@ -119,6 +135,24 @@ describe('list()', () => {
 });
 
 describe('status(kind)', () => {
+  it('keeps the latest pass while the next run is under way', async () => {
+    const registry = new ProbeRegistry({ logger: false });
+    const check = new ControlledCheck();
+    registry.register({ name: 'search', kinds: ['readiness'], check: check.check });
+    const times: number[] = [];
+    for (let runs = 0; runs < 4; runs += 1) {
+      const running = registry.run('readiness');
+      if (runs > 0) times.push(registry.status('readiness').results[1]?.time ?? NaN);
+      check.resolve();
+      await running;
+      times.push(registry.status('readiness').results[1]?.time ?? NaN);
+      const now = Date.now();
+      await until(() => Date.now() > now + 2);
+    }
+    expect(times).to.deep.equal(times.toSorted((one, other) => one - other));
+    expect(new Set(times).size).to.equal(4);
+  });
+
   it('is unknown before the first run, and the last known results after it', async () => {
     const registry = new ProbeRegistry({ logger: false });
     const check = new ControlledCheck();

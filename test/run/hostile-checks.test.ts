@@ -1,6 +1,15 @@
 import FakeTimers from '@sinonjs/fake-timers';
 import { expect } from 'chai';
-import { NotReady, ProbeRegistry, ProbeTimeoutError, type ProbeContext, type ProbeDefinition, type ProbeResult } from 'koa-probes';
+import {
+  NotReady,
+  probeServer,
+  ProbeRegistry,
+  ProbeTimeoutError,
+  type ProbeContext,
+  type ProbeDefinition,
+  type ProbeResult,
+} from 'koa-probes';
+import { ask, urlOf } from '../support/http.js';
 import { until } from '../support/processes.js';
 import { MemoryLogger } from '../support/probes.js';
 
@@ -161,7 +170,141 @@ describe('a check that throws or returns something huge', () => {
   });
 });
 
+describe('a check that returns or throws what cannot be inspected', () => {
+  const problems: unknown[] = [];
+  const keep = (problem: unknown) => problems.push(problem);
+  before(() => process.on('uncaughtException', keep).on('unhandledRejection', keep));
+  after(() => process.off('uncaughtException', keep).off('unhandledRejection', keep));
+
+  const trap = (target: object, throwsFrom = 1) => {
+    let times = 0;
+    return new Proxy(target, {
+      getPrototypeOf(one) {
+        times += 1;
+        if (times >= throwsFrom) throw new Error('no prototype');
+        return Reflect.getPrototypeOf(one);
+      },
+    });
+  };
+  const unreadable: Record<string, () => unknown> = {
+    'returns an object whose getter throws a proxy': () => Object.defineProperty({}, 'a', { enumerable: true, get: () => fail(trap({})) }),
+    'returns a proxy of an error that can be read once': () => trap(new Error('x'), 2),
+    'throws a proxy': () => fail(trap({})),
+    'throws a NotReady whose message is an object': () => {
+      const message = { slice: () => message, replace: () => message, trim: () => ({ toString: () => fail(new Error('boom')) }) };
+      fail(Object.assign(new NotReady('x'), { message }));
+    },
+    'throws an error whose causes cannot be read': () =>
+      fail(Object.defineProperty(new Error('x'), 'cause', { get: () => fail(trap({})) })),
+  };
+  for (const [name, check] of Object.entries(unreadable)) {
+    for (const [way, wrapped] of Object.entries({ 'at once': check, later: async () => check() })) {
+      it(`fails it, run after run, and answers 503: one that ${name}, ${way}`, async () => {
+        const registry = registryOf(wrapped);
+        for (let runs = 0; runs < 2; runs += 1) expect((await runOnce(registry)).status).to.equal('fail');
+        const server = await probeServer(registry, { port: 0, host: '127.0.0.1', details: 'all' });
+        for (const accept of ['*/*', 'application/json'])
+          expect((await ask(`${urlOf(server)}/readyz`, { headers: { accept } })).status).to.equal(503);
+        registry.close();
+        expect(problems).to.deep.equal([]);
+      });
+    }
+  }
+
+  it('says something of lists of lists without a message, and reads only some of them', async () => {
+    let reads = 0;
+    const nest = (depth: number): AggregateError =>
+      Object.defineProperty(new AggregateError([]), 'errors', {
+        get: () => {
+          reads += 1;
+          return depth === 0 ? [] : Array.from({ length: 5 }, () => nest(depth - 1));
+        },
+      });
+    const { failure } = await runOnce(registryOf(() => fail(nest(8))));
+    expect(failure?.detail).to.equal('AggregateError');
+    expect(reads).to.be.below(100);
+  });
+});
+
+describe('a check that has passed while others of its run go on', () => {
+  const never = () => new Promise(() => {});
+  const startedRegistry = () => {
+    const registry = new ProbeRegistry({ logger: false });
+    registry.register({ name: 'schema', kinds: ['startup'], timeoutMs: 5_000, check: never });
+    return registry;
+  };
+
+  it('keeps its pass when the deadline is over for the others', async () => {
+    const registry = startedRegistry();
+    registry.register({ name: 'db', kinds: ['readiness'], timeoutMs: 100, check: () => {} });
+    for (let runs = 0; runs < 3; runs += 1) {
+      const { results } = await registry.run('readiness');
+      expect(results.map(({ name, status }) => `${name} ${status}`)).to.deep.equal(['lifecycle fail', 'db pass']);
+    }
+    registry.close();
+  });
+
+  it('does not lend its time to its next run', async () => {
+    const registry = startedRegistry();
+    let delayMs = 0;
+    registry.register({
+      name: 'db',
+      kinds: ['readiness'],
+      timeoutMs: 1_000,
+      check: () => (delayMs === 0 ? undefined : new Promise((resolve) => setTimeout(resolve, delayMs))),
+    });
+    await registry.run('readiness');
+    await registry.run('readiness');
+    delayMs = 100;
+    const [result] = (await registry.run('readiness', { only: 'db' })).results;
+    expect(result?.status).to.equal('pass');
+    expect(result?.durationMs).to.be.at.least(99);
+    registry.close();
+  });
+
+  it('arms no timer while a slower check runs', async () => {
+    const clock = FakeTimers.install({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'performance', 'Date'] });
+    try {
+      const registry = new ProbeRegistry({ logger: false });
+      registry.register({ name: 'fast', kinds: ['readiness'], timeoutMs: 50, check: () => {} });
+      registry.register({
+        name: 'slow',
+        kinds: ['readiness'],
+        timeoutMs: 800,
+        check: () => new Promise((resolve) => setTimeout(resolve, 600)),
+      });
+      for (let runs = 0; runs < 2; runs += 1) {
+        const running = registry.run('readiness');
+        let fired = 0;
+        while (clock.countTimers() > 0) {
+          await clock.nextAsync();
+          fired += 1;
+        }
+        expect((await running).status).to.equal('pass');
+        expect(fired).to.be.below(5);
+      }
+    } finally {
+      clock.uninstall();
+    }
+  });
+});
+
 describe('the time of a result', () => {
+  it('is that of its run, whenever it is read', async () => {
+    const clock = FakeTimers.install({ toFake: ['Date'] });
+    try {
+      const registry = registryOf(() => {});
+      await registry.run('readiness');
+      const now = Date.parse('2030-01-01');
+      clock.setSystemTime(now);
+      const report = await registry.run('readiness');
+      clock.setSystemTime(now + 3_600_000);
+      for (const { time } of [...report.results, ...registry.status('readiness').results]) expect(time).to.equal(now);
+    } finally {
+      clock.uninstall();
+    }
+  });
+
   it("follows the system's clock after it was set", async () => {
     const clock = FakeTimers.install({ toFake: ['Date'] });
     try {

@@ -28,6 +28,13 @@ describe('what a check returns', () => {
     [{ state: 'FAILED' }, '{ state: "FAILED" }'],
     [{ health: 'critical' }, '{ health: "critical" }'],
     [{ status: false }, '{ status: false }'],
+    [{ is_healthy: false }, '{ is_healthy: false }'],
+    [{ healthy: 'false' }, '{ healthy: "false" }'],
+    [{ status: 'NOT_SERVING' }, '{ status: "NOT_SERVING" }'],
+    [{ status: 'not healthy' }, '{ status: "not healthy" }'],
+    [{ status: 'timeout' }, '{ status: "timeout" }'],
+    [{ db: { state: 'warn', ok: false } }, '{ db.ok: false }'],
+    [{ ...Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`k${String(index)}`, 1])), ok: false }, '{ ok: false }'],
     [{ database: { status: 'down' } }, '{ database.status: "down" }'],
     [{ database: { status: 'up' }, search: { up: false } }, '{ search.up: false }'],
     [{ status: 'degraded', database: { status: 'down' } }, '{ database.status: "down" }'],
@@ -46,6 +53,21 @@ describe('what a check returns', () => {
       }
     });
   }
+
+  it('keeps what a degraded object says about it for the operator', async () => {
+    const { results } = await runOnce(() => ({ db: { status: 'degraded', error: 'user=admin host=10.0.0.3' } }));
+    expect(results[0]?.failure).to.include({
+      reason: 'the check returned { db.status: "degraded" }',
+      detail: 'the check returned { db.status: "degraded" }: user=admin host=10.0.0.3',
+    });
+  });
+
+  it('is read in short, however long its texts are', async () => {
+    const long = 'x'.repeat(50_000_000);
+    const { results } = await runOnce(() => ({ status: 'down', message: long, other: long }));
+    expect(results[0]?.failure?.detail.length).to.be.within(1, 1_000);
+    expect((await runOnce(() => ({ status: `down${long}`, message: long }))).status).to.equal('pass');
+  });
 
   it('tells what the object says about the failure', async () => {
     const { results } = await runOnce(() => ({ status: 'down', message: 'no\nleader' }));

@@ -52,7 +52,7 @@ export async function stageFault({ registry, probe, fault, begin, end, reason, r
     const askedAt = performance.now();
     failed = await until(async () => {
       const result = await ask(registry, probe);
-      return result.status === 'fail' ? result : undefined;
+      return result.status === 'pass' ? undefined : result;
     });
     answeredMs = failed.durationMs;
     expect(performance.now() - askedAt).to.be.below(TIMEOUT_MS + NOISE_MS);

@@ -1,4 +1,5 @@
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import type { SpawnOptions } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import knex, { type Knex } from 'knex';
@@ -68,24 +69,47 @@ export class Service {
   }
 }
 
-export async function startMemcached(): Promise<Service> {
+export async function startMemcached(...args: readonly string[]): Promise<Service> {
   const port = await freePort();
   const user = isRoot ? ['-u', 'nobody'] : [];
-  const begin = () => start('memcached', ['-l', '127.0.0.1', '-p', String(port), '-U', '0', ...user]);
+  const begin = () => start('memcached', ['-l', '127.0.0.1', '-p', String(port), '-U', '0', ...user, ...args]);
   return new Service(port, begin, () => accepts(port)).start();
 }
 
-/** PostgreSQL with trust on the loopback, in a folder that goes with it. It refuses to run as root. */
-export async function startPostgres(): Promise<Service> {
+/** PostgreSQL with trust on the loopback, in a folder that goes with it, with `settings` as `max_connections=30`. It refuses to run as root. */
+export async function startPostgres(...settings: readonly string[]): Promise<Service> {
   const folder = mkdtempSync(join(tmpdir(), 'koa-probes-postgres-'));
-  const data = join(folder, 'data');
   const owner = isRoot ? await idOf('postgres') : undefined;
   if (owner !== undefined) chownSync(folder, owner.uid, owner.gid);
   const options = { ...owner, cwd: folder };
-  await run(postgresBinary('initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync', '--no-locale', '-E', 'UTF8'], options);
+  await run(
+    postgresBinary('initdb'),
+    ['-D', join(folder, 'data'), '-U', 'postgres', '-A', 'trust', '--no-sync', '--no-locale', '-E', 'UTF8'],
+    options,
+  );
   const port = await freePort();
-  const args = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, '-c', 'fsync=off'];
-  const begin = () => start(postgresBinary('postgres'), args, options);
+  return servePostgres(folder, port, options, settings);
+}
+
+/** A hot standby of a PostgreSQL on the loopback: it answers reads, and takes no writes until it is promoted by `SELECT pg_promote()`. */
+export async function startStandby(primaryPort: number): Promise<Service> {
+  const folder = mkdtempSync(join(tmpdir(), 'koa-probes-standby-'));
+  const owner = isRoot ? await idOf('postgres') : undefined;
+  if (owner !== undefined) chownSync(folder, owner.uid, owner.gid);
+  const options = { ...owner, cwd: folder };
+  const from = ['-h', '127.0.0.1', '-p', String(primaryPort), '-U', 'postgres'];
+  await run(
+    postgresBinary('pg_basebackup'),
+    ['-D', join(folder, 'data'), ...from, '--write-recovery-conf', '--checkpoint=fast', '--no-sync'],
+    options,
+  );
+  return servePostgres(folder, await freePort(), options, []);
+}
+
+async function servePostgres(folder: string, port: number, options: SpawnOptions, settings: readonly string[]): Promise<Service> {
+  const args = ['-D', join(folder, 'data'), '-p', String(port), '-h', '127.0.0.1', '-k', folder];
+  const more = ['fsync=off', ...settings].flatMap((setting) => ['-c', setting]);
+  const begin = () => start(postgresBinary('postgres'), [...args, ...more], options);
   const cleanUp = () => rmSync(folder, { recursive: true, force: true });
   return new Service(port, begin, () => answersQueries(postgresUrl(port)), cleanUp).start();
 }
@@ -111,6 +135,6 @@ function postgresBinary(name: string): string {
   return folders.map((version) => join(versions, version, 'bin', name)).find((path) => existsSync(path)) ?? name;
 }
 
-async function idOf(user: string): Promise<{ uid: number; gid: number }> {
+export async function idOf(user: string): Promise<{ uid: number; gid: number }> {
   return { uid: Number(await run('id', ['-u', user])), gid: Number(await run('id', ['-g', user])) };
 }

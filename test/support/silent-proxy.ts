@@ -32,15 +32,16 @@ export class SilentProxy {
     this.#isSilent = false;
   }
 
-  /** As a load balancer does with those that have been idle for long: who speaks next is reset. */
-  forget(): void {
+  /** As a load balancer does with those that have been idle for long: who speaks next is reset, or sees an orderly end. */
+  forget(by: 'RST' | 'FIN' = 'RST'): void {
     for (const upstream of this.#served) upstream.unpipe().destroy();
     this.#served.clear();
-    for (const socket of this.#open)
+    for (const socket of this.#open) {
       socket
         .unpipe()
         .resume()
-        .once('data', () => socket.resetAndDestroy());
+        .once('data', () => (by === 'RST' ? socket.resetAndDestroy() : socket.end()));
+    }
   }
 
   stop(): void {

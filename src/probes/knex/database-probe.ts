@@ -1,60 +1,51 @@
-import { multiInject } from 'inversify';
+import { inject, multiInject, optional } from 'inversify';
 import type { Knex } from 'knex';
 import { ReadinessProbe } from '../../discovery/decorators.js';
-import { ConfigurationError } from '../../errors.js';
-import { ChecksOutside, noteOutside } from '../../run/outside.js';
+import { ChecksOutside } from '../../run/outside.js';
 import type { Probe, ProbeContext } from '../../probe.js';
-import { rejectUnknownOptions, show } from '../../validation.js';
-import { checkEach, DATABASE, validateDatabases, validateKnex } from './database.js';
-import { queryKnex } from './query.js';
+import { checkKnex, type CheckKnexOptions } from './check-knex.js';
+import { rejectUnknownOptions } from '../../validation.js';
+import { countNeeded, type Requirement } from '../shared/quorum.js';
+import type { TargetToken } from '../shared/target-token.js';
+import { checkEach, checkSome, DATABASE, resolveDatabases, type DatabaseTarget } from './database.js';
 
-export { DATABASE };
+export { checkKnex, DATABASE, type CheckKnexOptions, type DatabaseTarget };
+export type { DatabaseAccess } from './access.js';
 
-/** Readiness: `SELECT 1` on every Knex that is bound to `DATABASE`, through its own pool. Where some fail, the message names each of them. */
+export interface DatabaseProbeOptions {
+  /**
+   * How many of the databases must pass: all of them, any one of them, or a number.
+   * @default 'all'
+   */
+  require?: Requirement | undefined;
+}
+
+/** Bind the options of `DatabaseProbe` if the defaults do not fit: `container.bind(DATABASE_OPTIONS).toConstantValue({ require: 'any' })`. */
+export const DATABASE_OPTIONS: TargetToken<DatabaseProbeOptions> = Symbol.for('koa-probes.DATABASE_OPTIONS');
+
+/**
+ * Readiness: every database that is bound to `DATABASE`, or as many as `DATABASE_OPTIONS` requires, answers through its own pool, and takes writes if it must.
+ * If all are required and some fail, the message names each of them.
+ */
 @ChecksOutside('a database')
 @ReadinessProbe({ name: 'database' })
 export class DatabaseProbe implements Probe {
-  readonly #databases: readonly Knex[];
+  readonly #databases: readonly DatabaseTarget[];
+  readonly #needed: number;
 
-  constructor(@multiInject(DATABASE, { chained: true }) databases: readonly Knex[]) {
-    validateDatabases('DatabaseProbe', databases);
-    this.#databases = databases;
+  constructor(
+    @multiInject(DATABASE, { chained: true }) databases: readonly (Knex | DatabaseTarget)[],
+    @inject(DATABASE_OPTIONS) @optional() options: DatabaseProbeOptions = {},
+  ) {
+    this.#databases = resolveDatabases('DatabaseProbe', databases);
+    rejectUnknownOptions('DATABASE_OPTIONS', options, ['require']);
+    const { require = 'all' } = options;
+    this.#needed = countNeeded('DATABASE_OPTIONS', require, databases.length, 'the databases that are bound to DATABASE');
   }
 
   check(context: ProbeContext): Promise<void> {
-    return checkEach(this.#databases, context, (database) => checkKnex(database, context));
+    const check = ({ knex, ...options }: DatabaseTarget, one: Pick<ProbeContext, 'signal'>) => checkKnex(knex, one, options);
+    if (this.#needed < this.#databases.length) return checkSome(this.#databases, this.#needed, context, check);
+    return checkEach(this.#databases, context, (database) => check(database, context));
   }
-}
-
-export interface CheckKnexOptions {
-  /**
-   * The SQL that the database must answer; what it answers does not matter.
-   * @default 'SELECT 1'
-   * @example 'SELECT 1 FROM DUAL'
-   */
-  query?: string | undefined;
-}
-
-/**
- * Resolves when the database has answered a query on a connection of the Knex's own pool. Rejects with an `Error` whose message names the database and says
- * what is wrong: `refused`, `unreachable`, `rejected` (the server's own words follow), `hung up`, `pool exhausted: 10 of 10 connections in use`, or `silent`.
- *
- * Waits for a connection or an answer until the signal is aborted, and no longer, whatever the timeouts of the Knex are. After that no acquire of it is pending;
- * the connection of a query under way is closed, and the query is cancelled where the dialect can (PostgreSQL, MySQL): at most 1 s later on another connection of
- * the pool, or by the next check before its own query where others wait for the pool. After two checks in a row without an answer the idle connections of the pool
- * are given up. Opens no connection beside the pool. Writes nothing through the logger of the Knex, which does so itself, with one
- * line (`Connection Error`) for each connection that was lost.
- *
- * @throws the signal's reason where that is aborted before the call; ConfigurationError where `knex` is none, an option is unknown, or `query` is not a text.
- */
-export async function checkKnex(knex: Knex, context: Pick<ProbeContext, 'signal'>, options: CheckKnexOptions = {}): Promise<void> {
-  noteOutside(context, 'a database');
-  const { signal } = context;
-  validateKnex(knex);
-  rejectUnknownOptions('checkKnex()', options, ['query']);
-  const { query = 'SELECT 1' } = options;
-  if (typeof query !== 'string' || query.trim() === '') {
-    throw new ConfigurationError(`Expected \`query\` of checkKnex() to be the text of an SQL query, got ${show(query)}.`);
-  }
-  await queryKnex(knex, signal, knex.raw(query));
 }

@@ -1,32 +1,84 @@
-import type { ServiceIdentifier } from 'inversify';
 import type { Knex } from 'knex';
-import { ConfigurationError } from '../../errors.js';
+import { ConfigurationError, Degraded, describeError } from '../../errors.js';
 import type { ProbeContext } from '../../probe.js';
 import { showType } from '../../validation.js';
-import { describeAll, requireTargets } from '../shared/targets.js';
+import { checkTargets, describeAll, requireTargets } from '../shared/targets.js';
+import type { TargetToken } from '../shared/target-token.js';
+import { validateCheckKnexOptions, type CheckKnexOptions } from './check-knex.js';
+import { isKnex, validateKnex } from './knex.js';
 
-/** Bind every `Knex` that `DatabaseProbe` and `MigrationsProbe` are to check: `container.bind(DATABASE).toConstantValue(knex(…))`. */
-export const DATABASE: ServiceIdentifier<Knex> = Symbol.for('koa-probes.DATABASE');
-
-export function validateDatabases(probe: string, databases: readonly Knex[]): void {
-  requireTargets(probe, databases, 'DATABASE', 'knex');
-  databases.forEach(validateKnex);
+/** A database, and what the application needs of it. */
+export interface DatabaseTarget extends CheckKnexOptions {
+  knex: Knex;
 }
 
-export function validateKnex(knex: unknown): void {
-  if (typeof knex === 'function' && 'client' in knex && 'raw' in knex) return;
-  throw new ConfigurationError(`Expected a Knex, got ${showType(knex)}. Bind what \`knex(config)\` gives.`);
+/**
+ * Bind every database that `DatabaseProbe` and `MigrationsProbe` are to check: `container.bind(DATABASE).toConstantValue({ knex, access: 'write' })`.
+ * A Knex without anything around it is one that must answer, and may be read-only.
+ */
+export const DATABASE: TargetToken<Knex | DatabaseTarget> = Symbol.for('koa-probes.DATABASE');
+
+/** What was bound to `DATABASE`, each as a target. */
+export function resolveDatabases(probe: string, bound: readonly (Knex | DatabaseTarget)[]): DatabaseTarget[] {
+  requireTargets(probe, bound, 'DATABASE', "{ knex, access: 'write' }");
+  return bound.map((one) => {
+    const target = toTarget(one);
+    const { knex, ...options } = target;
+    validateKnex(knex);
+    validateCheckKnexOptions('a database that is bound to DATABASE', knex, options);
+    return target;
+  });
+}
+
+function toTarget(bound: Knex | DatabaseTarget): DatabaseTarget {
+  if (isKnex(bound)) return { knex: bound as Knex };
+  if (typeof bound === 'object' && bound !== null && 'knex' in bound) return bound;
+  throw new ConfigurationError(
+    `Expected a Knex, got ${showType(bound)}. Bind what \`knex(config)\` gives. With what it is for: \`{ knex, access: 'write' }\`.`,
+  );
 }
 
 /** Checks all of them together, and waits for each, so that the message says every one that failed. */
 export async function checkEach(
-  databases: readonly Knex[],
+  databases: readonly DatabaseTarget[],
   { signal }: Pick<ProbeContext, 'signal'>,
-  check: (database: Knex) => Promise<void>,
+  check: (database: DatabaseTarget) => Promise<void>,
 ): Promise<void> {
   const outcomes = await Promise.allSettled(databases.map(check));
   const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
   if (failures.length === 0) return;
   if (databases.length === 1) throw failures[0];
-  throw new Error(`${String(failures.length)} of ${String(databases.length)} databases failed: ${describeAll(failures, signal)}`);
+  // Where one has failed, those that are degraded matter no more.
+  const worst = failures.every(Degraded.is) ? failures : failures.filter((failure) => !Degraded.is(failure));
+  if (worst.every(Degraded.is)) throw combineDegraded(worst);
+  throw new Error(`${String(worst.length)} of ${String(databases.length)} databases failed: ${describeAll(worst, signal)}`);
+}
+
+/** As many as `needed` must pass; the others are let go as soon as they do. One that is degraded is good enough if too few pass. */
+export async function checkSome(
+  databases: readonly DatabaseTarget[],
+  needed: number,
+  context: Pick<ProbeContext, 'signal'>,
+  check: (database: DatabaseTarget, context: Pick<ProbeContext, 'signal'>) => Promise<void>,
+): Promise<void> {
+  const degraded: Degraded[] = [];
+  const tolerate = async (database: DatabaseTarget, one: Pick<ProbeContext, 'signal'>) => {
+    try {
+      await check(database, one);
+    } catch (error) {
+      if (Degraded.is(error)) degraded.push(error);
+      throw error;
+    }
+  };
+  try {
+    await checkTargets(databases, context, tolerate, { needed, noun: 'databases' });
+  } catch (error) {
+    throw degraded.length >= needed ? combineDegraded(degraded) : error;
+  }
+}
+
+/** The causes, which name the servers, are for the log alone. */
+function combineDegraded(degraded: readonly Degraded[]): Degraded {
+  const cause = new Error(degraded.map(({ cause: server }) => describeError(server)).join('; '));
+  return new Degraded(degraded.map(({ message }) => message).join('; '), { cause });
 }

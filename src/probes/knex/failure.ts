@@ -1,8 +1,8 @@
 import { describeError } from '../../errors.js';
-import type { KnexClient, KnexPool, PendingAcquire } from './client.js';
+import { isClosed, type KnexClient, type KnexConnection } from './client.js';
 
-/** What a message calls the database: dialect, host, port and name; never the user. `postgresql 10.0.0.7:5432/shop`. */
-export function describeServer({ dialect = 'database', connectionSettings = {} }: KnexClient): string {
+/** What a message calls the database: the name that it was given, dialect, host, port and database; never the user. `postgresql 10.0.0.7:5432/shop`. */
+export function describeServer({ dialect = 'database', connectionSettings = {} }: KnexClient, name?: string): string {
   const { filename, socketPath, host, server = host, port, database } = readUrl(connectionSettings);
   const address = filename ?? socketPath ?? (isGiven(server) ? bracket(server) : undefined);
   const place = [
@@ -10,28 +10,22 @@ export function describeServer({ dialect = 'database', connectionSettings = {} }
     isGiven(address) && isGiven(port) ? `:${String(port)}` : '',
     isGiven(database) ? `${isGiven(address) ? '/' : ' '}${database}` : '',
   ];
-  return `${dialect}${place.join('')}`;
-}
-
-/** Why no connection has come, told from the pool's numbers. */
-export function describeWait(pool: KnexPool, pending?: PendingAcquire): string {
-  const { max } = pool;
-  const validating = pool.numPendingValidations?.() ?? 0;
-  const used = (pool.numUsed?.() ?? 0) - validating;
-  const connecting = pool.numPendingCreates?.() ?? 0;
-  const share = `${String(used)} of ${String(max)} connections in use`;
-  if (max !== undefined && used >= max) return `pool exhausted: ${share}`;
-  if (connecting > 0) return `silent: the server has not completed a new connection (${share})`;
-  if (validating > 0) return `silent: an idle connection has not been validated (${share})`;
-  if (pending?.possibleTimeoutCause) return explain(pending.possibleTimeoutCause);
-  return 'no connection from the pool';
+  return `${name === undefined ? '' : `${name}: `}${dialect}${place.join('')}`;
 }
 
 /** The error that the operator reads: which database, which kind of failure, and the driver's own words. It keeps the driver's `code`. */
-export function explainFailure(server: string, error: unknown, pool: KnexPool): Error & { code?: unknown } {
-  const isTimeoutOfPool = error instanceof Error && error.constructor.name === 'TimeoutError';
-  const explained = new Error(`${server}: ${isTimeoutOfPool ? describeWait(pool) : explain(error)}`);
+export function explainFailure(server: string, error: unknown, connection?: KnexConnection): Error & { code?: unknown } {
+  const explained = new Error(`${server}: ${explain(error, connection)}`);
   return Object.assign(explained, fieldOf(error, 'code') === undefined ? {} : { code: fieldOf(error, 'code') });
+}
+
+export function explain(error: unknown, connection?: KnexConnection): string {
+  const text = describeError(error);
+  const code = isServerAnswer(error) ? ` (${String(fieldOf(error, 'code'))})` : '';
+  if (connection !== undefined && isLoss(error, connection)) return `hung up: ${text}${code}`;
+  if (code !== '') return `rejected: ${text}${code}`;
+  const kind = KINDS[String(fieldOf(error, 'code'))];
+  return kind === undefined ? text : `${kind}: ${text}`;
 }
 
 const KINDS: Readonly<Record<string, string>> = {
@@ -52,23 +46,19 @@ export function isServerAnswer(error: unknown): boolean {
   return typeof fieldOf(error, 'severity') === 'string' || typeof fieldOf(error, 'sqlState') === 'string';
 }
 
-/** The connection was lost, whose other end may have been gone for long. */
-export function isLoss(error: unknown): boolean {
-  return ['hung up', 'unreachable'].includes(kindOf(error) ?? '');
+/**
+ * Whether a query has failed because its connection was lost. The other end may have been gone for long.
+ * The connection itself knows best: pg gives an orderly end (FIN) no code, and what the text says depends on the driver, its version and Knex.
+ */
+export function isLoss(error: unknown, connection: KnexConnection): boolean {
+  return isClosed(connection) || fieldOf(error, 'fatal') === true || LOSSES.test(String(fieldOf(error, 'code')));
 }
 
-function explain(error: unknown): string {
-  const text = describeError(error);
-  if (isServerAnswer(error)) return `rejected: ${text} (${String(fieldOf(error, 'code'))})`;
-  const kind = kindOf(error);
-  return kind === undefined ? text : `${kind}: ${text}`;
-}
+/** Codes of Node and mysql2, and of servers that say why they close the connection: PostgreSQL's classes 08 (connection) and 57P (shutdown, idle session). */
+const LOSSES =
+  /^(?:ECONN(?:RESET|ABORTED)|EPIPE|ETIMEDOUT|E(?:HOST|NET)(?:UNREACH|DOWN)|PROTOCOL_CONNECTION_LOST|ER_(?:CLIENT_INTERACTION_TIMEOUT|CONNECTION_KILLED|SERVER_SHUTDOWN|NORMAL_SHUTDOWN)|08\w{3}|57P0[1235]|25P0[34])$/;
 
-function kindOf(error: unknown): string | undefined {
-  return KINDS[String(fieldOf(error, 'code'))] ?? (describeError(error).startsWith('Connection terminated') ? 'hung up' : undefined);
-}
-
-function fieldOf(error: unknown, field: string): unknown {
+export function fieldOf(error: unknown, field: string): unknown {
   return typeof error === 'object' && error !== null ? (error as Record<string, unknown>)[field] : undefined;
 }
 

@@ -1,14 +1,27 @@
-import type { KnexConnection, KnexPool, PendingAcquire } from './client.js';
+import { isClosed, type KnexConnection, type KnexPool, type PendingAcquire } from './client.js';
 
 /** Acquires that could not be withdrawn, because the pool is not tarn's: the next check takes one of them over before it asks for another. */
 const leftBehind = new WeakMap<KnexPool, Set<PendingAcquire>>();
 
 /**
- * A connection of the pool, to be released. At the signal's abort the acquire is withdrawn, and rejects with what `explain` makes.
+ * How long a check waits for its turn if connections come back to the pool meanwhile, in milliseconds: below the default timeout, so that the run can still say that
+ * the pool is busy.
+ */
+const BUSY_AFTER_MS = 500;
+
+/** Why a wait has ended without a connection. */
+export interface WaitOver {
+  readonly pending: PendingAcquire;
+  /** All connections are in use, and some of them came back while the check waited. */
+  readonly isBusy: boolean;
+}
+
+/**
+ * A connection of the pool, to be released. At the signal's abort the acquire is withdrawn, and rejects with what `explain` makes; earlier if the pool is busy.
  *
  * The pool is asked directly: `knex.client.acquireConnection()` waits for up to 60 s, cannot be withdrawn, and writes a line for each failure.
  */
-export function acquire(pool: KnexPool, signal: AbortSignal, explain: (pending: PendingAcquire) => Error): Promise<KnexConnection> {
+export function acquire(pool: KnexPool, signal: AbortSignal, explain: (wait: WaitOver) => Error): Promise<KnexConnection> {
   const left = leftBehind.get(pool) ?? new Set();
   leftBehind.set(pool, left);
   const beside = countBeside(pool);
@@ -18,15 +31,24 @@ export function acquire(pool: KnexPool, signal: AbortSignal, explain: (pending: 
   return new Promise((resolve, reject) => {
     let isOver = false;
     let failed = 0;
+    let returned = 0;
+    const onRelease = (connection: KnexConnection) => {
+      if (!isClosed(connection)) returned += 1;
+    };
+    const isBusy = () => returned > 0 && (pool.numUsed?.() ?? 0) >= (pool.max ?? Infinity);
     const end = (settled?: PendingAcquire) => {
       isOver = true;
+      clearTimeout(busyTimer);
       signal.removeEventListener('abort', onAbort);
+      pool.removeListener?.('release', onRelease);
       for (const one of attempts) if (one !== settled) withdraw(one, left);
     };
     const onAbort = () => {
-      reject(explain(first));
+      reject(explain({ pending: first, isBusy: isBusy() }));
       end();
     };
+    const busyTimer = setTimeout(() => isBusy() && onAbort(), BUSY_AFTER_MS);
+    pool.on?.('release', onRelease);
     signal.addEventListener('abort', onAbort, { once: true });
     for (const attempt of attempts) {
       const onConnection = (connection: KnexConnection) => {

@@ -1,4 +1,4 @@
-import type { KnexPool } from './client.js';
+import { giveUpIdle, type KnexPool } from './client.js';
 
 /** How many runs in a row have had a connection, and no answer of the server on it. */
 const silentRuns = new WeakMap<KnexPool, number>();
@@ -14,7 +14,5 @@ export function noteAnswer(pool: KnexPool): void {
 export function noteSilence(pool: KnexPool): void {
   const runs = (silentRuns.get(pool) ?? 0) + 1;
   silentRuns.set(pool, runs);
-  if (runs < 2) return;
-  for (const { resource } of pool.free ?? [])
-    resource.__knex__disposed ??= 'given up by a health check, which had no answer on another one twice';
+  if (runs >= 2) giveUpIdle(pool, 'given up by a health check, which had no answer on another one twice');
 }

@@ -8,7 +8,7 @@ import { expect } from 'chai';
 import { Container } from 'inversify';
 import knex, { type Knex } from 'knex';
 import { ConfigurationError, discoverProbes, ProbeRegistry, type ProbeContext } from 'koa-probes';
-import { checkKnex, DATABASE, DatabaseProbe, type CheckKnexOptions } from 'koa-probes/knex';
+import { checkKnex, DATABASE, DATABASE_OPTIONS, DatabaseProbe, type DatabaseProbeOptions, type CheckKnexOptions } from 'koa-probes/knex';
 import { abortAfterQuery, Databases, databaseServers, poolOf, querySent } from '../../support/databases.js';
 import { stageFault, stageHarmless } from '../../support/faults.js';
 import { freePort, until } from '../../support/processes.js';
@@ -223,16 +223,30 @@ describe('koa-probes/knex', () => {
           await stage('the node has vanished, and ten idle connections with it', database, isSilent, /: silent: /);
         });
 
-        it('passes with the third run where the network has forgotten all of its idle connections, and resets them', async () => {
-          const database = await connectTen();
-          const registry = await discover([database]);
-          const begin = async () => {
-            proxy.forget();
-            expect(await problemOf(database)).to.include('hung up');
-          };
-          const fault = `${name}: the network has forgotten ten idle connections, and resets who speaks on them`;
-          await stageFault({ registry, probe: 'database', fault, begin, end: () => {}, reason: /: hung up: / });
-        });
+        for (const { by, what } of [
+          { by: 'RST', what: 'resets who speaks on them' },
+          { by: 'FIN', what: 'closes them in order when somebody speaks' },
+        ] as const) {
+          it(`passes with the third run if the network has forgotten all of its idle connections, and ${what}`, async () => {
+            const database = await connectTen();
+            const registry = await discover([database]);
+            const begin = async () => {
+              proxy.forget(by);
+              expect(await problemOf(database)).to.include('hung up');
+            };
+            const fault = `${name}: the network has forgotten ten idle connections, and ${what}`;
+            await stageFault({ registry, probe: 'database', fault, begin, end: () => {}, reason: /: hung up: / });
+          });
+
+          it(`fails at most 2 of 200 checks if the network has forgotten ten idle connections, and ${what}`, async () => {
+            const database = await connectTen();
+            proxy.forget(by);
+            const problems: unknown[] = [];
+            for (let round = 0; round < 200; round += 1) problems.push(await problemOf(database));
+            expect(problems.filter((problem) => problem !== undefined)).to.have.length.within(1, 2);
+            expect(poolOf(database).numFree()).to.equal(1);
+          });
+        }
 
         it('passes with the first run after the mend though connections have been begun that never come', async () => {
           const isSeen = (problem: string) => problem.includes('has not completed a new connection');
@@ -406,6 +420,41 @@ describe('koa-probes/knex', () => {
   });
 
   describe('DatabaseProbe', () => {
+    describe('with DATABASE_OPTIONS', () => {
+      const discoverWith = async (require: unknown, ...all: Knex[]) => {
+        const container = new Container();
+        container.bind(DATABASE_OPTIONS).toConstantValue({ require } as DatabaseProbeOptions);
+        for (const database of all) container.bind(DATABASE).toConstantValue(database);
+        return discoverProbes(container, { classes: [DatabaseProbe], logger: false });
+      };
+      const refused = async () => databases.connect('mysql2', `mysql://root@127.0.0.1:${String(await freePort())}/shop`);
+
+      it('passes as soon as the required number of databases answers, whatever the others do', async () => {
+        const busy = databases.embed();
+        const held = await busy.transaction();
+        for (const [require, all] of [
+          ['any', [await refused(), busy, databases.embed()]],
+          [2, [databases.embed(), await refused(), databases.embed(), busy]],
+        ] as const) {
+          const result = await databaseOf(await discoverWith(require, ...all));
+          expect(result?.status).to.equal('pass');
+        }
+        await held.rollback();
+      });
+
+      it('fails if too few of them answer, and names those', async () => {
+        const result = await databaseOf(await discoverWith(2, await refused(), databases.embed(), await refused()));
+        expect(result?.failure?.detail).to.match(/^2 of 3 databases failed, 2 must answer: mysql \S+: refused: .*; mysql \S+: refused/);
+      });
+
+      it('refuses to require more than there are, or none', async () => {
+        for (const require of [2, 0, 'most']) {
+          const problem = await discoverWith(require, databases.embed()).catch(String);
+          expect(problem).to.match(/`require` of DATABASE_OPTIONS to be "all", "any" or a whole number from 1 to 1, the databases/);
+        }
+      });
+    });
+
     it('names the databases that fail, and only those', async () => {
       const ports = [await freePort(), await freePort()];
       const [refused, other] = ports.map((port) => databases.connect('mysql2', `mysql://root@127.0.0.1:${String(port)}/shop`));

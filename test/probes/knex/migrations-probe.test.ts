@@ -125,6 +125,94 @@ function describeContract({ name, connect }: Stage): void {
     });
   });
 
+  it('names a lock that was left behind, and its cure, while a migration is pending', async () => {
+    const [lock, unlock] = ['1', '0'].map((value) => () => database('knex_migrations_lock').update({ is_locked: Number(value) }));
+    await stage('a migration is pending, and the lock was left behind', {
+      async begin() {
+        folder.add('3_items.cjs');
+        await lock!();
+        expect(String(await database.migrate.latest().catch(String))).to.include('already locked');
+      },
+      async end() {
+        await unlock!();
+        await database.migrate.latest();
+      },
+      reason:
+        /: 1 of 3 migrations are pending: 3_items\.cjs\. The migration lock is held: a migration is under way, or one ended without releasing the lock\. If none is under way, run knex migrate:unlock, then knex migrate:latest\.$/,
+    });
+  });
+
+  it('passes while the lock is held and nothing is pending', async () => {
+    await database.migrate.latest();
+    const registry = await discover([database]);
+    const begin = () => database('knex_migrations_lock').update({ is_locked: 1 });
+    await stageHarmless({
+      registry,
+      probe: 'migrations',
+      fault: `${name}: the lock of the migrations was left behind, and none is pending`,
+      begin,
+    });
+  });
+
+  for (const { before: applied, after: shipped } of [
+    { before: '1_users.ts', after: '1_users.js' },
+    { before: '1_users.ts', after: '1_users.cjs' },
+    { before: '1_users.js', after: '1_users.mjs' },
+    { before: '1_users.js', after: '1_users.ts' },
+  ]) {
+    it(`says that ${applied} is shipped as ${shipped}, and a cure that works`, async () => {
+      const loadExtensions = ['.cjs', '.js', '.mjs', '.ts'];
+      const settings = { migrations: { directory: folder.path, loadExtensions } };
+      const application = connect(settings);
+      await application.migrate.latest();
+      const rename = (from: string, to: string) => application('knex_migrations').where({ name: from }).update({ name: to });
+      await rename('1_users.cjs', applied);
+      folder.remove('1_users.cjs');
+      folder.add(applied);
+      const begin = async () => {
+        folder.remove(applied);
+        folder.add(shipped);
+        expect(String(await application.migrate.latest().catch(String))).to.include('The migration directory is corrupt');
+      };
+      const end = async () => {
+        const [, cure] = /for example (UPDATE .*?), or set/.exec(String(await problemOf(application))) ?? [];
+        await application.raw(String(cure));
+        await application.migrate.latest();
+      };
+      const reason = new RegExp(
+        `: 1 migration was applied with another file extension: ${applied} is shipped as ${shipped}\\. knex migrate:latest refuses that\\.`,
+      );
+      if (shipped === '1_users.js') {
+        const fault = `${name}: a migration was applied as .ts, and is shipped as .js`;
+        await stageFault({ registry: await discover([application]), probe: 'migrations', fault, begin, end, reason });
+      } else {
+        await begin();
+        expect(await problemOf(application)).to.match(reason);
+        await end();
+        expect(await problemOf(application)).to.equal(undefined);
+      }
+      await rename(shipped, '1_users.cjs');
+    });
+  }
+
+  it('says both of one that is pending and one that has another extension', async () => {
+    await database.migrate.latest();
+    await database('knex_migrations').where({ name: '1_users.cjs' }).update({ name: '1_users.ts' });
+    folder.add('3_items.cjs');
+    expect(await problemOf(database)).to.match(
+      /: 1 of 3 migrations are pending: 3_items\.cjs\. Run knex migrate:latest\. 1 migration was applied with another file extension/,
+    );
+  });
+
+  it('leaves the pool as it was after 200 checks', async () => {
+    await database.migrate.latest();
+    folder.add('3_items.cjs');
+    await database('knex_migrations_lock').update({ is_locked: 1 });
+    for (let round = 0; round < 200; round += 1) expect(await problemOf(database)).to.include('migrate:unlock');
+    await until(() => isIdle(database));
+    expect(poolOf(database).numFree()).to.equal(1);
+  });
+
   it('passes on a database that is ahead of this release', async () => {
     await database.migrate.latest();
     const registry = await discover([database]);
@@ -169,6 +257,20 @@ describe('koa-probes/migrations', () => {
       after(() => service.stop());
 
       describeContract({ name, connect: administer });
+
+      it('says what is pending to a role that may not read the lock', async () => {
+        const migrations = { directory: folderOf('1_users.cjs').path };
+        const admin = administer({ migrations });
+        await admin.migrate.latest();
+        const [create] = server.reader;
+        await admin.raw(create.replace('reader', 'narrow'));
+        const table = client === 'pg' ? 'knex_migrations' : 'app.knex_migrations';
+        await admin.raw(`GRANT SELECT ON ${table} TO narrow`);
+        const url = server.readerUrl(service.port).replace('reader', 'narrow');
+        const narrow = databases.connect(client, url, { migrations: { directory: folderOf('1_users.cjs', '2_orders.cjs').path } });
+        expect(await problemOf(narrow)).to.match(/: 1 of 2 migrations are pending: 2_orders\.cjs\. Run knex migrate:latest\.$/);
+        await admin.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');
+      });
 
       it('takes the schema of the migration settings', async () => {
         const admin = administer();
