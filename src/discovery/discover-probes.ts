@@ -6,6 +6,7 @@ import { originOf } from '../registry/description.js';
 import { ConfigurationError, describeError } from '../errors.js';
 import { Lifecycle } from '../lifecycle/lifecycle.js';
 import { readProbeMetadata, type ProbeMetadata } from './metadata.js';
+import { beginDiscovery, type DiscoveryStart } from './discovery-start.js';
 import { readOutside } from '../run/outside.js';
 import { importModules } from './modules.js';
 import {
@@ -41,12 +42,17 @@ export interface DiscoveryOptions extends RegistryOptions {
    * @example { database: { timeoutMs: 300 } }
    */
   settings?: Readonly<Record<string, Omit<ProbeOptions, 'name'>>> | undefined;
+  /**
+   * The registry to fill, instead of a new one: `gracefulShutdown()` can be installed on it first. A signal then ends the start: the discovery stops, the container is deactivated, and the process exits.
+   * In that case the promise of `discoverProbes()` never settles. `deadlineMs` and `logger` are given to the registry.
+   */
+  registry?: ProbeRegistry | undefined;
 }
 
 /** A probe is set up by the name that its class has. */
 const SETTING_NAMES = PROBE_OPTION_NAMES.filter((option) => option !== 'name');
 
-const OPTION_NAMES = ['modules', 'classes', 'disabled', 'settings', ...REGISTRY_OPTION_NAMES] as const;
+const OPTION_NAMES = ['modules', 'classes', 'disabled', 'settings', 'registry', ...REGISTRY_OPTION_NAMES] as const;
 
 /** A binding that takes longer than this to resolve is named in the log: nothing else would say why the application does not start. */
 const SLOW_RESOLUTION_MS = 5_000;
@@ -66,14 +72,37 @@ interface Candidate {
  */
 export async function discoverProbes(container: Container, options: DiscoveryOptions = {}): Promise<ProbeRegistry> {
   rejectUnknownOptions('discoverProbes()', options, OPTION_NAMES);
-  const { modules = [], classes, disabled = [], settings = {}, ...registryOptions } = options;
+  const { modules = [], classes, disabled = [], settings = {}, registry: given, ...registryOptions } = options;
   for (const [option, value] of Object.entries({ modules, classes: classes ?? [], disabled }))
     checkArray(`\`${option}\` of discoverProbes()`, value);
   checkObject('`settings` of discoverProbes()', settings);
   if (typeof (container as Partial<Container> | undefined)?.isCurrentBound !== 'function') {
     throw new ConfigurationError(`Expected \`container\` of discoverProbes() to be a Container of Inversify, got ${show(container)}.`);
   }
+  const registry = given === undefined ? new ProbeRegistry(registryOptions) : checkGivenRegistry(given, registryOptions);
+  registry.deactivate = () => deactivateContainer(container);
+  const start = beginDiscovery(registry);
+  try {
+    await discoverInto(registry, start, container, options);
+  } catch (error) {
+    registry.close();
+    if (registry.lifecycle.isShuttingDown) registry.logger.error(`the discovery of the probes failed: ${describeError(error)}`);
+    await start.proceed();
+    throw error;
+  } finally {
+    start.end();
+  }
+  return registry;
+}
+
+async function discoverInto(
+  registry: ProbeRegistry,
+  start: DiscoveryStart,
+  container: Container,
+  { modules = [], classes, disabled = [], settings = {} }: DiscoveryOptions,
+): Promise<void> {
   await importModules(modules);
+  await start.proceed();
   if (container.isCurrentBound(ProbeRegistry)) {
     throw new ConfigurationError('The container has a ProbeRegistry already. Call discoverProbes() once for each container.');
   }
@@ -84,8 +113,6 @@ export async function discoverProbes(container: Container, options: DiscoveryOpt
   const enabled = candidates.filter(({ name }) => !disabled.includes(name));
   rejectTwins(enabled);
 
-  const registry = new ProbeRegistry(registryOptions);
-  registry.deactivate = () => deactivateContainer(container);
   const bound: (ProbeClass | typeof ProbeRegistry | typeof Lifecycle | symbol)[] = [ProbeRegistry, REGISTRY_TOKEN, Lifecycle];
   container.bind(ProbeRegistry).toConstantValue(registry);
   container.bind(REGISTRY_TOKEN).toConstantValue(registry);
@@ -99,13 +126,31 @@ export async function discoverProbes(container: Container, options: DiscoveryOpt
     }
     for (const candidate of enabled) {
       const probe = await resolveProbe(container, candidate.probeClass, registry);
+      await start.proceed();
       register(registry, probe, candidate, settings[candidate.name] ?? {});
     }
   } catch (error) {
-    registry.close();
     // Why it fails is the first error, and not what a deactivation says to that.
     for (const identifier of bound.toReversed()) await container.unbindAsync(identifier).catch(() => {});
     throw error;
+  }
+}
+
+/** By its parts: it may come from another installed copy of the package. */
+function checkGivenRegistry(registry: ProbeRegistry, registryOptions: RegistryOptions): ProbeRegistry {
+  if (typeof (registry as Partial<ProbeRegistry> | null)?.add !== 'function') {
+    throw new ConfigurationError(
+      `Expected \`registry\` of discoverProbes() to be a ProbeRegistry, got ${show(registry)}. Make one with \`new ProbeRegistry()\`.`,
+    );
+  }
+  const [option] = Object.keys(registryOptions);
+  if (option !== undefined) {
+    throw new ConfigurationError(
+      `\`${option}\` of discoverProbes() is an option of the registry, and one is given. Give it to that: \`new ProbeRegistry({ ${option} })\`.`,
+    );
+  }
+  if (registry.deactivate !== undefined) {
+    throw new ConfigurationError('`registry` of discoverProbes() has probes of a container already. Make a registry for each container.');
   }
   return registry;
 }

@@ -10,21 +10,25 @@ export type LifecycleState = 'starting' | 'running' | 'draining';
 /** Where a graceful shutdown is, and what is left. */
 export interface ShutdownProgress {
   /**
-   * `draining`: the signal has come, and new requests are still served; `closing`: the listeners are closed, and what is in flight goes on; `hooks`: nothing is in flight any more;
-   * `deactivating`: the hooks are through, and the container deactivates what it has made; then `finished`, or `timed out` from any of them.
+   * `draining`: the signal has come, and new requests are still served; `closing`: the listeners are closed, and requests in flight go on; `hooks`: no request and no tracked work is left;
+   * `deactivating`: all hooks finished, and the container deactivates what it has made; then `finished`, or `timed out` from any of them.
    */
   readonly phase: 'draining' | 'closing' | 'hooks' | 'deactivating' | 'finished' | 'timed out';
   /** The signal, or what was given to `shutdown()`. */
   readonly reason: string;
   /** Since the signal, in milliseconds. */
   readonly elapsedMs: number;
-  /** Connections that are open. */
+  /** Open connections. */
   readonly connections: number;
-  /** Requests whose answers have not been sent to their end. */
+  /** Those of them that are a WebSocket or another tunnel. The shutdown does not wait for them. */
+  readonly upgradedConnections: number;
+  /** Requests whose response has not been sent completely. */
   readonly requests: number;
-  /** Names of the work and of the hooks that are waited for. */
+  /** Those of them that began more than a minute ago: event streams, as a rule. */
+  readonly longRequests: number;
+  /** Names of the work and of the hooks that the shutdown waits for. */
   readonly work: readonly string[];
-  /** Names of the hooks that have not begun, in the order in which they will. */
+  /** Names of the hooks that have not begun, in the order in which they will be called. */
   readonly hooks: readonly string[];
 }
 
@@ -45,6 +49,9 @@ export class Lifecycle implements Probe {
   #notReady: string | undefined;
   #draining: string | undefined;
   #shutdown: AbortController | undefined;
+  #isShuttingDown = false;
+  /** What the start waits for beside the startup probes. */
+  readonly #starting = new Work();
   /** @internal */
   readonly work = new Work();
 
@@ -55,7 +62,29 @@ export class Lifecycle implements Probe {
 
   get state(): LifecycleState {
     if (this.#draining !== undefined) return 'draining';
-    return this.#host.pendingStartups().length > 0 ? 'starting' : 'running';
+    return this.#pending.length > 0 ? 'starting' : 'running';
+  }
+
+  /** @internal The application is `starting` until the function that it returns is called. The name is for the public. */
+  beginStart(name: string): () => void {
+    return this.#starting.begin(name);
+  }
+
+  /** @internal Whether the process is about to end, so that a start which is under way need not go on. */
+  get isShuttingDown(): boolean {
+    return this.#isShuttingDown;
+  }
+
+  /** @internal Begins to drain as the first step of a shutdown. */
+  beginShutdown(): void {
+    this.#isShuttingDown = true;
+    this.drain();
+  }
+
+  get #pending(): readonly string[] {
+    const started = this.#host.pendingStartups();
+    const starting = this.#starting.names;
+    return starting.length === 0 ? started : [...starting, ...started];
   }
 
   /** Turns readiness off or on by hand. The reason is shown to the public. While draining, turning it on is ignored, with a warning. */
@@ -143,7 +172,7 @@ export class Lifecycle implements Probe {
   #reasonsNotReady(): string[] {
     const reasons: string[] = [];
     if (this.#draining !== undefined) reasons.push(this.#draining);
-    const pending = this.#host.pendingStartups();
+    const pending = this.#pending;
     if (pending.length > 0) reasons.push(`starting: waiting for ${pending.join(', ')}`);
     if (this.#notReady !== undefined) reasons.push(this.#notReady);
     for (const { reason } of this.#holds) reasons.push(reason);
