@@ -1,42 +1,53 @@
-/** The processor's time for a readiness that passes, of the server's process alone, against Koa that answers `ok` and checks nothing. */
+/** The processor's time for a readiness that passes, of the server's process alone, over a plain `Promise.all` that Koa answers and over terminus. */
 import { requestSteadily, startServer } from './client.js';
 import { interleave, median, report } from './support.js';
 
-const ROUNDS = 15;
+const ROUNDS = 21;
 const CONNECTIONS = 8;
 const RUN_MS = 200;
 
-const TARGETS = { 50: 0.85, 500: 0.55 };
+const FLOOR = 'Promise.all';
+const CONTROL = 'control, Promise.all again';
+const TERMINUS = '@godaddy/terminus';
 
-const subjects = ['bare Koa', 'koa-probes', 'Promise.all', '@godaddy/terminus', '@cloudnative/health-connect'];
+const subjects = { 'koa-probes': 'koa-probes', [FLOOR]: FLOOR, [CONTROL]: FLOOR, [TERMINUS]: TERMINUS, 'bare Koa': 'bare Koa' };
+const peers = { '@cloudnative/health-connect': '@cloudnative/health-connect' };
 
-for (const checks of [50, 500]) {
+/** At most that much of each. */
+const TARGETS = {
+  1: { [FLOOR]: 1.05 },
+  5: { [FLOOR]: 1.05 },
+  50: { [FLOOR]: 1.05, [TERMINUS]: 1.05 },
+  500: { [FLOOR]: 1.05, [TERMINUS]: 0.9 },
+};
+
+for (const [key, targets] of Object.entries(TARGETS)) {
+  const checks = Number(key);
   const server = startServer();
   const runs = {};
-  for (const subject of subjects) {
+  for (const [name, subject] of Object.entries({ ...subjects, ...peers })) {
     const { port } = await server.ask('open', { subject, checks });
-    runs[subject] = () => measureCpu(server, port, subject === 'bare Koa' ? 0 : checks);
+    runs[name] = () => measureCpu(server, port, subject === 'bare Koa' ? 0 : checks);
   }
   const rounds = await interleave(ROUNDS, runs);
   server.stop();
 
   const figure = { bench: 'readiness', rounds: ROUNDS };
-  report({
-    ...figure,
-    case: `${checks} checks: bare Koa, whole`,
-    unit: 'µs/request',
-    value: median(rounds.map((values) => values['bare Koa'])),
-  });
-  for (const subject of subjects.slice(1)) {
-    const value = median(rounds.map((values) => values['bare Koa'] / values[subject]));
+  const ratio = (name, base) => median(rounds.map((values) => values[name] / values[base]));
+  for (const base of [FLOOR, TERMINUS]) {
+    const atMost = targets[base];
     report({
       ...figure,
-      case: `${checks} checks: ${subject}`,
-      unit: 'of bare Koa',
-      value,
-      ...(subject === 'koa-probes' && { atLeast: TARGETS[checks] }),
+      case: `${checks} checks: koa-probes`,
+      unit: `of ${base}`,
+      value: ratio('koa-probes', base),
+      ...(atMost && { atMost }),
     });
   }
+  for (const name of [CONTROL, TERMINUS, '@cloudnative/health-connect', 'bare Koa']) {
+    report({ ...figure, case: `${checks} checks: ${name}`, unit: `of ${FLOOR}`, value: ratio(name, FLOOR) });
+  }
+  report({ ...figure, case: `${checks} checks: ${FLOOR}`, unit: 'µs/request', value: median(rounds.map((values) => values[FLOOR])) });
 }
 
 /** Microseconds of CPU a request. */

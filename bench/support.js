@@ -48,7 +48,7 @@ export function report({ bench, case: name, unit, value: exact, atMost, atLeast,
   const isMissed = value > (atMost ?? Infinity) || value < (atLeast ?? -Infinity);
   const verdict = target === undefined ? '' : `${goal} ${target}${isMissed ? ', missed' : ''} `;
   const values = each === undefined ? '' : `(${each.join(', ')})`;
-  console.log(`${bench.padEnd(14)}${name.padEnd(56)}${String(value).padStart(8)} ${unit.padEnd(15)}${verdict}${values}`.trimEnd());
+  console.log(`${bench.padEnd(14)}${name.padEnd(56)}${String(value).padStart(8)} ${unit.padEnd(22)}${verdict}${values}`.trimEnd());
 }
 
 function shorten(exact) {

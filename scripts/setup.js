@@ -1,5 +1,5 @@
 // What every script of the repository begins with. It runs before anything is installed, so it uses nothing but Node.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,6 +23,20 @@ export function run(command, ...args) {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: environment() });
   if (error) console.error(`${command}: ${error.message}`);
   if (status !== 0) process.exit(status ?? 1);
+}
+
+/** Runs a command with its output kept back, and shows the output when the command ends. Resolves to whether the command succeeded. */
+export function runAside(command, ...args) {
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: environment() });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  return new Promise((resolve) => {
+    child.once('error', ({ message }) => (output += `${command}: ${message}\n`));
+    child.once('close', (code) => {
+      process.stdout.write(output);
+      resolve(code === 0);
+    });
+  });
 }
 
 /** With the project's own programs on the PATH. */
@@ -58,7 +72,7 @@ export function installServices() {
 /** Compiles, and then makes one file of what an exec probe loads to ask a server: each file costs a hundredth of a start of Node, and the kubelet starts it every few seconds. */
 export function build() {
   run('tsc', '--build');
-  const loadedLater = ['help', 'heartbeat', 'summary', 'threads'].map((name) => `./${name}.cjs`);
+  const loadedLater = ['help', 'heartbeat', 'heartbeats', 'summary', 'threads'].map((name) => `./${name}.cjs`);
   const external = ['./list-app.js', './probe-app.js', '../../package.json', ...loadedLater].map((file) => `--external:${file}`);
   const options = ['--bundle', '--platform=node', '--target=node20', '--sourcemap', '--sources-content=false', '--log-level=warning'];
   run('esbuild', 'src/cli/bin.cts', '--outfile=dist/cli/bin.cjs', ...options, ...external);

@@ -1,12 +1,21 @@
 // Decorate
 export { LivenessProbe, ReadinessProbe, StartupProbe, type ProbeDecorator } from './discovery/decorators.js';
 export { PROBE_KINDS, type Probe, type ProbeClass, type ProbeContext, type ProbeKind, type ProbeOptions } from './probe.js';
-export { ConfigurationError, NotReady, ProbeTimeoutError, type NotReadyOptions } from './errors.js';
+export { ConfigurationError, Degraded, NotReady, ProbeTimeoutError, type NotReadyOptions } from './errors.js';
 
 // Discover and register
 export { discoverProbes, type DiscoveryOptions } from './discovery/discover-probes.js';
+export type { ProbeContainer } from './discovery/container.js';
 export type { ProbeDefinition } from './registry/definition.js';
-export { ProbeRegistry, type ProbeChange, type ProbeEvents, type RegistryOptions, type RunOptions } from './registry/registry.js';
+export type { ProbeDescription, SettingSource } from './registry/description.js';
+export {
+  ProbeRegistry,
+  type ProbeChange,
+  type ProbeEvents,
+  type ProbeStatus,
+  type RegistryOptions,
+  type RunOptions,
+} from './registry/registry.js';
 export { Lifecycle, type LifecycleState } from './lifecycle/lifecycle.js';
 export type { ProbeLogger } from './logger.js';
 
@@ -19,6 +28,7 @@ export { probeMiddleware, type ProbeMiddlewareOptions } from './koa/probe-middle
 export { probeServer, type ProbeServerOptions } from './http/probe-server.js';
 export { probeHeartbeat, type ProbeHeartbeat, type ProbeHeartbeatOptions } from './heartbeat/probe-heartbeat.js';
 export type { AnswerOptions, EndpointOptions } from './http/endpoint.js';
+export { isProbeRequest, type ProbeRequestOptions, type RequestLine } from './http/probe-request.js';
 export type { ProbeFormat } from './http/format.js';
 export type { PathOptions } from './http/paths.js';
 

@@ -1,4 +1,4 @@
-import { ConfigurationError } from './errors.js';
+import { ConfigurationError, toOneLine } from './errors.js';
 import { listed } from './validation.js';
 
 /** Where the library writes its lines: pino, winston and the console fit as they are. */
@@ -32,7 +32,7 @@ export function resolveLogger(logger: ProbeLogger | false | undefined): ProbeLog
   const write = (level: keyof ProbeLogger) => (message: string) => {
     try {
       // One that writes to the network may return a promise.
-      Promise.resolve(target[level](`koa-probes: ${message}`)).catch(ignore);
+      Promise.resolve(target[level](`koa-probes: ${toOneLine(message)}`)).catch(ignore);
     } catch {
       // There is nowhere left to say it.
     }

@@ -17,8 +17,12 @@ export interface ProbeContext {
 /** One check of the application or of something that it depends on. */
 export interface Probe {
   /**
-   * Passes by returning or resolving; a plain object of strings, numbers and booleans becomes data of the JSON body.
-   * Fails by throwing, rejecting, giving `false` or an `Error`, or by not answering in time.
+   * Passes by returning or resolving. Fails by throwing, rejecting, returning `false` or an `Error`, or by not answering in time.
+   * `throw new NotReady(message)` fails with a message for the public; `throw new Degraded(message)` warns, and the answer stays 200.
+   *
+   * The strings, numbers and booleans of a plain object become data of the JSON body: 100 entries at most, and 1,000 characters of each text.
+   * A plain object that says that it failed fails the check: `{ ok: false }`, `{ healthy: false }`, `{ status: 'down' }` and the like, in any case, also one level down.
+   * So does an object that cannot be read, because a getter throws. Any other value passes.
    */
   check(context: ProbeContext): unknown;
 }
@@ -64,6 +68,7 @@ export interface ProbeOptions {
   successThreshold?: number | undefined;
   /**
    * `false`: a failure degrades and does not fail, before the first pass too. The answer stays 200, with the status `warn`.
+   * Readiness does not wait for a startup probe that is not critical.
    * @default true
    */
   critical?: boolean | undefined;

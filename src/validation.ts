@@ -1,4 +1,4 @@
-import { ConfigurationError } from './errors.js';
+import { ConfigurationError, escapeInvisible } from './errors.js';
 
 /** An hour. A probe that takes longer is none, and the timers of Node overflow at 24.8 days. */
 const LONGEST_MS = 3_600_000;
@@ -18,8 +18,12 @@ export function checkCount(subject: string, option: string, value: unknown): voi
 }
 
 /** What is safe in a URL, in a line of the log and in a line of the answer. A client resolves `.` and `..` before it asks. */
+export function isName(name: unknown): name is string {
+  return typeof name === 'string' && /^(?!\.{1,2}$)[\w.-]{1,100}$/.test(name);
+}
+
 export function checkName(subject: string, name: unknown): asserts name is string {
-  if (typeof name === 'string' && /^(?!\.{1,2}$)[\w.-]{1,100}$/.test(name)) return;
+  if (isName(name)) return;
   throw new ConfigurationError(
     `Expected \`name\` of ${subject} to be 1 to 100 letters, digits, ".", "_" or "-", and not "." or "..", got ${show(name)}. Give it one: \`{ name: 'search' }\`.`,
   );
@@ -50,12 +54,12 @@ export function rejectUnknownOptions(subject: string, options: unknown, known: r
 
 /** What a value is, for a message in which it must not stand: it may hold a password. */
 export function showType(value: unknown): string {
-  return typeof value === 'string' ? 'a text' : show(value);
+  return typeof value === 'string' ? 'a string' : show(value);
 }
 
 /** `value` as a message shows it: what it is where that is short, else its type. */
 export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'string') return escapeInvisible(JSON.stringify(value));
   if (Array.isArray(value)) return `an array of ${String(value.length)}`;
   if (value === null || value === undefined) return `\`${String(value)}\``;
   if (typeof value === 'number' || typeof value === 'boolean') return `\`${String(value)}\` (${typeof value})`;

@@ -24,13 +24,15 @@ const SHORT: Readonly<Record<string, string>> = {
 
 const WAYS = ['--socket', '--url', '--heartbeat', '--app'] as const;
 const ALWAYS = ['--help', '--version', '--timeout'];
-const PROBE_FLAGS = [...ALWAYS, ...Object.keys(TARGETS), ...WAYS, '--quiet', '--verbose'];
+const PROBE_FLAGS = [...ALWAYS, ...Object.keys(TARGETS), ...WAYS, '--min', '--quiet', '--verbose'];
 const LIST_FLAGS = [...ALWAYS, '--app', '--json'];
-const WITH_VALUE = new Set<string>([...WAYS, '--timeout']);
+const WITH_VALUE = new Set<string>([...WAYS, '--min', '--timeout']);
 
 /** Seconds. That of a probe is below the kubelet's default, 1 s. */
 const DEFAULT_TIMEOUT = { probe: 0.9, list: 30 };
 const LONGEST_TIMEOUT = 3_600;
+
+const MOST_PROCESSES = 1_000;
 
 /** A command line that cannot be carried out. Its message is one line, with the cure. */
 class UsageError extends Error {}
@@ -81,6 +83,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   '--url': 'http://127.0.0.1:3000',
   '--heartbeat': '/run/app',
   '--app': './dist/probes.js',
+  '--min': '2',
   '--timeout': '0.9',
 };
 
@@ -100,9 +103,10 @@ function chooseWay(flags: Flags, { PROBE_SOCKET, PROBE_URL, PORT }: Environment)
   const [flag, ...more] = WAYS.filter((name) => flags[name] !== undefined);
   if (more.length > 0) throw new UsageError(`${[flag, ...more].join(' and ')} are two ways to the probes. Give one.`);
   const value = flag === undefined ? '' : String(flags[flag]);
+  if (flag === '--heartbeat') return readHeartbeatWay(value, flags['--min']);
+  if (flags['--min'] !== undefined) throw new UsageError("--min counts the processes of a pattern: --heartbeat '/run/app/*' --min 2.");
   if (flag === '--socket') return { by: 'socket', path: value };
   if (flag === '--url') return { by: 'url', url: readUrl(flag, value) };
-  if (flag === '--heartbeat') return { by: 'heartbeat', directory: value };
   if (flag === '--app') return { by: 'app', module: value };
   if (PROBE_SOCKET) return { by: 'socket', path: PROBE_SOCKET };
   if (PROBE_URL) return { by: 'url', url: readUrl('PROBE_URL', PROBE_URL) };
@@ -114,6 +118,23 @@ function chooseWay(flags: Flags, { PROBE_SOCKET, PROBE_URL, PORT }: Environment)
     throw new UsageError(`PORT is ${show(PORT)}, which is no port from 1 to 65535. Correct it, or give --url or --socket.`);
   }
   return { by: 'url', url: readUrl('PORT', `http://127.0.0.1:${PORT}`) };
+}
+
+/** With `*`, the directories of several processes. A process that has not made its directory yet matches nothing, so only a number tells how many must pass. */
+function readHeartbeatWay(directory: string, min: string | true | undefined): Way {
+  if (!directory.includes('*')) {
+    if (min === undefined) return { by: 'heartbeat', directory, min };
+    throw new UsageError(
+      `--min counts the processes of a pattern, and --heartbeat is ${show(directory)}. Give a pattern, as in '/run/app/*'.`,
+    );
+  }
+  if (min === undefined) {
+    throw new UsageError(`--heartbeat is the pattern ${show(directory)}. Say how many of its processes must pass: --min 2.`);
+  }
+  if (typeof min === 'string' && /^\d{1,4}$/.test(min) && Number(min) >= 1 && Number(min) <= MOST_PROCESSES) {
+    return { by: 'heartbeat', directory, min: Number(min) };
+  }
+  throw new UsageError(`--min is ${show(String(min))}, but a whole number from 1 to ${String(MOST_PROCESSES)} is needed: --min 2.`);
 }
 
 /** Scheme, host, port and path: all that an address of a server has. */

@@ -5,10 +5,11 @@ import fs = require('node:fs');
 import commandLine = require('./arguments.cjs');
 import type askModule = require('./ask.cjs');
 import type heartbeatModule = require('./heartbeat.cjs');
+import type heartbeatsModule = require('./heartbeats.cjs');
 import type helpModule = require('./help.cjs');
 import type summaryModule = require('./summary.cjs');
 import type threadsModule = require('./threads.cjs');
-import type { Answer, Command, Outcome, ProbeCommand } from './command.cjs';
+import type { Answer, Command, HeartbeatWay, Outcome, ProbeCommand, Target } from './command.cjs';
 
 const STANDARD_OUTPUT = 1;
 const STANDARD_ERROR = 2;
@@ -17,13 +18,14 @@ const ATTEMPT_EVERY_MS = 5;
 const MOST_ATTEMPTS = 1_000;
 
 const words = process.argv.slice(2);
+let isFinished = false;
 
 try {
   start(commandLine.readCommand(words, process.env));
 } catch (error) {
   if (!(error instanceof commandLine.UsageError)) throw error;
   const isQuiet = words.some((word) => word === '--quiet' || /^-[a-zA-Z]*q[a-zA-Z]*$/.test(word));
-  finish({ code: 2, text: isQuiet ? '' : `koa-probes: ${error.message}` });
+  finish({ code: 2, text: isQuiet ? '' : oneLine(`koa-probes: ${error.message}`) });
 }
 
 function start(command: Command): void {
@@ -33,7 +35,7 @@ function start(command: Command): void {
     case 'version':
       return finish({ code: 0, text: (require('../../package.json') as { version: string }).version });
     case 'list':
-      void import('./list-app.js').then(({ listApp }) => listApp(command, finish));
+      void import('./list-app.js').then(({ listApp }) => listApp(command, finishWithApp(command.timeoutMs)));
       return;
     case 'probe':
       return startProbe(command);
@@ -42,49 +44,65 @@ function start(command: Command): void {
 
 function startProbe(command: ProbeCommand): void {
   const { target, way, timeoutMs, verbosity } = command;
-  if (way.by === 'heartbeat') {
-    const { readHeartbeat } = require('./heartbeat.cjs') as typeof heartbeatModule;
-    return finish(judge(command, readHeartbeat(way.directory, target.file)));
-  }
   if (way.by === 'app') {
-    void import('./probe-app.js').then(({ probeApp }) => probeApp(way.module, command, finish));
+    void import('./probe-app.js').then(({ probeApp }) => probeApp(way.module, command, finishWithApp(timeoutMs)));
     return;
   }
+  const answer = (given: Answer | string) => finish(judge(command, given), timeoutMs);
+  // From the start of the process: so does the kubelet count.
+  const remainingMs = Math.max(1, timeoutMs - process.uptime() * 1_000);
+  const limit = `within ${String(timeoutMs / 1_000)} s`;
+  if (way.by === 'heartbeat') {
+    setTimeout(
+      () => answer(`the heartbeat ${way.directory}/${target.file} could not be read ${limit}: its file system hangs.`),
+      remainingMs,
+    );
+    return startReading(way, target, answer);
+  }
   const { ask, nameOf } = require('./ask.cjs') as typeof askModule;
-  const path = verbosity === 'verbose' ? `${target.path}?verbose` : target.path;
-  ask(way, path, (answer) => finish(judge(command, answer)));
   const cure = 'Its event loop is blocked, or its checks take longer than --timeout.';
-  setTimeout(
-    () => finish(judge(command, `no answer from ${nameOf(way)} within ${String(timeoutMs / 1_000)} s. ${cure}`)),
-    // From the start of the process: so does the kubelet count.
-    Math.max(1, timeoutMs - process.uptime() * 1_000),
-  );
+  setTimeout(() => answer(`no answer from ${nameOf(way)} ${limit}. ${cure}`), remainingMs);
+  ask(way, verbosity === 'verbose' ? `${target.path}?verbose` : target.path, answer);
+}
+
+function startReading({ directory, min }: HeartbeatWay, { file }: Target, answer: (given: Answer | string) => void): void {
+  if (min === undefined) return (require('./heartbeat.cjs') as typeof heartbeatModule).readHeartbeat(directory, file, answer);
+  (require('./heartbeats.cjs') as typeof heartbeatsModule).readHeartbeats(directory, file, min, answer);
 }
 
 /** Only 200 passes: no other status and no redirect comes from this library for a probe that does. */
 function judge({ target, verbosity }: ProbeCommand, answer: Answer | string): Outcome {
   const code = typeof answer !== 'string' && answer.status === 200 ? 0 : 1;
   if (verbosity === 'quiet') return { code, text: '' };
-  if (typeof answer === 'string') return { code, text: `koa-probes: ${answer}` };
+  if (typeof answer === 'string') return { code, text: oneLine(`koa-probes: ${answer}`) };
   if (code === 0 && verbosity !== 'verbose') return { code, text: 'ok' };
   const { summarise } = require('./summary.cjs') as typeof summaryModule;
   return { code, text: summarise(answer, target.path, verbosity) };
 }
 
-/** Ends at once: taking the event loop down in good order would cost more than the question. */
-function finish({ code, text }: Outcome): void {
+function oneLine(text: string): string {
+  return (require('./summary.cjs') as typeof summaryModule).toOneLine(text);
+}
+
+/** Ends at once: taking the event loop down in good order would cost more than the question. The first call counts. */
+function finish({ code, text }: Outcome, timeoutMs = 0): void {
+  if (isFinished) return;
+  isFinished = true;
   if (text !== '') say(code === 0 ? STANDARD_OUTPUT : STANDARD_ERROR, `${text}\n`);
-  if (code === 1 && (require('./threads.cjs') as typeof threadsModule).hasBusyThreads()) {
-    // The exit would wait for them. That it failed is told by a signal as well, whatever a listener does.
-    const kill = () => process.kill(process.pid, 'SIGKILL');
-    Object.assign(process, { reallyExit: kill });
-    try {
-      process.emit('exit', code);
-    } finally {
-      kill();
-    }
-  }
-  process.exit(code);
+  if (code === 0) process.exit(0);
+  endProcess(code, timeoutMs);
+}
+
+/** With an application in the process, a pass has to wait for its threads as well. */
+function finishWithApp(timeoutMs: number): (outcome: Outcome) => void {
+  return ({ code, text }) => {
+    if (text !== '') say(code === 0 ? STANDARD_OUTPUT : STANDARD_ERROR, `${text}\n`);
+    endProcess(code, timeoutMs);
+  };
+}
+
+function endProcess(code: Outcome['code'], timeoutMs: number): void {
+  (require('./threads.cjs') as typeof threadsModule).endProcess(code, timeoutMs);
 }
 
 /** A pipe takes at once what it has room for, where an application has made it so. Who does not read reads the exit code. */

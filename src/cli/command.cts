@@ -21,8 +21,16 @@ export interface ServerUrl {
 export type Way =
   | { readonly by: 'socket'; readonly path: string }
   | { readonly by: 'url'; readonly url: ServerUrl }
-  | { readonly by: 'heartbeat'; readonly directory: string }
+  | HeartbeatWay
   | { readonly by: 'app'; readonly module: string };
+
+export interface HeartbeatWay {
+  readonly by: 'heartbeat';
+  /** Of one process, or a pattern of the directories of several. */
+  readonly directory: string;
+  /** How many of the processes must pass. Only with a pattern. */
+  readonly min: number | undefined;
+}
 
 /** `quiet`: nothing on either stream; `verbose`: a line a check. */
 export type Verbosity = 'quiet' | 'normal' | 'verbose';

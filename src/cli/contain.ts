@@ -1,11 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import type { Outcome } from './command.cjs';
-import { hasBusyThreads } from './threads.cjs';
+import { endProcess, onExit, waitForCalls } from './threads.cjs';
 
 /** How long after the timeout an event loop counts as blocked, and not as one that waits for its turn on a busy machine. */
 const BLOCKED_AFTER_MS = 500;
-
-const THREADS_EVERY_MS = 10;
 
 /** In a thread of its own, the only place from which a blocked event loop can be ended. A thread cannot choose the exit code of the process: it is that of the signal. */
 const WATCHDOG = `
@@ -22,25 +20,17 @@ setTimeout(() => {
  */
 export function contain(timeoutMs: number, isQuiet: boolean, finish: (outcome: Outcome) => void): (outcome: Outcome) => void {
   let isOver = false;
-  const setCode = ownExitCode();
-  const end = (outcome: Outcome) => {
+  const endOnce = (outcome: Outcome) => {
     if (isOver) return;
-    if (outcome.code === 0 && hasBusyThreads()) {
-      // It is no pass in time before the process can end.
-      setTimeout(() => end(outcome), THREADS_EVERY_MS);
-      return;
-    }
     isOver = true;
-    setCode(outcome.code);
-    try {
-      finish(isQuiet ? { ...outcome, text: '' } : outcome);
-    } catch {
-      // A listener of the application has thrown.
-      process.removeAllListeners('exit');
-      process.exit();
-    }
+    finish(isQuiet ? { ...outcome, text: '' } : outcome);
   };
-  const fail = (text: string) => end({ code: 1, text: `koa-probes: ${text}` });
+  const end = (outcome: Outcome) => {
+    // It is no pass in time before the process can end.
+    if (outcome.code === 0) waitForCalls(Infinity, () => endOnce(outcome));
+    else endOnce(outcome);
+  };
+  const fail = (text: string) => endOnce({ code: 1, text: `koa-probes: ${text}` });
   const limit = `${String(timeoutMs / 1_000)} s`;
   // From the start of the process: so does the kubelet count.
   const delayMs = Math.max(1, timeoutMs - process.uptime() * 1_000);
@@ -48,6 +38,13 @@ export function contain(timeoutMs: number, isQuiet: boolean, finish: (outcome: O
   silence(process.stdout);
   silence(process.stderr);
   process.on('exit', () => fail('the application has ended the process. Export the probes from a module that starts nothing.'));
+  onExit(() => {
+    // The application has called process.exit() and removed the listener above.
+    if (!isOver) endProcess(1, timeoutMs);
+    isOver = true;
+    // The end of the process waits for a call in flight. Nothing behind `process.exit()` may run until then.
+    throw new Error('The process is ending.');
+  });
   process.on('uncaughtException', () => fail('the application has thrown an error outside of its probes: reason withheld.'));
   // With what the application does at its exit: its sockets and heartbeats are removed.
   process.once('SIGTERM', () => fail('ended by SIGTERM.'));
@@ -59,15 +56,6 @@ export function contain(timeoutMs: number, isQuiet: boolean, finish: (outcome: O
   const text = isQuiet ? '' : `koa-probes: the application has blocked the event loop for longer than ${limit}.\n`;
   new Worker(WATCHDOG, { eval: true, env: {}, execArgv: [], workerData: { delayMs: delayMs + BLOCKED_AFTER_MS, text } }).unref();
   return end;
-}
-
-/** Whatever code the application ends the process with: a failure, until the command has its own. `process.exit()` calls this last of all. */
-function ownExitCode(): (code: Outcome['code']) => void {
-  const ending = process as unknown as { reallyExit(code: number): never };
-  const reallyExit = ending.reallyExit.bind(process);
-  let own: Outcome['code'] = 1;
-  ending.reallyExit = () => reallyExit(own);
-  return (code) => (own = code);
 }
 
 /** What is written to the file descriptor itself still appears. */

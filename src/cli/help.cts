@@ -11,6 +11,8 @@ Ways
   --socket <path>          the UNIX socket of \`probeServer(probes, { socket })\`
   --url <url>              the application's own address, with a prefix before the paths where there is one
   --heartbeat <directory>  the files of \`probeHeartbeat(probes, { directory })\`
+  --heartbeat '<directory pattern>' --min <n>
+                           the files of several processes: passes if at least n of the directories that match have a good one
   --app <module>           none that runs: import the module and run its probes in this process. It exports a ProbeRegistry,
                            a Container or a function that returns one of them, as \`probes\`, \`container\` or by default
   Without one: PROBE_SOCKET, else PROBE_URL, else http://127.0.0.1:$PORT.

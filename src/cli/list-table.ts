@@ -1,18 +1,19 @@
 import type { ProbeDescription } from '../registry/description.js';
+import { toOneLine } from './summary.cjs';
 
 const TITLES = ['NAME', 'KINDS', 'CLASS', 'OPTIONS'];
 
 /** A row a probe. Options that are the defaults are said once, below. */
 export function renderTable(probes: readonly ProbeDescription[]): string {
   if (probes.length === 0) return 'There are no probes.';
-  const rows = probes.map(({ name, kinds, className, options }) => {
-    const set = Object.entries(options).filter(([, { source }]) => source !== 'default');
+  const rows = probes.map((probe) => {
+    const set = settingsOf(probe).filter(({ source }) => source !== 'default');
     return [
-      name.value,
-      kinds.join(', '),
-      className ?? '-',
-      set.map(([option, { value, source }]) => `${option}=${String(value)} (${source})`).join(', ') || '-',
-    ];
+      probe.name,
+      probe.kinds.join(', '),
+      probe.className ?? '-',
+      set.map(({ option, value, source }) => `${option}=${value} (${source})`).join(', ') || '-',
+    ].map(toOneLine);
   });
   const widths = TITLES.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const lines = [TITLES, ...rows].map((row) =>
@@ -25,6 +26,14 @@ export function renderTable(probes: readonly ProbeDescription[]): string {
 }
 
 function defaultsOf(probes: readonly ProbeDescription[]): string {
-  const defaults = probes.flatMap(({ options }) => Object.entries(options).filter(([, { source }]) => source === 'default'));
-  return [...new Set(defaults.map(([option, { value }]) => `${option}=${String(value)}`))].join(', ');
+  const defaults = probes.flatMap(settingsOf).filter(({ source }) => source === 'default');
+  return [...new Set(defaults.map(({ option, value }) => `${option}=${value}`))].join(', ');
+}
+
+function settingsOf({ options, sources }: ProbeDescription) {
+  return Object.entries(options).map(([option, value]) => ({
+    option,
+    value: String(value),
+    source: sources[option as keyof typeof options],
+  }));
 }

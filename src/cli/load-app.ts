@@ -1,13 +1,19 @@
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { isError } from '../errors.js';
 import type { ProbeRegistry } from '../registry/registry.js';
+import type { discoverProbes } from '../discovery/discover-probes.js';
 import { REGISTRY_TOKEN } from '../discovery/registry-token.js';
 
 /** Only what another installed copy of the package has as well. */
-export type AppRegistry = Pick<ProbeRegistry, 'run' | 'close' | 'describe'>;
+export type AppRegistry = Pick<ProbeRegistry, 'run' | 'close' | 'list'>;
+
+interface AppContainer {
+  isBound(identifier: symbol): boolean;
+  get(identifier: symbol): unknown;
+}
 
 /** The application cannot be used. `code` is that of the command: 2 where the command line is wrong; 1 where the application is, for the reason that is the cause. */
 export class AppError extends Error {
@@ -40,10 +46,31 @@ export async function loadRegistry(specifier: string): Promise<AppRegistry> {
   if (!isContainer(made)) {
     throw new AppError(`the module ${specifier} exports neither a ProbeRegistry nor a Container, nor a function that returns one.`, 2);
   }
-  if (!made.isBound(REGISTRY_TOKEN)) {
-    throw new AppError(`the container that ${specifier} exports has no ProbeRegistry. Call \`await discoverProbes(container)\` first.`, 2);
-  }
+  if (!made.isBound(REGISTRY_TOKEN)) await discover(specifier, url, made);
   return made.get(REGISTRY_TOKEN) as AppRegistry;
+}
+
+/** With the defaults of `discoverProbes`, and by the copy of the package that the application has: its own Inversify made the container. */
+async function discover(specifier: string, url: string, container: AppContainer): Promise<void> {
+  const probes = await attempt(`the probes of the container that ${specifier} exports cannot be discovered`, async () => {
+    const own = (await import(locateOwnPackage(url))) as { discoverProbes: typeof discoverProbes };
+    return own.discoverProbes(container as unknown as Parameters<typeof discoverProbes>[0]);
+  });
+  // It would pass without a check.
+  if ((probes as AppRegistry).list().length > 0) return;
+  throw new AppError(
+    `the container that ${specifier} exports has no ProbeRegistry. Call \`await discoverProbes(container)\` first. No class with a probe decorator was found either: import the modules of the probes in ${specifier}.`,
+    2,
+  );
+}
+
+function locateOwnPackage(url: string): string {
+  try {
+    return pathToFileURL(createRequire(realpathSync(fileURLToPath(url))).resolve('koa-probes')).href;
+  } catch {
+    // The application does not have it, but a package of its own that has the probes: all copies share the decorated classes.
+    return new URL('../index.js', import.meta.url).href;
+  }
 }
 
 /** A file where there is one, else what a package of the working directory exports. */
@@ -83,7 +110,7 @@ function isRegistry(value: unknown): value is AppRegistry {
   return hasMethods(value, 'run', 'close', 'register');
 }
 
-function isContainer(value: unknown): value is { isBound(id: symbol): boolean; get(id: symbol): unknown } {
+function isContainer(value: unknown): value is AppContainer {
   return hasMethods(value, 'get', 'isBound', 'bind');
 }
 

@@ -3,7 +3,7 @@ import { statusCodeOf } from '../report/report.js';
 import type { Outcome, ProbeCommand } from './command.cjs';
 import { contain } from './contain.js';
 import { AppError, loadRegistry } from './load-app.js';
-import { summarise } from './summary.cjs';
+import { summarise, toOneLine } from './summary.cjs';
 
 /** Runs the probes of an application that is imported for it. */
 export async function probeApp(module: string, command: ProbeCommand, finish: (outcome: Outcome) => void): Promise<void> {
@@ -24,7 +24,9 @@ export async function probeApp(module: string, command: ProbeCommand, finish: (o
       error instanceof AppError
         ? {
             code: error.code,
-            text: `koa-probes: ${error.message}${error.code === 1 ? `: reason withheld. \`koa-probes list --app ${module}\` shows it.` : ''}`,
+            text: toOneLine(
+              `koa-probes: ${error.message}${error.code === 1 ? `: reason withheld. \`koa-probes list --app ${module}\` shows it.` : ''}`,
+            ),
           }
         : { code: 1, text: `koa-probes: ${target.path} failed` },
     );

@@ -34,10 +34,17 @@ function readJson(body: string): string[] {
   }
 }
 
-/** Nothing in it can move a terminal's cursor or fill an event. */
 function toLine(text: string): string {
-  const line = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  const line = toOneLine(text);
   return line.length > LONGEST_LINE ? `${line.slice(0, LONGEST_LINE)}...` : line;
 }
 
-export = { summarise };
+/** Control characters, line breaks, and what is invisible or turns the direction of text: zero-width and bidirectional characters. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu;
+
+/** `text` in one line. Nothing in it can forge a line, move a terminal's cursor, or read otherwise than it is. */
+function toOneLine(text: string): string {
+  return text.replace(UNPRINTABLE, ' ').trim();
+}
+
+export = { summarise, toOneLine };

@@ -1,9 +1,60 @@
 /** Calls that wait for one of Node's threads, by the names that Node gives them. */
 const THREADED = new Set(['FSReqCallback', 'FSReqPromise', 'GetAddrInfoReqWrap', 'GetNameInfoReqWrap']);
 
-/** Whether a lookup or a call to the file system is under way. Node ends only when its threads do, and one that hangs in such a call cannot be ended. */
-function hasBusyThreads(): boolean {
-  return process.getActiveResourcesInfo().some((name) => THREADED.has(name));
+const LOOK_EVERY_MS = 1;
+
+/** How long the end of the process waits for the calls in flight: until the timeout, but within these limits. */
+const SHORTEST_WAIT_MS = 50;
+const LONGEST_WAIT_MS = 500;
+
+interface NodeProcess {
+  /** With the identity of each call: `process.getActiveResourcesInfo()` cannot tell a call that hangs from the next one. */
+  _getActiveRequests(): readonly object[];
+  /** The last step of `process.exit()`. */
+  reallyExit(code: number): never;
 }
 
-export = { hasBusyThreads };
+const node = process as unknown as NodeProcess;
+const reallyExit = node.reallyExit.bind(process);
+
+/**
+ * Ends the process with `code`, whatever its exit listeners do. Node cannot exit before its threads are done,
+ * so the lookups and file calls in flight are waited for. Where one hangs, only SIGKILL ends the process.
+ */
+function endProcess(code: number, timeoutMs: number): void {
+  const remainingMs = timeoutMs - process.uptime() * 1_000;
+  waitForCalls(Math.min(Math.max(remainingMs, SHORTEST_WAIT_MS), LONGEST_WAIT_MS), (areDone) => {
+    const end = areDone ? () => reallyExit(code) : () => process.kill(process.pid, 'SIGKILL');
+    onExit(end);
+    try {
+      process.exit(code);
+    } finally {
+      end();
+    }
+  });
+}
+
+/** Replaces the last step of `process.exit()`. */
+function onExit(end: () => unknown): void {
+  Object.assign(process, { reallyExit: end });
+}
+
+/** Calls back with `true` as soon as each lookup and file call that is in flight now is done, or with `false` when the time is over. */
+function waitForCalls(withinMs: number, callback: (areDone: boolean) => void): void {
+  const endsAt = performance.now() + withinMs;
+  let waiting = listCalls();
+  const look = () => {
+    const active = new Set(listCalls());
+    waiting = waiting.filter((call) => active.has(call));
+    if (waiting.length === 0) callback(true);
+    else if (performance.now() >= endsAt) callback(false);
+    else setTimeout(look, LOOK_EVERY_MS);
+  };
+  look();
+}
+
+function listCalls(): object[] {
+  return node._getActiveRequests().filter((call) => THREADED.has(call.constructor.name));
+}
+
+export = { endProcess, onExit, waitForCalls };

@@ -24,17 +24,6 @@ export function StartupProbe(options: ProbeOptions = {}): ProbeDecorator {
   return decorate('startup', options);
 }
 
-/** One list a process: what a second installed copy of the package decorates is found too. */
-const CLASSES = Symbol.for('koa-probes.classes');
-
-const shared = globalThis as { [CLASSES]?: Set<ProbeClass> };
-const decoratedClasses = (shared[CLASSES] ??= new Set());
-
-/** All classes that have been decorated so far in this process, in that order. */
-export function listDecoratedClasses(): readonly ProbeClass[] {
-  return [...decoratedClasses];
-}
-
 const DECORATORS: Readonly<Record<ProbeKind, string>> = { liveness: 'LivenessProbe', readiness: 'ReadinessProbe', startup: 'StartupProbe' };
 
 function decorate(kind: ProbeKind, options: ProbeOptions): ProbeDecorator {
@@ -56,8 +45,8 @@ function decorate(kind: ProbeKind, options: ProbeOptions): ProbeDecorator {
     writeProbeMetadata(probeClass, {
       kinds: [...new Set([kind, ...(earlier?.kinds ?? [])])],
       options: mergeOptions(probeClass.name, options, earlier?.options ?? {}),
+      decoratedAt: earlier?.decoratedAt ?? new Error(`${probeClass.name} was decorated`),
     });
-    decoratedClasses.add(probeClass);
   };
 }
 

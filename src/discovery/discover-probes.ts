@@ -1,25 +1,23 @@
-import { injectable, type Container } from 'inversify';
+import { listBindings } from './bindings.js';
+import { announceProbes } from './announcement.js';
+import { isContainer, unbind, type Container, type ProbeContainer } from './container.js';
+import { ContainerProbes } from './container-probes.js';
 import { deactivateContainer } from './deactivation.js';
-import { listDecoratedClasses } from './decorators.js';
 import { resolveDefinition } from '../registry/definition.js';
 import { originOf } from '../registry/description.js';
 import { ConfigurationError, describeError } from '../errors.js';
 import { Lifecycle } from '../lifecycle/lifecycle.js';
-import { readProbeMetadata, type ProbeMetadata } from './metadata.js';
+import { listDecoratedClasses, readProbeMetadata } from './metadata.js';
+import { importInversify } from './inversify.js';
 import { beginDiscovery, type DiscoveryStart } from './discovery-start.js';
-import { readOutside } from '../run/outside.js';
 import { importModules } from './modules.js';
-import {
-  nameOfClass,
-  overlayOptions,
-  PROBE_OPTION_NAMES,
-  type Probe,
-  type ProbeClass,
-  type ProbeContext,
-  type ProbeOptions,
-} from '../probe.js';
+import { describeClass, findGeneratedNames, nameCandidate, type Candidate } from './names.js';
+import { makeWithNew } from './new-probes.js';
+import { readOutside } from '../run/outside.js';
+import { overlayOptions, PROBE_OPTION_NAMES, type Probe, type ProbeClass, type ProbeContext, type ProbeOptions } from '../probe.js';
 import { ProbeRegistry, REGISTRY_OPTION_NAMES, type RegistryOptions } from '../registry/registry.js';
 import { REGISTRY_TOKEN } from './registry-token.js';
+import { rejectTwins } from './twins.js';
 import { checkArray, checkObject, listed, rejectUnknownOptions, show } from '../validation.js';
 
 export interface DiscoveryOptions extends RegistryOptions {
@@ -54,33 +52,27 @@ const SETTING_NAMES = PROBE_OPTION_NAMES.filter((option) => option !== 'name');
 
 const OPTION_NAMES = ['modules', 'classes', 'disabled', 'settings', 'registry', ...REGISTRY_OPTION_NAMES] as const;
 
-/** A binding that takes longer than this to resolve is named in the log: nothing else would say why the application does not start. */
-const SLOW_RESOLUTION_MS = 5_000;
-
-interface Candidate {
-  readonly name: string;
-  readonly probeClass: ProbeClass;
-  readonly metadata: ProbeMetadata;
-}
-
 /**
- * Finds the decorated classes, has the container make one of each, and resolves to their registry.
- * A class that the container binds already is used as bound; any other is bound to itself as a singleton.
- * `ProbeRegistry` and `Lifecycle` are bound too, so that any class can inject them.
+ * Finds the decorated classes, makes one probe of each, and resolves to their registry. One line of the log says what was found.
+ *
+ * With a `Container` of Inversify 6.1, 7 or 8, a class that it binds is used as bound, also under another identifier; any other class is bound to itself as a singleton.
+ * `ProbeRegistry` and `Lifecycle` are bound too, so that any class can inject them. Without a container each class is made with `new`.
  *
  * @throws ConfigurationError where anything is amiss; what it had bound by then is unbound again, as far as its deactivations allow.
  */
-export async function discoverProbes(container: Container, options: DiscoveryOptions = {}): Promise<ProbeRegistry> {
+export async function discoverProbes(container?: ProbeContainer, options: DiscoveryOptions = {}): Promise<ProbeRegistry> {
   rejectUnknownOptions('discoverProbes()', options, OPTION_NAMES);
   const { modules = [], classes, disabled = [], settings = {}, registry: given, ...registryOptions } = options;
   for (const [option, value] of Object.entries({ modules, classes: classes ?? [], disabled }))
     checkArray(`\`${option}\` of discoverProbes()`, value);
   checkObject('`settings` of discoverProbes()', settings);
-  if (typeof (container as Partial<Container> | undefined)?.isCurrentBound !== 'function') {
-    throw new ConfigurationError(`Expected \`container\` of discoverProbes() to be a Container of Inversify, got ${show(container)}.`);
+  if (container !== undefined && !isContainer(container)) {
+    throw new ConfigurationError(
+      `Expected \`container\` of discoverProbes() to be a Container of Inversify, got ${show(container)}. Without a container, options come second: \`discoverProbes(undefined, { … })\`.`,
+    );
   }
   const registry = given === undefined ? new ProbeRegistry(registryOptions) : checkGivenRegistry(given, registryOptions);
-  registry.deactivate = () => deactivateContainer(container);
+  if (container !== undefined) registry.deactivate = () => deactivateContainer(container);
   const start = beginDiscovery(registry);
   try {
     await discoverInto(registry, start, container, options);
@@ -98,14 +90,11 @@ export async function discoverProbes(container: Container, options: DiscoveryOpt
 async function discoverInto(
   registry: ProbeRegistry,
   start: DiscoveryStart,
-  container: Container,
+  container: Container | undefined,
   { modules = [], classes, disabled = [], settings = {} }: DiscoveryOptions,
 ): Promise<void> {
   await importModules(modules);
   await start.proceed();
-  if (container.isCurrentBound(ProbeRegistry)) {
-    throw new ConfigurationError('The container has a ProbeRegistry already. Call discoverProbes() once for each container.');
-  }
   const candidates = [...new Set(classes ?? listDecoratedClasses())].map(readCandidate);
   rejectUnknownNames('disabled', disabled, candidates);
   rejectUnknownNames('settings', Object.keys(settings), candidates);
@@ -113,27 +102,12 @@ async function discoverInto(
   const enabled = candidates.filter(({ name }) => !disabled.includes(name));
   rejectTwins(enabled);
 
-  const bound: (ProbeClass | typeof ProbeRegistry | typeof Lifecycle | symbol)[] = [ProbeRegistry, REGISTRY_TOKEN, Lifecycle];
-  container.bind(ProbeRegistry).toConstantValue(registry);
-  container.bind(REGISTRY_TOKEN).toConstantValue(registry);
-  container.bind(Lifecycle).toConstantValue(registry.lifecycle);
-  try {
-    // All of them first: a probe may inject one that comes after it.
-    for (const { probeClass } of enabled) {
-      if (container.isBound(probeClass)) continue;
-      bound.push(probeClass);
-      await explain(probeClass, () => bindToItself(container, probeClass));
-    }
-    for (const candidate of enabled) {
-      const probe = await resolveProbe(container, candidate.probeClass, registry);
-      await start.proceed();
-      register(registry, probe, candidate, settings[candidate.name] ?? {});
-    }
-  } catch (error) {
-    // Why it fails is the first error, and not what a deactivation says to that.
-    for (const identifier of bound.toReversed()) await container.unbindAsync(identifier).catch(() => {});
-    throw error;
-  }
+  const register = (candidate: Candidate, probe: Probe) => addProbe(registry, candidate, probe, settings[candidate.name] ?? {});
+  if (container === undefined) for (const candidate of enabled) register(candidate, makeWithNew(candidate.probeClass));
+  else await makeInContainer(container, registry, start, enabled, register);
+  const warning = findGeneratedNames(enabled);
+  if (warning !== undefined) registry.logger.warn(warning);
+  announceProbes(registry.logger, enabled, classes?.length === 0 || candidates.length > enabled.length);
 }
 
 /** By its parts: it may come from another installed copy of the package. */
@@ -155,6 +129,47 @@ function checkGivenRegistry(registry: ProbeRegistry, registryOptions: RegistryOp
   return registry;
 }
 
+async function makeInContainer(
+  container: Container,
+  registry: ProbeRegistry,
+  start: DiscoveryStart,
+  candidates: readonly Candidate[],
+  register: (candidate: Candidate, probe: Probe) => void,
+): Promise<void> {
+  const inversify = await importInversify();
+  const bindings = await listBindings(container);
+  if (bindings === undefined) {
+    registry.logger.warn(
+      'this version of Inversify (7.0 to 7.5.1) does not list its bindings: a probe that is bound under another identifier than its class is not found, and made a second time. Update it to 7.5.2 or later.',
+    );
+  }
+  if (container.isCurrentBound(ProbeRegistry)) {
+    throw new ConfigurationError('The container has a ProbeRegistry already. Call discoverProbes() once for each container.');
+  }
+  const probes = new ContainerProbes(container, bindings ?? [], inversify, registry.logger);
+  container.bind(ProbeRegistry).toConstantValue(registry);
+  container.bind(REGISTRY_TOKEN).toConstantValue(registry);
+  container.bind(Lifecycle).toConstantValue(registry.lifecycle);
+  try {
+    // All of them first: a probe may inject one that comes after it.
+    for (const { probeClass } of candidates) probes.bind(probeClass);
+    for (const candidate of candidates) {
+      const probe = await probes.make(candidate.probeClass);
+      await start.proceed();
+      register(candidate, probe);
+    }
+  } catch (error) {
+    // Why it fails is the first error, and not what a deactivation says to that.
+    for (const identifier of [ProbeRegistry, REGISTRY_TOKEN, Lifecycle, ...probes.bound].toReversed()) {
+      await unbind(container, identifier).catch(() => {});
+    }
+    throw error;
+  }
+  probes.watchFactories();
+  const parent = probes.describeParent();
+  if (parent !== undefined) registry.logger.info(parent);
+}
+
 function readCandidate(probeClass: ProbeClass): Candidate {
   const metadata = typeof probeClass === 'function' ? readProbeMetadata(probeClass) : undefined;
   if (metadata === undefined) {
@@ -163,20 +178,7 @@ function readCandidate(probeClass: ProbeClass): Candidate {
       `${subject} in \`classes\` has no probe decorator of its own. Decorate the class with @LivenessProbe(), @ReadinessProbe() or @StartupProbe().`,
     );
   }
-  return { probeClass, metadata, name: metadata.options.name ?? nameOfClass(probeClass.name) };
-}
-
-function rejectTwins(candidates: readonly Candidate[]): void {
-  const seen = new Map<string, ProbeClass>();
-  for (const { name, probeClass } of candidates) {
-    const twin = seen.get(name);
-    if (twin !== undefined) {
-      throw new ConfigurationError(
-        `${twin.name} and ${probeClass.name} are both named ${show(name)}. Give one of them a name of its own: \`@ReadinessProbe({ name: '…' })\`, or list the classes to use in \`classes\`.`,
-      );
-    }
-    seen.set(name, probeClass);
-  }
+  return { probeClass, metadata, name: nameCandidate(probeClass, metadata) };
 }
 
 function rejectUnknownNames(option: string, names: readonly string[], candidates: readonly Candidate[]): void {
@@ -188,53 +190,17 @@ function rejectUnknownNames(option: string, names: readonly string[], candidates
   );
 }
 
-async function resolveProbe(container: Container, probeClass: ProbeClass, registry: ProbeRegistry): Promise<Probe> {
-  const className = nameOf(probeClass);
-  const warning = setTimeout(() => {
-    registry.logger.warn(
-      `still waiting for the container to resolve ${className}: one of its bindings has not settled after ${String(SLOW_RESOLUTION_MS)} ms`,
-    );
-  }, SLOW_RESOLUTION_MS).unref();
-  try {
-    return await explain(probeClass, () => container.getAsync<Probe>(probeClass));
-  } finally {
-    clearTimeout(warning);
-  }
-}
-
-/** What Inversify says to `work`, with the class and the cure. */
-async function explain<T>(probeClass: ProbeClass, work: () => T | Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw new ConfigurationError(
-      `The container cannot make ${nameOf(probeClass)}. Bind what it injects, mend its constructor, or leave it out with \`disabled\`. It said: ${describeError(error)}`,
-      { cause: error },
-    );
-  }
-}
-
-function bindToItself(container: Container, probeClass: ProbeClass): void {
-  try {
-    injectable()(probeClass);
-  } catch {
-    // The class carries `@injectable()` itself.
-  }
-  container.bind(probeClass).toSelf().inSingletonScope();
-}
-
-function register(registry: ProbeRegistry, probe: Probe, { name, probeClass, metadata }: Candidate, setting: ProbeOptions): void {
+function addProbe(registry: ProbeRegistry, { name, probeClass, metadata }: Candidate, probe: Probe, setting: ProbeOptions): void {
   const origin = originOf(probeClass.name, ['decorator', metadata.options], ['settings', setting]);
   try {
-    if (typeof probe?.check !== 'function') throw new ConfigurationError('what the container has bound to it has no method `check`.');
+    if (typeof (probe as Partial<Probe> | undefined)?.check !== 'function') {
+      throw new ConfigurationError('its instance has no method `check`. Write one, or bind an instance that has one.');
+    }
     const options = overlayOptions(metadata.options, setting);
     const definition = { ...options, name, kinds: metadata.kinds, check: (context: ProbeContext) => probe.check(context) };
     registry.add(resolveDefinition(definition), origin, readOutside(probeClass));
   } catch (error) {
-    throw new ConfigurationError(`${nameOf(probeClass)}: ${describeError(error)}`, { cause: error });
+    // The error of the library itself, with the class: its text twice would be one too many.
+    throw new ConfigurationError(`${describeClass(probeClass)}: ${describeError(error)}`);
   }
-}
-
-function nameOf(probeClass: ProbeClass): string {
-  return probeClass.name || 'An anonymous class';
 }

@@ -1,5 +1,5 @@
 import { pathToFileURL } from 'node:url';
-import { ConfigurationError, describeError } from '../errors.js';
+import { becauseOf, ConfigurationError } from '../errors.js';
 import { show } from '../validation.js';
 
 /** Imports every module that a glob pattern matches, in the order of the patterns, so that the decorators in them run. */
@@ -18,9 +18,9 @@ export async function importModules(patterns: readonly string[]): Promise<void> 
     }
     for (const file of files.toSorted()) {
       try {
-        await import(pathToFileURL(file).href);
+        await import(/* webpackIgnore: true */ /* @vite-ignore */ pathToFileURL(file).href);
       } catch (error) {
-        throw new ConfigurationError(`The module ${file} in \`modules\` cannot be imported: ${describeError(error)}`, { cause: error });
+        throw becauseOf(`The module ${file} in \`modules\` cannot be imported`, error, ': ');
       }
     }
   }

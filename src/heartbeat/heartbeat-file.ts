@@ -1,6 +1,10 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** The command reads 64 KiB at most, and shows 200 characters of a line. */
+const MOST_BYTES = 60_000;
+const LONGEST_LINE = 200;
+
 /** A file that is whole whenever it is read. It is written synchronously: nothing can bring back what was removed meanwhile. */
 export class HeartbeatFile {
   readonly #path: string;
@@ -15,7 +19,7 @@ export class HeartbeatFile {
   write(until: number, failures: readonly string[] = []): void {
     // Its own file, whoever has put one there before.
     rmSync(this.#temporary, { force: true });
-    writeFileSync(this.#temporary, [until, readBootId(), ...failures, ''].join('\n'), { flag: 'wx', mode: 0o600 });
+    writeFileSync(this.#temporary, [until, readBootId(), ...shorten(failures), ''].join('\n'), { flag: 'wx', mode: 0o600 });
     renameSync(this.#temporary, this.#path);
   }
 
@@ -27,6 +31,19 @@ export class HeartbeatFile {
 /** For its owner alone, where it is not there yet. */
 export function makeDirectory(directory: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+}
+
+/** Lines that the command can read, and a last one for those that are left out. */
+function shorten(failures: readonly string[]): string[] {
+  const lines: string[] = [];
+  let bytes = 0;
+  for (const failure of failures) {
+    const line = failure.length > LONGEST_LINE ? `${failure.slice(0, LONGEST_LINE)}...` : failure;
+    bytes += Buffer.byteLength(line) + 1;
+    if (bytes > MOST_BYTES) return [...lines, `[-]${String(failures.length - lines.length)} more failed`];
+    lines.push(line);
+  }
+  return lines;
 }
 
 /** Uptimes of another boot mean nothing. Empty where the system has no such file. */

@@ -2,8 +2,9 @@ import { ConfigurationError, describeError } from '../errors.js';
 import type { ProbeLogger } from '../logger.js';
 import { renderJson } from '../report/json.js';
 import { renderText } from '../report/text.js';
+import type { ProbeKind } from '../probe.js';
 import type { ProbeRegistry } from '../registry/registry.js';
-import { statusCodeOf, type ReasonAudience } from '../report/report.js';
+import { statusCodeOf, type ProbeReport, type ReasonAudience } from '../report/report.js';
 import { checkOneOf, show } from '../validation.js';
 import { chooseMediaType, PROBE_FORMATS, type MediaType, type ProbeFormat } from './format.js';
 import type { PathOptions, ProbeTarget } from './paths.js';
@@ -50,17 +51,38 @@ export function createAnswerer<Request>(caller: string, probes: ProbeRegistry, o
   if (typeof details !== 'function') checkOneOf(caller, 'details', details, ['public', 'all']);
   checkOneOf(caller, 'format', format, PROBE_FORMATS);
 
-  return async (target, accept, request) => {
-    const { kind, name, title } = target;
-    if (name !== undefined && !probes.has(kind, name)) return plainAnswer(404, `no ${kind} probe is named ${show(name.slice(0, 100))}`);
-    const query = new URLSearchParams(target.query);
-    const report = await probes.run(kind, name === undefined ? { exclude: query.getAll('exclude') } : { only: name });
-    const audience = chooseAudience(details, request, probes.logger);
+  return (target, accept, request) => {
+    const { kind, name, title, query } = target;
+    if (name !== undefined && !probes.has(kind, name))
+      return Promise.resolve(plainAnswer(404, `no ${kind} probe is named ${show(name.slice(0, 100))}`));
+    const { exclude, isVerbose } = query === '' ? NO_QUERY : readQuery(query);
     const type = chooseMediaType(format, accept);
-    const body =
-      type === 'text/plain' ? renderText(report, { title, audience, isVerbose: query.has('verbose') }) : renderJson(report, audience);
-    return { status: statusCodeOf(report), headers: headersOf(type, body), body };
+    const render = (report: ProbeReport): ProbeAnswer => {
+      const audience = chooseAudience(details, request, probes.logger);
+      const body = type === 'text/plain' ? renderText(report, { title, audience, isVerbose }) : renderJson(report, audience);
+      return { status: statusCodeOf(report), headers: headersOf(type, body), body };
+    };
+    return runProbes(probes, kind, name, exclude).then((report) =>
+      report.status !== 'fail' && type === 'text/plain' && !isVerbose ? OK : render(report),
+    );
   };
+}
+
+interface ProbeQuery {
+  readonly exclude: readonly string[];
+  readonly isVerbose: boolean;
+}
+
+const NO_QUERY: ProbeQuery = { exclude: [], isVerbose: false };
+
+function readQuery(query: string): ProbeQuery {
+  const parameters = new URLSearchParams(query);
+  return { exclude: parameters.getAll('exclude'), isVerbose: parameters.has('verbose') };
+}
+
+function runProbes(probes: ProbeRegistry, kind: ProbeKind, name: string | undefined, exclude: readonly string[]): Promise<ProbeReport> {
+  if (name !== undefined) return probes.run(kind, { only: name });
+  return exclude.length === 0 ? probes.run(kind) : probes.run(kind, { exclude });
 }
 
 function checkRegistry(caller: string, probes: unknown): void {
@@ -98,3 +120,6 @@ function headersOf(type: MediaType, body: string): Record<string, string> {
     'X-Content-Type-Options': 'nosniff',
   };
 }
+
+/** Nearly every answer. */
+const OK: ProbeAnswer = Object.freeze({ status: 200, headers: Object.freeze(headersOf('text/plain', 'ok')), body: 'ok' });

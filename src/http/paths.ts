@@ -53,7 +53,7 @@ export type UrlMatcher = (url: string) => ProbeTarget | undefined;
  * Two letters tell most other URLs apart, the one behind the slash and the last that all paths have, for less than one comparison of strings.
  */
 export function createUrlMatcher(paths?: PathOptions): UrlMatcher {
-  const routes = resolvePaths(paths);
+  const routes = resolvePaths(paths).map((route) => ({ kind: route.kind, path: route.path, target: readTarget(route, route.path) }));
   const shortest = Math.min(...routes.map(({ path }) => path.length));
   const lettersAt = (index: number) => {
     const letters = new Uint8Array(256);
@@ -66,6 +66,8 @@ export function createUrlMatcher(paths?: PathOptions): UrlMatcher {
     const url = requested.charCodeAt(0) === SLASH ? requested : toOriginForm(requested);
     if (url.length < shortest || lastLetters[url.charCodeAt(shortest - 1)] !== 1 || firstLetters[url.charCodeAt(1)] !== 1) return undefined;
     for (const route of routes) {
+      // What the kubelet asks for.
+      if (url === route.path) return route.target;
       const target = url.startsWith(route.path) ? readTarget(route, url) : undefined;
       if (target !== undefined) return target;
     }

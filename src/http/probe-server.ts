@@ -4,8 +4,10 @@ import { ConfigurationError, describeError } from '../errors.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { rejectUnknownOptions, show } from '../validation.js';
 import { createAnswerer, ENDPOINT_OPTION_NAMES, plainAnswer, type EndpointOptions, type ProbeAnswer } from './endpoint.js';
+import { markAsAnswered } from './answered.js';
+import { createHangUpLog } from './hang-ups.js';
 import { createUrlMatcher } from './paths.js';
-import { listenOnSocket } from './socket-file.js';
+import { explainSocket, listenOnSocket } from './socket-file.js';
 
 export interface ProbeServerOptions extends EndpointOptions<IncomingMessage> {
   /** TCP port, 0 to 65535; 0 takes a free one. Either this or `socket`. */
@@ -36,6 +38,7 @@ export async function probeServer(probes: ProbeRegistry, options: ProbeServerOpt
   checkAddress(options);
   const matchUrl = createUrlMatcher(options.paths);
   const answer = createAnswerer('probeServer()', probes, options);
+  const noteDelivery = createHangUpLog(probes);
 
   const server = createServer(SLOW_CLIENT_LIMITS, (request, response) => {
     const target = matchUrl(request.url ?? '');
@@ -44,7 +47,12 @@ export async function probeServer(probes: ProbeRegistry, options: ProbeServerOpt
       response.setHeader('Allow', 'GET, HEAD');
       return write(response, plainAnswer(405, 'method not allowed'));
     }
-    void answer(target, request.headers.accept, request).then((answered) => write(response, answered));
+    const deliver = (answered: ProbeAnswer) => {
+      noteDelivery(target.kind, response);
+      write(response, answered);
+    };
+    // An answer that cannot be made is no reason to end the process.
+    answer(target, request.headers.accept, request).then(deliver, () => write(response, plainAnswer(503, 'the answer could not be made')));
   });
   await listen(server, options);
   const close = () => closeServer(server);
@@ -82,11 +90,20 @@ async function listen(server: Server, { port, host, socket }: ProbeServerOptions
     await listening;
   } catch (error) {
     if (ConfigurationError.is(error)) throw error;
-    throw new ConfigurationError(
-      `probeServer() cannot listen on ${socket ?? `port ${String(port)}${host === undefined ? '' : ` of ${host}`}`}: ${describeError(error)}. Free it, or choose another.`,
-      { cause: error },
-    );
+    const address = socket ?? `port ${String(port)}${host === undefined ? '' : ` of ${host}`}`;
+    const problem = (socket === undefined ? explainPort(error, host) : explainSocket(error, socket)) ?? describeError(error);
+    throw new ConfigurationError(`probeServer() cannot listen on ${address}: ${problem}`, { cause: error });
   }
+}
+
+function explainPort(error: unknown, host: string | undefined): string | undefined {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE') return `${describeError(error)}. Free it, or choose another.`;
+  if (code === 'EACCES') return `${code}: this process is not permitted to. Choose a port from 1024 on.`;
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+    return `${code}: ${host ?? 'the host'} is no address of this machine. Choose one that it has, or leave \`host\` out.`;
+  }
+  return undefined;
 }
 
 function closeServer(server: Server): void {
@@ -97,6 +114,7 @@ function closeServer(server: Server): void {
 
 /** Every connection serves one request, as with the kubelet: none is left idle when the server closes. */
 function write(response: ServerResponse, { status, headers, body }: ProbeAnswer): void {
+  markAsAnswered(response);
   response.writeHead(status, { ...headers, Connection: 'close' });
   response.end(response.req.method === 'HEAD' ? undefined : body);
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, linkSync, lstatSync, renameSync, unlinkSync, type BigIntStats } from 'node:fs';
+import { chmodSync, linkSync, lstatSync, renameSync, statSync, unlinkSync, type BigIntStats } from 'node:fs';
 import { connect, type Server } from 'node:net';
+import { dirname, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isMainThread } from 'node:worker_threads';
 import { ConfigurationError } from '../errors.js';
@@ -32,6 +33,31 @@ export async function listenOnSocket(server: Server, path: string): Promise<void
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || attempt === MOST_ATTEMPTS) throw error;
     }
     await removeStale(path);
+  }
+}
+
+/** Why nothing can listen there, and the cure. Node reports a directory that is missing as a lack of permission. */
+export function explainSocket(error: unknown, path: string): string | undefined {
+  const { code } = error as NodeJS.ErrnoException;
+  const directory = dirname(resolve(path));
+  const isDirectory = inspectDirectory(directory);
+  if (isDirectory === undefined) return `ENOENT: the directory ${directory} does not exist. Make it, or mount a volume there.`;
+  if (!isDirectory) return `ENOTDIR: ${directory} is not a directory. Choose a path in one.`;
+  if (code === 'EACCES' || code === 'EPERM') {
+    return `${code}: this process is not permitted to make a file in ${directory}. Let its user write there, or choose another directory.`;
+  }
+  return code === 'EROFS'
+    ? `${code}: the file system of ${directory} is read-only. Mount a volume there, or choose another directory.`
+    : undefined;
+}
+
+/** Undefined if there is nothing. */
+function inspectDirectory(path: string): boolean | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory();
+  } catch {
+    // One above it may not be entered.
+    return true;
   }
 }
 

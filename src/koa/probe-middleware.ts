@@ -1,21 +1,26 @@
 import type { Context, Middleware } from 'koa';
-import { createAnswerer, ENDPOINT_OPTION_NAMES, type EndpointOptions, type ProbeAnswer } from '../http/endpoint.js';
+import { createAnswerer, ENDPOINT_OPTION_NAMES, type EndpointOptions } from '../http/endpoint.js';
 import { createUrlMatcher } from '../http/paths.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { rejectUnknownOptions } from '../validation.js';
+import { createDelivery } from './delivery.js';
+import { CURE, findMiddlewareBefore, watchForOtherAnswers } from './placement.js';
 
 export type ProbeMiddlewareOptions = EndpointOptions<Context>;
 
 /**
  * Answers the probes, and hands every other request on untouched. Make it the first middleware, so that no other can fail, delay or redirect a probe.
+ * It warns if it is not the first, or if a probe was answered by something else.
  *
- * @throws ConfigurationError where an option is out of its range or a path is not fit.
+ * @throws ConfigurationError if an option is out of its range or a path is not fit.
  */
 export function probeMiddleware(probes: ProbeRegistry, options: ProbeMiddlewareOptions = {}): Middleware {
   rejectUnknownOptions('probeMiddleware()', options, ENDPOINT_OPTION_NAMES);
   const matchUrl = createUrlMatcher(options.paths);
   const answer = createAnswerer('probeMiddleware()', probes, options);
+  const deliver = createDelivery(probes);
   let isPlaceChecked = false;
+  watchForOtherAnswers(matchUrl, probes);
 
   // Not async, and `ctx.req` and not `ctx`: each costs a request that is not a probe more than all else here.
   return function answerProbes(ctx, next) {
@@ -27,22 +32,14 @@ export function probeMiddleware(probes: ProbeRegistry, options: ProbeMiddlewareO
       }
       return next();
     }
-    return answer(target, ctx.req.headers.accept, ctx).then((answered) => writeAnswer(ctx, answered));
+    return answer(target, ctx.req.headers.accept, ctx).then((answered) => deliver(ctx, target, answered));
   };
 }
 
-export function writeAnswer(ctx: Context, { status, headers, body }: ProbeAnswer): void {
-  ctx.status = status;
-  ctx.set(headers);
-  ctx.body = body;
-}
-
-/** Inside another middleware (a mounted or composed one) its place cannot be seen, and nothing is said. */
 function warnIfNotFirst(ctx: Context, self: Middleware, probes: ProbeRegistry): void {
-  const place = ctx.app.middleware.indexOf(self);
-  if (place <= 0) return;
-  const before = ctx.app.middleware[0]?.name ?? '';
+  const before = findMiddlewareBefore(ctx, self);
+  if (before === undefined) return;
   probes.logger.warn(
-    `probeMiddleware is not the first middleware, ${before === '' ? 'an unnamed one' : before} is: what stands before it can fail, delay or redirect a probe. Call app.use(probeMiddleware(probes)) first.`,
+    `probeMiddleware is not the first middleware, ${before} is: what stands before it can fail, delay or redirect a probe. ${CURE}`,
   );
 }

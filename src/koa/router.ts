@@ -6,7 +6,8 @@ import { resolvePaths } from '../http/paths.js';
 import { PROBE_KINDS, type ProbeKind } from '../probe.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { checkOneOf, rejectUnknownOptions } from '../validation.js';
-import { writeAnswer, type ProbeMiddlewareOptions } from './probe-middleware.js';
+import { createDelivery } from './delivery.js';
+import type { ProbeMiddlewareOptions } from './probe-middleware.js';
 
 /** What a view needs of the context: that of Koa, with the parameters of a router where there is one. */
 export type ProbeViewContext = Context & { params?: Readonly<Record<string, string | undefined>> };
@@ -38,13 +39,14 @@ export function probeView(probes: ProbeRegistry, kind: ProbeKind, options: Answe
   checkOneOf('probeView()', 'kind', kind, PROBE_KINDS);
   rejectUnknownOptions('probeView()', options, ANSWER_OPTION_NAMES);
   const answer = createAnswerer('probeView()', probes, options);
+  const deliver = createDelivery(probes);
 
   return async function answerProbe(ctx) {
     const title = toOneLine(ctx.path)
       .replace(/^\/+|\/+$/g, '')
       .slice(0, 200);
     const name = ctx.params?.['name']?.replace(/\/$/, '') || undefined;
-    writeAnswer(ctx, await answer({ kind, title, name, query: ctx.querystring }, ctx.req.headers.accept, ctx));
+    deliver(ctx, { kind, title }, await answer({ kind, title, name, query: ctx.querystring }, ctx.req.headers.accept, ctx));
   };
 }
 

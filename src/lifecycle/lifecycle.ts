@@ -1,6 +1,6 @@
 import { NotReady } from '../errors.js';
 import type { ProbeLogger } from '../logger.js';
-import type { Probe, ProbeContext } from '../probe.js';
+import type { Probe, ProbeContext, ProbeKind } from '../probe.js';
 import { show } from '../validation.js';
 import { Work } from './work.js';
 
@@ -37,6 +37,7 @@ export interface LifecycleHost {
   readonly logger: ProbeLogger;
   /** Names of the startup probes that have not passed yet. */
   pendingStartups(): readonly string[];
+  hasPendingStartups(): boolean;
   /** A toggle was turned. */
   onToggle(): void;
 }
@@ -160,8 +161,16 @@ export class Lifecycle implements Probe {
 
   /** @throws NotReady with all reasons, where the kind fails. */
   check({ kind }: ProbeContext): void {
+    if (this.#hasNothingToSay(kind)) return;
     const reasons = kind === 'liveness' ? this.#reasonsNotLive() : this.#reasonsNotReady();
     if (reasons.length > 0) throw new NotReady(reasons.join('; '));
+  }
+
+  /** The way of nearly all checks, without an array. */
+  #hasNothingToSay(kind: ProbeKind): boolean {
+    if (kind === 'liveness') return this.#notLive === undefined;
+    const isQuiet = this.#draining === undefined && this.#notReady === undefined && this.#holds.size === 0;
+    return isQuiet && !this.#host.hasPendingStartups();
   }
 
   /** While draining there are none: a restart would cut what is under way. */

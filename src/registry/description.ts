@@ -1,20 +1,21 @@
 import type { ProbeKind, ProbeOptions, ResolvedProbeOptions } from '../probe.js';
+import type { ProbeResult } from '../report/report.js';
+import type { Monitor } from '../run/monitor.js';
 
 /** Where a setting comes from. The name of a probe is by default that of its class. */
 export type SettingSource = 'default' | 'decorator' | 'settings' | 'register';
 
-interface Setting<T> {
-  readonly value: T;
-  readonly source: SettingSource;
-}
-
-/** A probe as it is set up. */
+/** A probe as it is set up, and what is known of it. */
 export interface ProbeDescription {
-  readonly name: Setting<string>;
+  readonly name: string;
   readonly kinds: readonly ProbeKind[];
-  /** Undefined where it was registered without one. */
+  /** Undefined for a probe without a class. */
   readonly className: string | undefined;
-  readonly options: { readonly [Name in keyof ResolvedProbeOptions]: Setting<ResolvedProbeOptions[Name]> };
+  readonly options: ResolvedProbeOptions;
+  /** Where each option comes from, and the name. */
+  readonly sources: Readonly<Record<'name' | keyof ResolvedProbeOptions, SettingSource>>;
+  /** What became of its last run; undefined before the first. */
+  readonly lastResult: ProbeResult | undefined;
 }
 
 /** Who has given which options of one probe. */
@@ -33,16 +34,10 @@ export function originOf(className: string | undefined, ...layers: readonly (rea
 }
 
 export function describeProbe(
-  name: string,
-  kinds: readonly ProbeKind[],
-  options: ResolvedProbeOptions,
+  { name, kinds, options }: Monitor,
   { className, sources }: ProbeOrigin,
+  lastResult: ProbeResult | undefined,
 ): ProbeDescription {
-  const settings = Object.entries(options).map(([option, value]) => [option, { value, source: sources[option] ?? 'default' }]);
-  return {
-    name: { value: name, source: sources['name'] ?? 'default' },
-    kinds,
-    className,
-    options: Object.fromEntries(settings) as ProbeDescription['options'],
-  };
+  const settled = ['name', ...Object.keys(options)].map((option) => [option, sources[option] ?? 'default']);
+  return { name, kinds, className, options, sources: Object.fromEntries(settled) as ProbeDescription['sources'], lastResult };
 }

@@ -10,12 +10,20 @@ export function logStatus(logger: ProbeLogger, monitor: Monitor, result: ProbeRe
   else if (previous !== undefined) logger.info(`${subject} passes again`);
 }
 
+/** A check is healthy and slow: its timeout makes a failure of it. */
+export function logLatePass(logger: ProbeLogger, monitor: Monitor, durationMs: number): void {
+  const { timeoutMs } = monitor;
+  logger.warn(
+    `${describe(monitor)} passed after ${String(Math.round(durationMs))} ms, too late for its \`timeoutMs\`, ${String(timeoutMs)}. Raise \`timeoutMs\`, or make the check faster.`,
+  );
+}
+
 /** A warning where a liveness probe checks something outside the process, unless that is wanted. */
 export function logOutside(logger: ProbeLogger, monitor: Monitor, what: string): void {
   if (!monitor.kinds.includes('liveness') || monitor.options.restartOnOutage) return;
   logger.warn(
-    `${describe(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and no restart mends it. ` +
-      'Make it a readiness probe, or say that you want it so with `restartOnOutage: true`.',
+    `${describe(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and a restart does not help. ` +
+      'Make it a readiness probe, or confirm it with `restartOnOutage: true`.',
   );
 }
 

@@ -6,9 +6,9 @@ import { Lifecycle, type ShutdownProgress } from '../lifecycle/lifecycle.js';
 import { resolveLogger, type ProbeLogger } from '../logger.js';
 import { Monitor, type MonitorListener } from '../run/monitor.js';
 import { PROBE_KINDS, resolveProbeOptions, type ProbeKind } from '../probe.js';
-import { logOutside, logStatus } from './operator-log.js';
-import { excluded, makeReport, type ProbeReport, type ProbeResult } from '../report/report.js';
-import { runTogether } from '../run/run.js';
+import { logLatePass, logOutside, logStatus } from './operator-log.js';
+import { makeReport, passed, worseOf, type ProbeReport, type ProbeResult, type ReportStatus } from '../report/report.js';
+import { runTogether, type Run, type RunSettings } from '../run/run.js';
 import { startSchedule, type Schedule } from '../run/schedule.js';
 import { checkArray, checkMilliseconds, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
 
@@ -30,6 +30,17 @@ export interface RunOptions {
   exclude?: readonly string[] | undefined;
   /** Name of the only probe to run. */
   only?: string | undefined;
+}
+
+/** What is known of a kind without a run. */
+export interface ProbeStatus {
+  readonly kind: ProbeKind;
+  /** The worst of its results; `unknown` if none fails and one has never been run. */
+  readonly status: ReportStatus | 'unknown';
+  /** In the order of registration, `lifecycle` first. */
+  readonly results: readonly ProbeResult[];
+  /** Names of the probes that have never been run. */
+  readonly pending: readonly string[];
 }
 
 /** A probe went over from one status to another, or has its first; `lifecycle` also where its reason is another. */
@@ -54,6 +65,7 @@ export const REGISTRY_OPTION_NAMES = ['deadlineMs', 'logger'] as const;
 const SUBJECT = 'the registry';
 
 const NONE: readonly string[] = [];
+const NO_MONITORS: readonly Monitor[] = [];
 
 /** How far the default deadline lies above the longest timeout of a kind. */
 const DEADLINE_MARGIN_MS = 100;
@@ -71,14 +83,18 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   deactivate: (() => Promise<void>) | undefined;
   readonly #deadlineMs: number | undefined;
   readonly #monitors = new Map<string, Monitor>();
-  readonly #origins = new Map<string, ProbeOrigin>();
+  readonly #origins = new WeakMap<Monitor, ProbeOrigin>();
   /** The lifecycle first. */
-  readonly #byKind: Readonly<Record<ProbeKind, Monitor[]>>;
-  readonly #longestTimeoutMs: Record<ProbeKind, number> = { liveness: 0, readiness: 0, startup: 0 };
+  readonly #byKind: Record<ProbeKind, readonly Monitor[]>;
   readonly #lifecycleByKind: Readonly<Partial<Record<ProbeKind, Monitor>>>;
-  readonly #schedules: Schedule[] = [];
+  /** How a whole kind is run, until its probes change. */
+  readonly #settings: Partial<Record<ProbeKind, RunSettings | undefined>> = {};
+  /** The last run of each kind that has ended: it knows when each check passed. */
+  readonly #lastRuns: Partial<Record<ProbeKind, Run<ProbeReport>>> = {};
+  readonly #schedules = new Map<Monitor, Schedule>();
   readonly #listener: MonitorListener = {
     onStatus: (...change) => this.#onStatus(...change),
+    onLatePass: (monitor, durationMs) => logLatePass(this.logger, monitor, durationMs),
     onOutside: (monitor, what) => logOutside(this.logger, monitor, what),
   };
   #isClosed = false;
@@ -94,6 +110,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     this.lifecycle = new Lifecycle({
       logger: this.logger,
       pendingStartups: () => this.#pendingStartups().map(({ name }) => name),
+      hasPendingStartups: () => this.#pendingStartups().length > 0,
       onToggle: () => this.#onToggle(),
     });
     const liveness = this.#monitorLifecycle('liveness');
@@ -108,15 +125,17 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   }
 
   /**
-   * Adds a probe, at any time.
-   * @throws ConfigurationError where the name is taken or not fit for a URL, a kind is unknown, or an option is out of its range.
+   * Adds a probe, at any time. The function that it returns takes the probe out again, and may be called twice:
+   * requests under way are answered without it, and its signal is aborted.
+   * @throws ConfigurationError if the name is taken or not fit for a URL, a kind is unknown, or an option is out of its range.
    */
-  register(definition: ProbeDefinition): void {
-    this.add(resolveDefinition(definition), originOf(undefined, ['register', definition]));
+  register(definition: ProbeDefinition): () => void {
+    const monitor = this.add(resolveDefinition(definition), originOf(undefined, ['register', definition]));
+    return () => this.#remove(monitor);
   }
 
   /** @internal Beside the probe: where its options come from, and what it checks outside the process, where that is known. */
-  add({ name, kinds, probe, options }: ResolvedDefinition, origin: ProbeOrigin, outside?: string): void {
+  add({ name, kinds, probe, options }: ResolvedDefinition, origin: ProbeOrigin, outside?: string): Monitor {
     const subject = `probe ${show(name)}`;
     if (this.#isClosed) throw new ConfigurationError(`The ${subject} cannot be registered: the registry is closed.`);
     if (this.#monitors.has(name)) {
@@ -129,20 +148,68 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     }
     const monitor = new Monitor(name, kinds, options, probe, this.#listener);
     this.#monitors.set(name, monitor);
-    this.#origins.set(name, origin);
-    for (const kind of kinds) {
-      this.#byKind[kind].push(monitor);
-      this.#longestTimeoutMs[kind] = Math.max(this.#longestTimeoutMs[kind], options.timeoutMs);
-    }
+    this.#origins.set(monitor, origin);
+    for (const kind of kinds) this.#setMonitors(kind, [...this.#byKind[kind], monitor]);
     if (outside !== undefined) monitor.onOutside(outside);
-    if (options.intervalMs > 0) this.#schedules.push(startSchedule(monitor));
+    if (options.intervalMs > 0) this.#schedules.set(monitor, startSchedule(monitor));
+    return monitor;
   }
 
-  /** @internal The probes as they are set up, in the order of registration. */
-  describe(): ProbeDescription[] {
-    return Array.from(this.#monitors.values(), ({ name, kinds, options }) => {
-      return describeProbe(name, kinds, options, this.#origins.get(name) ?? originOf(undefined));
+  #remove(monitor: Monitor): void {
+    if (this.#monitors.get(monitor.name) !== monitor) return;
+    this.#monitors.delete(monitor.name);
+    this.#schedules.get(monitor)?.stop();
+    this.#schedules.delete(monitor);
+    for (const kind of monitor.kinds) {
+      this.#setMonitors(
+        kind,
+        this.#byKind[kind].filter((other) => other !== monitor),
+      );
+    }
+    monitor.remove(new NotReady('the probe was taken out'));
+    // Readiness may have waited for it, if it was a startup probe.
+    this.#onToggle();
+  }
+
+  /** A run under way keeps its own array. */
+  #setMonitors(kind: ProbeKind, monitors: readonly Monitor[]): void {
+    this.#byKind[kind] = monitors;
+    this.#settings[kind] = undefined;
+  }
+
+  /** The probes as they are set up, in the order of registration, with what is known of each. It runs none of them. */
+  list(): ProbeDescription[] {
+    return Array.from(this.#monitors.values(), (monitor) => {
+      const origin = this.#origins.get(monitor) ?? originOf(undefined);
+      return describeProbe(monitor, origin, this.#lastResultOf(monitor));
     });
+  }
+
+  /** What is known of a kind without running anything: the last result of each of its probes. */
+  status(kind: ProbeKind): ProbeStatus {
+    checkOneOf('status()', 'kind', kind, PROBE_KINDS);
+    const results: ProbeResult[] = [];
+    const pending: string[] = [];
+    for (const monitor of this.#byKind[kind]) {
+      const result = (kind === 'startup' ? monitor.firstPass : undefined) ?? this.#lastResultOf(monitor);
+      if (result === undefined) pending.push(monitor.name);
+      else results.push(result);
+    }
+    const worst = results.reduce(worseOf, 'pass' as const);
+    return { kind, status: worst !== 'fail' && pending.length > 0 ? 'unknown' : worst, results, pending };
+  }
+
+  #lastResultOf(monitor: Monitor): ProbeResult | undefined {
+    const { name, kinds } = monitor;
+    let last = monitor.judged;
+    let lastAt = monitor.judgedAt;
+    for (const kind of kinds) {
+      const pass = this.#lastRuns[kind]?.passOf(monitor);
+      if (pass === undefined || pass.endedAt <= lastAt) continue;
+      last = passed(name, pass.endedAt - pass.startedAt, pass.time, undefined);
+      lastAt = pass.endedAt;
+    }
+    return last;
   }
 
   /** Whether a probe of that kind has that name. */
@@ -156,57 +223,62 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
    * A check that is in flight already is joined and not run a second time.
    * A startup probe that has passed is not run again. While starting, readiness runs the startup probes that have not.
    */
-  run(kind: ProbeKind, options: RunOptions = {}): Promise<ProbeReport> {
+  run(kind: ProbeKind, options?: RunOptions): Promise<ProbeReport> {
     // Not async: that would cost as much as ten trivial checks.
     try {
-      const { exclude = NONE, only } = options;
       checkOneOf('run()', 'kind', kind, PROBE_KINDS);
-      checkArray('`exclude` of run()', exclude);
-      return only === undefined ? this.#runAll(kind, exclude) : this.#runOne(kind, only);
+      return options === undefined ? runTogether(this.#settingsOf(kind), this.#report) : this.#runSome(kind, options);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** Aborts what runs and lets nothing begin any more: every probe, and readiness as a whole, fails from now on. Nothing of the registry keeps the process alive then. */
+  /**
+   * Aborts what runs and lets nothing begin any more. Every probe fails from now on, and readiness as a whole.
+   * What has nothing left to run still passes: liveness without probes of its own, and startup once every startup probe has passed.
+   * Nothing of the registry keeps the process alive then.
+   */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     const reason = new NotReady('the registry is closed');
-    for (const schedule of this.#schedules) schedule.stop();
+    for (const schedule of this.#schedules.values()) schedule.stop();
     // First: a run that ends with its last check still asks the lifecycle.
     this.#lifecycleByKind.readiness?.close(reason);
     for (const monitor of this.#monitors.values()) monitor.close(reason);
     this.announce('close');
   }
 
-  #runOne(kind: ProbeKind, name: string): Promise<ProbeReport> {
-    if (!this.has(kind, name)) throw new ConfigurationError(`No ${kind} probe is named ${show(name)}.`);
-    const entries = this.#entriesOf(kind).filter((entry) => entry.name === name);
-    return runTogether({ kind, entries, deadlineMs: this.deadlineOf(kind) }, (results) => makeReport(kind, results, []));
+  #runSome(kind: ProbeKind, { exclude = NONE, only }: RunOptions): Promise<ProbeReport> {
+    checkArray('`exclude` of run()', exclude);
+    const deadlineMs = this.deadlineOf(kind);
+    if (only !== undefined) {
+      if (!this.has(kind, only)) throw new ConfigurationError(`No ${kind} probe is named ${show(only)}.`);
+      const monitors = this.#byKind[kind].filter(({ name }) => name === only);
+      return runTogether<ProbeReport>({ kind, monitors, deadlineMs }, (run) => makeReport(run, NONE));
+    }
+    // Readiness does not wait for startup probes if nobody asks the lifecycle.
+    const settings = exclude.includes(LIFECYCLE) ? { kind, monitors: this.#byKind[kind], deadlineMs } : this.#settingsOf(kind);
+    const unknownExcludes = [...new Set(exclude)].filter((name) => !this.has(kind, name));
+    return runTogether<ProbeReport>({ ...settings, exclude }, (run) => makeReport(run, unknownExcludes));
   }
 
-  #runAll(kind: ProbeKind, exclude: readonly string[]): Promise<ProbeReport> {
-    // What the kubelet asks for excludes nothing.
-    const all = this.#entriesOf(kind);
-    const shown = exclude.length === 0 ? all : all.map((entry) => (exclude.includes(entry.name) ? excluded(entry.name) : entry));
-    const startups =
-      kind === 'readiness' && !exclude.includes(LIFECYCLE)
-        ? this.#pendingStartups().filter((monitor) => !monitor.kinds.includes(kind))
-        : [];
-    const entries = startups.length === 0 ? shown : [...shown, ...startups];
-    // Last of all, so that a toggle that is turned while the checks run counts for this answer too.
-    const last = exclude.includes(LIFECYCLE) ? undefined : this.#lifecycleByKind[kind];
-    return runTogether({ kind, entries, deadlineMs: this.deadlineOf(kind), last }, (results) => {
-      if (startups.length > 0) results.length -= startups.length;
-      const unknownExcludes = exclude.length === 0 ? NONE : [...new Set(exclude)].filter((name) => !this.has(kind, name));
-      return makeReport(kind, results, unknownExcludes);
+  readonly #report = (run: Run<ProbeReport>): ProbeReport => {
+    this.#lastRuns[run.kind] = run;
+    return makeReport(run, NONE);
+  };
+
+  /** What the kubelet asks for. The lifecycle comes last, so that a toggle that is turned while the checks run counts for this answer too. */
+  #settingsOf(kind: ProbeKind): RunSettings {
+    const settings = (this.#settings[kind] ??= {
+      kind,
+      monitors: this.#byKind[kind],
+      last: this.#lifecycleByKind[kind],
+      deadlineMs: this.deadlineOf(kind),
     });
-  }
-
-  #entriesOf(kind: ProbeKind): (Monitor | ProbeResult)[] {
-    const monitors = this.#byKind[kind];
-    return kind === 'startup' ? monitors.map((monitor) => monitor.firstPass ?? monitor) : monitors;
+    const startups = kind === 'readiness' ? this.#pendingStartups() : NO_MONITORS;
+    if (startups.length === 0) return settings;
+    return { ...settings, unreported: startups.filter((monitor) => !monitor.kinds.includes(kind)) };
   }
 
   #pendingStartups(): readonly Monitor[] {
@@ -217,7 +289,9 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
 
   /** @internal In how many milliseconds the report of a kind is there at the latest. */
   deadlineOf(kind: ProbeKind): number {
-    return this.#deadlineMs ?? this.#longestTimeoutMs[kind] + DEADLINE_MARGIN_MS;
+    if (this.#deadlineMs !== undefined) return this.#deadlineMs;
+    const timeouts = this.#byKind[kind].filter(({ name }) => name !== LIFECYCLE).map(({ timeoutMs }) => timeoutMs);
+    return Math.max(0, ...timeouts) + DEADLINE_MARGIN_MS;
   }
 
   /** Another reason is news here: draining says more than maintenance. */
@@ -229,7 +303,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   #onToggle(): void {
     for (const kind of PROBE_KINDS) {
       const lifecycle = this.#lifecycleByKind[kind];
-      if (lifecycle !== undefined) void runTogether({ kind, entries: [lifecycle], deadlineMs: this.deadlineOf(kind) }, () => {});
+      if (lifecycle !== undefined) void runTogether({ kind, monitors: [lifecycle], deadlineMs: this.deadlineOf(kind) }, () => {});
     }
   }
 

@@ -1,12 +1,12 @@
-import { describeError, isError, NotReady, ProbeTimeoutError, toOneLine } from '../errors.js';
+import { Degraded, describeError, isError, NotReady, ProbeTimeoutError, toOneLine } from '../errors.js';
 
 /** Why a probe failed, read once from whatever was thrown: nothing later touches a foreign object. */
 export interface ProbeFailure {
-  /** What the public may read: what a check chose to say, or that its time was over. For all else `reason withheld`. */
+  /** What the public may read: what a check chose to say, or that it timed out. `reason withheld` for everything else. */
   readonly reason: string;
   /** What the operator reads: the error and its causes, in one line. */
   readonly detail: string;
-  /** Status of the answer where this is the only failure, 400 to 599. */
+  /** HTTP status of the answer if this is the only failure, 400 to 599. */
   readonly statusCode: number;
 }
 
@@ -25,8 +25,9 @@ export function readFailure(error: unknown): ProbeFailure {
 
 /** The message alone: a cause was not chosen for the public. */
 function readReason(error: unknown): string {
-  const isPublic = isError(error) && (NotReady.is(error) || ProbeTimeoutError.is(error));
-  return (isPublic && toOneLine(error.message.slice(0, LONGEST_REASON))) || WITHHELD;
+  if (!isError(error) || !(NotReady.is(error) || Degraded.is(error) || ProbeTimeoutError.is(error))) return WITHHELD;
+  const message: unknown = error.message;
+  return (typeof message === 'string' && toOneLine(message.slice(0, LONGEST_REASON))) || WITHHELD;
 }
 
 /** A subclass or a careless assignment must not turn a failure into a success. */

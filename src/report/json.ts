@@ -1,29 +1,43 @@
+import { escapeInvisible } from '../errors.js';
+import { cutNote, fitPieces, unknownExcludesNote, type Piece } from './budget.js';
 import { reasonOf, type ProbeReport, type ProbeResult, type ReasonAudience } from './report.js';
-import { cutNote, fitPieces, unknownExcludesNote } from './budget.js';
 
 /**
  * The shape of the health+json draft, with `data` beside its fields.
  * @see https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check-06
  */
 export function renderJson(report: ProbeReport, audience: ReasonAudience): string {
-  const run = report.results.filter(({ status }) => status !== 'excluded');
-  const pieces = run.map((result) => ({ text: renderCheck(result, audience), isFirst: result.failure !== undefined }));
+  const pieces = report.results.filter(({ status }) => status !== 'excluded').map((result) => renderCheck(result, audience));
   const shown = fitPieces(pieces);
+  const withoutData = [...shown].filter(([piece, text]) => text !== piece.text).map(([{ name }]) => name);
   const notes: string[] = [];
-  if (shown.length < pieces.length) notes.push(cutNote(pieces.length - shown.length));
+  if (shown.size < pieces.length) notes.push(cutNote(pieces.length - shown.size));
+  if (withoutData.length > 0) notes.push(dataNote(withoutData));
   if (report.unknownExcludes.length > 0) notes.push(unknownExcludesNote(report.unknownExcludes));
-  const noted = notes.length > 0 ? `,"notes":${JSON.stringify(notes)}` : '';
-  return `{"status":"${report.status}"${noted},"checks":{${shown.map(({ text }) => text).join(',')}}}`;
+  const noted = notes.length > 0 ? `,"notes":${stringify(notes)}` : '';
+  return `{"status":"${report.status}"${noted},"checks":{${[...shown.values()].join(',')}}}`;
 }
 
-function renderCheck(result: ProbeResult, audience: ReasonAudience): string {
+function renderCheck(result: ProbeResult, audience: ReasonAudience): Piece & { readonly name: string } {
   const check = {
     status: result.status,
     observedValue: Math.round(result.durationMs * 1_000) / 1_000,
     observedUnit: 'ms',
     time: new Date(result.time).toISOString(),
     output: reasonOf(result, audience),
-    data: result.data,
   };
-  return `${JSON.stringify(result.name)}:[${JSON.stringify(check)}]`;
+  const { name, data } = result;
+  const render = (content: object) => `${JSON.stringify(name)}:[${stringify(content)}]`;
+  const shortText = render(check);
+  const isFirst = result.failure !== undefined;
+  return data === undefined ? { name, isFirst, text: shortText } : { name, isFirst, shortText, text: render({ ...check, data }) };
+}
+
+function stringify(value: unknown): string {
+  return escapeInvisible(JSON.stringify(value));
+}
+
+function dataNote([first = '', ...others]: readonly string[]): string {
+  const subject = others.length === 0 ? first : `${first} and ${String(others.length)} more`;
+  return `the data of ${subject} is not shown: there is no room for it`;
 }

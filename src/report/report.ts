@@ -1,8 +1,6 @@
-import { performance } from 'node:perf_hooks';
-import { readFailure, type ProbeFailure } from './failure.js';
+import { inspect } from 'node:util';
 import type { ProbeKind } from '../probe.js';
-
-const TIME_ORIGIN = performance.timeOrigin;
+import { readFailure, type ProbeFailure } from './failure.js';
 
 /** Data that a passing check returned. */
 export type ProbeData = Readonly<Record<string, string | number | boolean>>;
@@ -10,60 +8,96 @@ export type ProbeData = Readonly<Record<string, string | number | boolean>>;
 /** What became of one probe. */
 export interface ProbeResult {
   readonly name: string;
-  /** `warn`: it failed, and that is tolerated, by `failureThreshold` or `critical: false`. `excluded`: the request left it out, and it was not run. */
+  /**
+   * `warn`: it is degraded, or it failed and that is tolerated, by `failureThreshold` or `critical: false`.
+   * `excluded`: the request left it out, and it was not run.
+   */
   readonly status: 'pass' | 'warn' | 'fail' | 'excluded';
   /** From the beginning of its run to its outcome, in milliseconds. */
   readonly durationMs: number;
-  /** When the outcome was known, in milliseconds since 1970 UTC. */
+  /** When the outcome was known, in milliseconds since 1970 UTC, by the system's clock. */
   readonly time: number;
-  /** Where it failed: why, for the public and for the operator. */
+  /** If it did not pass: why, for the public and for the operator. */
   readonly failure: ProbeFailure | undefined;
-  /** Where it failed: what was thrown, as it is. Not for the public. */
+  /** If it did not pass: what was thrown, as it is. Not for the public. */
   readonly error: unknown;
   readonly data: ProbeData | undefined;
 }
 
-/** The answer to one kind of probe, or to one probe of it. */
+export type ReportStatus = 'pass' | 'warn' | 'fail';
+
+/**
+ * The answer to one kind of probe, or to one probe of it. Its results are made when `results` is first read: name it to copy a report,
+ * for `{ ...report }` and `structuredClone(report)` leave it out. `JSON.stringify(report)` has it.
+ */
 export interface ProbeReport {
   readonly kind: ProbeKind;
   /** The worst of its results: `pass`, `warn`, `fail`. */
-  readonly status: 'pass' | 'warn' | 'fail';
+  readonly status: ReportStatus;
   /** In the order of registration, `lifecycle` first. */
   readonly results: readonly ProbeResult[];
   /** Names in `exclude` that this kind does not have. */
   readonly unknownExcludes: readonly string[];
 }
 
-/** The times are readings of `performance.now()`. */
-export function passed(name: string, startedAt: number, endedAt: number, data: ProbeData | undefined): ProbeResult {
-  return { name, status: 'pass', durationMs: endedAt - startedAt, time: toEpoch(endedAt), failure: undefined, error: undefined, data };
+export function passed(name: string, durationMs: number, time: number, data: ProbeData | undefined): ProbeResult {
+  return { name, status: 'pass', durationMs, time, failure: undefined, error: undefined, data };
 }
 
-export function failed(name: string, startedAt: number, endedAt: number, error: unknown): ProbeResult {
-  const failure = readFailure(error);
-  return { name, status: 'fail', durationMs: endedAt - startedAt, time: toEpoch(endedAt), failure, error, data: undefined };
+export function failed(name: string, durationMs: number, error: unknown): ProbeResult {
+  return { name, status: 'fail', durationMs, time: Date.now(), failure: readFailure(error), error, data: undefined };
 }
 
 export function excluded(name: string): ProbeResult {
   return { name, status: 'excluded', durationMs: 0, time: Date.now(), failure: undefined, error: undefined, data: undefined };
 }
 
-export function makeReport(kind: ProbeKind, results: readonly ProbeResult[], unknownExcludes: readonly string[]): ProbeReport {
-  return { kind, status: worstOf(results), results, unknownExcludes };
+export function worseOf(worst: ReportStatus, { status }: ProbeResult): ReportStatus {
+  if (status === 'fail' || worst === 'fail') return 'fail';
+  return status === 'warn' ? 'warn' : worst;
 }
 
-/** A reading of `performance.now()` in milliseconds since 1970 UTC. */
-function toEpoch(time: number): number {
-  return TIME_ORIGIN + time;
+/** What a report is made from. */
+export interface ReportSource {
+  readonly kind: ProbeKind;
+  readonly status: ReportStatus;
+  readResults(): readonly ProbeResult[];
 }
 
-function worstOf(results: readonly ProbeResult[]): ProbeReport['status'] {
-  let worst: ProbeReport['status'] = 'pass';
-  for (const { status } of results) {
-    if (status === 'fail') return 'fail';
-    if (status === 'warn') worst = 'warn';
+/** Makes its results when somebody reads them: for a passing answer without details nobody does, and they cost more than the checks. */
+class LazyReport implements ProbeReport {
+  readonly kind: ProbeKind;
+  readonly status: ReportStatus;
+  #source: ReportSource | undefined;
+  #results: readonly ProbeResult[] | undefined;
+
+  constructor(
+    source: ReportSource,
+    readonly unknownExcludes: readonly string[],
+  ) {
+    this.kind = source.kind;
+    this.status = source.status;
+    this.#source = source;
   }
-  return worst;
+
+  get results(): readonly ProbeResult[] {
+    this.#results ??= this.#source?.readResults() ?? [];
+    this.#source = undefined;
+    return this.#results;
+  }
+
+  toJSON(): ProbeReport {
+    const { kind, status, results, unknownExcludes } = this;
+    return { kind, status, results, unknownExcludes };
+  }
+
+  [inspect.custom](): ProbeReport {
+    return this.toJSON();
+  }
+}
+
+export function makeReport(source: ReportSource, unknownExcludes: readonly string[]): ProbeReport {
+  return new LazyReport(source, unknownExcludes);
 }
 
 /** 200, or 503, or the status of the `NotReady` that is the only failure. */

@@ -13,8 +13,8 @@ export function renderText(report: ProbeReport, { title, audience, isVerbose }: 
   if (report.status !== 'fail' && !isVerbose) return 'ok';
   const pieces = report.results.map((result) => ({ text: renderLine(result, audience), isFirst: result.failure !== undefined }));
   const shown = fitPieces(pieces);
-  const lines = shown.map(({ text }) => text);
-  if (shown.length < pieces.length) lines.push(`... ${cutNote(pieces.length - shown.length)}`);
+  const lines = [...shown.values()];
+  if (shown.size < pieces.length) lines.push(`... ${cutNote(pieces.length - shown.size)}`);
   if (report.unknownExcludes.length > 0) lines.push(`warn: ${unknownExcludesNote(report.unknownExcludes)}`);
   lines.push(`${title} check ${report.status === 'fail' ? 'failed' : 'passed'}`);
   return `${lines.join('\n')}\n`;

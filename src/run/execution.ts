@@ -1,166 +1,223 @@
-import { setMaxListeners } from 'node:events';
-import type { Batch } from './batch.js';
-import { isError, ProbeTimeoutError } from '../errors.js';
-import { OUTSIDE, type OutsideListener } from './outside.js';
-import type { Probe, ProbeContext, ProbeKind } from '../probe.js';
+import { performance } from 'node:perf_hooks';
+import { ProbeTimeoutError } from '../errors.js';
+import type { Probe, ProbeKind } from '../probe.js';
 import { failed, passed, type ProbeData, type ProbeResult } from '../report/report.js';
+import { ExecutionContext, type ContextListener } from './execution-context.js';
+import { adopt, readReturned, type Failure } from './returned.js';
 
-/** Told what becomes of the runs of one probe. */
-export interface ExecutionObserver {
-  /** A run has settled, or its time is over. What this returns is given to those who wait for it. */
-  onResult(execution: Execution, result: ProbeResult): ProbeResult;
-  /** A run that was abandoned has settled after all. */
-  onLateSettlement(execution: Execution): void;
+/** A run, as a check sees it that the run waits for. Times are readings of `performance.now()`. */
+export interface WaitingRun {
+  readonly kind: ProbeKind;
+  /** Whether a result that is there already will do. */
+  readonly acceptsLatest: boolean;
+  /** When the next check begins. */
+  readonly beginsAt: number;
+  /** When all checks had begun. Timeouts count from here, so that a check that blocks the event loop takes no time from the others. */
+  readonly armedAt: number;
+  /** The time for an outcome that has just come. */
+  readClock(): number;
+  /** A check has ended at once, and it may have blocked the event loop: that time is its own. */
+  turnClock(): void;
+  /** The check at that place has passed, and there is nothing more to say about it. */
+  pass(place: number, startedAt: number): void;
+  /** The result of the check at that place. */
+  take(place: number, result: ProbeResult): void;
+}
+
+// oxlint-disable-next-line typescript/unbound-method -- called with the promise as its receiver
+const nativeThen = Promise.prototype.then;
+
+/** The owner of an execution: one probe over time. */
+export interface ExecutionOwner {
+  readonly name: string;
+  readonly timeoutMs: number;
+  /** What those who wait are given for an outcome. */
+  judge(execution: Execution, outcome: ProbeResult): ProbeResult;
   /** The check reaches outside the process. */
   onOutside(what: string): void;
+  /** An execution that was abandoned has settled after all. */
+  onLateSettlement(execution: Execution, durationMs: number, failure: Failure | undefined): void;
 }
 
 /**
- * The run in flight of one check. Whatever the check does, it becomes one `ProbeResult`, here and nowhere else.
- * It is used again for the next run, unless it was abandoned: then its check may still settle.
+ * The execution of one check. Whatever the check does, it becomes one outcome, here and nowhere else.
+ * The functions that a promise calls are made once and serve every execution, until one is abandoned: its check may still settle.
+ * `private` and not `#`: a private name that a function of an instance reads costs as much as the rest of a trivial check.
  */
-export class Execution {
-  /** What the run in flight began with, and who waits for it first; undefined while there is none. */
-  batch: Batch | undefined;
-  startedAt = 0;
+export class Execution implements ContextListener {
+  isInFlight = false;
+  /**
+   * Whether a pass may go straight to the run: the probe passed before, no other run waits, the signal is not in use, and the time is not over.
+   * The owner sets it after each judgement, and what changes any of these clears it.
+   */
+  isPlain = false;
   isAbandoned = false;
-  #context: ExecutionContext | undefined;
-  /** Set while the run in flight is over its time: however it settles then, it has failed. */
-  #expiry: ProbeTimeoutError | undefined;
-  #place = 0;
-  /** Who waits too. Most runs have nobody, and an array would cost more than the run. */
-  #others: Map<Batch, number> | undefined;
+  startedAt = 0;
+  /** The run that has begun it and guards its time, and the place there. */
+  private run: WaitingRun | undefined;
+  private place = 0;
+  /** The runs that wait too. */
+  private others: Map<WaitingRun, number> | undefined;
+  private context: ExecutionContext | undefined;
+  private kind: ProbeKind | undefined;
+  /** Guards its time once the run that has begun it is over. */
+  private timer: NodeJS.Timeout | undefined;
+  /** What its signal was aborted with. Its time is over: however it settles now, it has failed. */
+  private expiry: ProbeTimeoutError | undefined;
 
   constructor(
-    readonly name: string,
-    readonly timeoutMs: number,
     private readonly probe: Probe,
-    private readonly observer: ExecutionObserver,
+    private readonly owner: ExecutionOwner,
   ) {}
 
-  begin(batch: Batch, place: number): void {
-    this.batch = batch;
-    this.#place = place;
-    this.startedAt = batch.beginsAt;
-    const context = (this.#context ??= new ExecutionContext(this.observer));
-    context.kind = batch.kind;
+  begin(run: WaitingRun, place: number): void {
+    this.isInFlight = true;
+    this.startedAt = run.beginsAt;
+    this.run = run;
+    this.place = place;
+    if (this.kind !== run.kind) this.renewContext(run.kind);
+    let returned: unknown;
     try {
-      const returned = this.probe.check(context);
-      if (isThenable(returned)) toPromise(returned).then(this.#accept, this.#fail);
-      else {
-        batch.turnClock();
-        this.#accept(returned);
+      returned = this.probe.check(this.context as ExecutionContext);
+      // A native `then` calls back once, and later. Anything else may do as it likes. Without `?.`, with which V8 does not inline the call.
+      if (returned !== undefined && returned !== null) {
+        if ((returned as Partial<Promise<unknown>>).then === nativeThen) return void nativeThen.call(returned, this.accept, this.fail);
       }
+      const adopted = adopt(returned);
+      if (adopted !== undefined) return void adopted.then(this.accept, this.fail);
     } catch (error) {
-      batch.turnClock();
-      this.#fail(error);
+      run.turnClock();
+      return this.fail(error);
     }
+    run.turnClock();
+    this.accept(returned);
   }
 
-  wait(batch: Batch, place: number): void {
-    (this.#others ??= new Map()).set(batch, place);
+  wait(run: WaitingRun, place: number): void {
+    this.isPlain = false;
+    (this.others ??= new Map()).set(run, place);
   }
 
-  /** The one that it has begun with is kept: the time of the run counts from there. */
-  stopWaiting(batch: Batch): void {
-    this.#others?.delete(batch);
+  /** Whether `run` was waiting. The execution goes on. It guards its time by itself if `run` did so. */
+  stopWaiting(run: WaitingRun): boolean {
+    if (this.run !== run) return this.others?.delete(run) ?? false;
+    const dueAt = this.dueAt(run);
+    this.isPlain = false;
+    this.run = undefined;
+    if (dueAt !== Infinity) this.timer = setTimeout(() => setImmediate(() => this.expire()), dueAt - performance.now());
+    return true;
   }
 
-  /** When the time of the run in flight is over, on the clock of `performance.now()`; never once it is. */
-  get dueAt(): number {
-    return this.batch === undefined || this.#expiry !== undefined ? Infinity : this.batch.armedAt + this.timeoutMs;
+  /** When its time is over, if `run` guards it. */
+  dueAt(run: WaitingRun): number {
+    return this.run !== run || this.expiry !== undefined ? Infinity : run.armedAt + this.owner.timeoutMs;
   }
 
   /**
-   * The time of the run in flight is over. A check that heeds its signal has a turn of the event loop to say what it was waiting for: that is the cause
-   * in the log, and the check has settled. One that says nothing is abandoned.
+   * Its time is over. A check that heeds its signal has a turn of the event loop to say what it was waiting for, which becomes the cause of the timeout.
+   * A check that says nothing is abandoned.
    */
   expire(): void {
-    if (this.batch === undefined || this.#expiry !== undefined) return;
-    const expiry = new ProbeTimeoutError(`timed out after ${String(this.timeoutMs)} ms`);
-    this.#expiry = expiry;
-    this.#context?.abort(expiry);
+    if (!this.isInFlight || this.expiry !== undefined) return;
+    const expiry = timeoutAfter(this.owner.timeoutMs);
+    this.isPlain = false;
+    this.expiry = expiry;
+    this.context?.abort(expiry);
     afterLastWords(() => {
-      if (this.#expiry === expiry) this.abandon(expiry);
+      if (this.expiry === expiry) this.abandon(expiry);
     });
   }
 
-  /** Ends the run in flight as failed whatever the check still does, and aborts its signal. */
+  /** Ends it as failed, whatever the check still does, and aborts its signal. */
   abandon(reason: Error): void {
-    if (this.batch === undefined) return;
+    if (!this.isInFlight) return;
+    const { context } = this;
+    this.isPlain = false;
     this.isAbandoned = true;
-    this.#fail(reason);
-    this.#context?.abort(reason);
+    this.fail(reason);
+    context?.abort(reason);
   }
 
-  readonly #accept = (value: unknown): void => {
-    if (value === undefined) return this.#pass(undefined);
-    if (value === false) return this.#fail(new Error('the check returned false'));
-    let data: ProbeData | undefined;
-    try {
-      if (isError(value)) return this.#fail(value);
-      data = readData(value);
-    } catch (error) {
-      return this.#fail(error);
-    }
-    this.#pass(data);
-  };
-
-  #pass(data: ProbeData | undefined): void {
-    if (this.batch === undefined) return this.observer.onLateSettlement(this);
-    if (this.#expiry !== undefined) return this.#fail(this.#expiry);
-    this.#end(passed(this.name, this.startedAt, this.batch.readSettledAt(), data));
+  /** Gives those who wait a result, whatever the check still does, and aborts its signal. It counts for nothing. */
+  dismiss(result: ProbeResult, reason: Error): void {
+    if (!this.isInFlight) return;
+    const { context } = this;
+    this.isPlain = false;
+    this.isAbandoned = true;
+    tell(this.release(), result);
+    context?.abort(reason);
   }
 
-  readonly #fail = (error: unknown): void => {
-    if (this.batch === undefined) return this.observer.onLateSettlement(this);
-    if (this.#expiry !== undefined && error !== this.#expiry) setCause(this.#expiry, error);
-    this.#end(failed(this.name, this.startedAt, this.batch.readSettledAt(), this.#expiry ?? error));
+  onSignal(): void {
+    this.isPlain = false;
+  }
+
+  onOutside(what: string): void {
+    this.owner.onOutside(what);
+  }
+
+  private readonly accept = (value: unknown): void => {
+    // The way of nearly all executions.
+    if (value === undefined && this.isPlain) return this.passOn();
+    const { failure, data } = readReturned(value);
+    this.settle(failure, data);
   };
 
-  #end(outcome: ProbeResult): void {
-    const batch = this.batch;
-    const place = this.#place;
-    const others = this.#others;
-    this.batch = undefined;
-    this.#expiry = undefined;
-    // One whose signal nobody has serves the next run too: making one costs a tenth of a run of trivial checks.
-    if (!this.isAbandoned && this.#context?.hasSignal) this.#context = undefined;
-    this.#others = undefined;
-    const result = this.observer.onResult(this, outcome);
-    batch?.onResult(place, result);
-    if (others !== undefined) for (const [other, itsPlace] of others) other.onResult(itsPlace, result);
+  private readonly fail = (error: unknown): void => this.settle({ error }, undefined);
+
+  private passOn(): void {
+    const { run } = this;
+    this.isInFlight = false;
+    this.run = undefined;
+    run?.pass(this.place, this.startedAt);
+  }
+
+  private settle(failure: Failure | undefined, data: ProbeData | undefined): void {
+    const durationMs = (this.run?.readClock() ?? performance.now()) - this.startedAt;
+    if (!this.isInFlight) return this.owner.onLateSettlement(this, durationMs, failure);
+    const outcome = this.toOutcome(durationMs, failure, data);
+    const waiting = this.release();
+    tell(waiting, this.owner.judge(this, outcome));
+  }
+
+  private toOutcome(durationMs: number, failure: Failure | undefined, data: ProbeData | undefined): ProbeResult {
+    const { expiry } = this;
+    const { name, timeoutMs } = this.owner;
+    if (expiry === undefined)
+      return failure === undefined ? passed(name, durationMs, Date.now(), data) : failed(name, durationMs, failure.error);
+    // Not `expiry` itself: the check has it as the reason of its signal, and may have done anything to it.
+    const cause = failure === undefined || failure.error === expiry ? undefined : { cause: failure.error };
+    return failed(name, durationMs, timeoutAfter(timeoutMs, cause));
+  }
+
+  private renewContext(kind: ProbeKind): void {
+    this.kind = kind;
+    this.context = new ExecutionContext(kind, this);
+  }
+
+  /** Is free for the next execution. Returns those who waited for this one. */
+  private release(): Waiting {
+    const { run, place, others } = this;
+    this.isInFlight = false;
+    this.run = undefined;
+    this.others = undefined;
+    this.expiry = undefined;
+    clearTimeout(this.timer);
+    // A context whose signal nobody has serves the next execution too.
+    if (this.context?.hasSignal === true) this.kind = undefined;
+    return { run, place, others };
   }
 }
 
-/** Of one run at a time. */
-class ExecutionContext implements ProbeContext, OutsideListener {
-  kind: ProbeKind = 'readiness';
-  #controller: AbortController | undefined;
+interface Waiting {
+  readonly run: WaitingRun | undefined;
+  readonly place: number;
+  readonly others: ReadonlyMap<WaitingRun, number> | undefined;
+}
 
-  constructor(private readonly observer: ExecutionObserver) {}
-
-  get hasSignal(): boolean {
-    return this.#controller !== undefined;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      // A check may hand it to as many requests as it makes: that is no leak.
-      setMaxListeners(0, this.#controller.signal);
-    }
-    return this.#controller.signal;
-  }
-
-  [OUTSIDE](what: string): void {
-    this.observer.onOutside(what);
-  }
-
-  /** Also where nobody has asked for the signal: who asks later finds it aborted. */
-  abort(reason: Error): void {
-    (this.#controller ??= new AbortController()).abort(reason);
-  }
+function tell({ run, place, others }: Waiting, result: ProbeResult): void {
+  run?.take(place, result);
+  if (others !== undefined) for (const [other, itsPlace] of others) other.take(itsPlace, result);
 }
 
 /** Once a check whose signal was aborted has had a turn of the event loop to settle. Those that are aborted first have had theirs first. */
@@ -168,27 +225,6 @@ export function afterLastWords(callback: () => void): void {
   setImmediate(() => setImmediate(callback));
 }
 
-/** As `new Error(message, { cause })` sets it. */
-function setCause(error: Error, cause: unknown): void {
-  Object.defineProperty(error, 'cause', { value: cause, writable: true, configurable: true, enumerable: false });
-}
-
-/** As `await` sees it: a function counts too, for clients are often callable. */
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  const canHaveThen = (typeof value === 'object' && value !== null) || typeof value === 'function';
-  return canHaveThen && typeof (value as PromiseLike<unknown>).then === 'function';
-}
-
-/** As `Promise.resolve()`, which gives back one of this realm as it is, too, and costs 3 % of a run of trivial checks more. */
-function toPromise(thenable: PromiseLike<unknown>): PromiseLike<unknown> {
-  return thenable.constructor === Promise ? thenable : Promise.resolve(thenable);
-}
-
-/** The strings, numbers and booleans of a plain object; nothing of anything else. */
-function readData(value: unknown): ProbeData | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) return undefined;
-  const entries = Object.entries(value).filter(([, one]) => typeof one === 'string' || typeof one === 'boolean' || Number.isFinite(one));
-  return entries.length === 0 ? undefined : (Object.fromEntries(entries) as ProbeData);
+function timeoutAfter(timeoutMs: number, options?: ErrorOptions): ProbeTimeoutError {
+  return new ProbeTimeoutError(`timed out after ${String(timeoutMs)} ms`, options);
 }

@@ -18,7 +18,7 @@ export function startSchedule(monitor: Monitor): Schedule {
   const run = async (): Promise<void> => {
     if (isDone(monitor)) return;
     const startedAt = performance.now();
-    await runTogether({ kind, entries: [monitor], deadlineMs: 2 * timeoutMs, acceptsLatest: false }, () => {});
+    await runTogether({ kind, monitors: [monitor], deadlineMs: 2 * timeoutMs, acceptsLatest: false }, () => {});
     if (isStopped) return;
     timer = setTimeout(() => void run(), Math.max(0, startedAt + intervalMs - performance.now())).unref();
   };

@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer as createTlsServer } from 'node:https';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir, uptime } from 'node:os';
@@ -9,6 +10,7 @@ import { NotReady, probeHeartbeat, ProbeRegistry, probeServer } from 'koa-probes
 import { Authority } from '../support/certificates.js';
 import { COMMAND, runCommand } from '../support/command.js';
 import { closeServers, serve, urlOf } from '../support/http.js';
+import { canMount as isRoot, canMountSilent, mountSilent } from '../support/mounts.js';
 import { freePort, run, start, until } from '../support/processes.js';
 
 /** Far above what a busy machine takes; where a test is about the time, it says so. */
@@ -287,6 +289,11 @@ describe('koa-probes probe', () => {
       );
     });
 
+    it('exits with 1 where the name is not known: its lookup is over', async () => {
+      const { code, stderr } = await runCommand(['probe', '-R', '--url', 'http://koa-probes.invalid', ...PATIENT]);
+      expect([code, stderr.split('\n').length]).to.deep.equal([1, 2]);
+    });
+
     it('ignores the proxies of the environment', async () => {
       const proxy = `http://127.0.0.1:${String(await freePort())}`;
       const env = { http_proxy: proxy, HTTP_PROXY: proxy, https_proxy: proxy, ALL_PROXY: proxy, NODE_USE_ENV_PROXY: '1' };
@@ -356,9 +363,7 @@ describe('koa-probes probe', () => {
       await write(Math.floor(uptime()) - 1);
       const { code, stderr } = await ask();
       expect(code).to.equal(1);
-      expect(stderr).to.match(
-        /^koa-probes: the heartbeat \S+ has expired [12] s ago: the event loop is blocked, or the worker has ended\.\n$/,
-      );
+      expect(stderr).to.match(/^koa-probes: the heartbeat \S+ has expired: the event loop is blocked, or the worker has ended\.\n$/);
     });
 
     it('takes none from before the machine was started, and nothing else for one', async () => {
@@ -370,6 +375,221 @@ describe('koa-probes probe', () => {
       expect((await ask('--live')).stderr).to.match(/live cannot be read \(EISDIR\)/);
       await run('mkfifo', [join(folder, 'startup')]);
       expect((await ask('--startup')).stderr).to.match(/startup is no heartbeat/);
+    });
+  });
+
+  describe('by --heartbeat, where something else stands in its place', () => {
+    const ask = (...more: string[]) => runCommand(['probe', '--live', '--heartbeat', folder, ...(more.length > 0 ? more : PATIENT)]);
+    const path = () => join(folder, 'live');
+    const writeGood = (file: string) => writeFileSync(file, `${String(Math.floor(uptime()) + 600)}\n\n`);
+
+    const others: [string, (path: string) => unknown, RegExp][] = [
+      [
+        'a symbolic link to a heartbeat',
+        (file) => (writeGood(`${file}.good`), symlinkSync('live.good', file)),
+        /is no heartbeat: it is a symbolic link\./,
+      ],
+      ['a symbolic link to a device', (file) => symlinkSync('/dev/zero', file), /is no heartbeat: it is a symbolic link\./],
+      ['a symbolic link to nothing', (file) => symlinkSync('nowhere', file), /is no heartbeat: it is a symbolic link\./],
+      ['a pipe', (file) => run('mkfifo', [file]), /is no heartbeat: it is no regular file\./],
+      ['a directory', (file) => mkdirSync(file), /cannot be read \(EISDIR\)\./],
+      ['a socket', (file) => probeServer(probes, { socket: file }), /is no heartbeat: it is no regular file\./],
+      [
+        'a file of 65,537 bytes',
+        (file) => (writeGood(file), truncateSync(file, 65_537)),
+        /is no heartbeat: it is longer than 65536 bytes\./,
+      ],
+      [
+        'a file of a terabyte',
+        (file) => (writeGood(file), truncateSync(file, 2 ** 40)),
+        /is no heartbeat: it is longer than 65536 bytes\./,
+      ],
+      ['an empty file', (file) => writeFileSync(file, ''), /is no heartbeat\. Correct --heartbeat\./],
+      [
+        'a secret',
+        (file) => writeFileSync(file, 'root:hunter2\n\n[-]root:hunter2 failed\nhunter2\n'),
+        /is no heartbeat\. Correct --heartbeat\./,
+      ],
+    ];
+    if (isRoot) {
+      others.push(
+        ['a device without an end', (file) => run('mknod', [file, 'c', '1', '5']), /is no heartbeat: it is no regular file\./],
+        [
+          'a file of another user',
+          (file) => (writeGood(file), chownSync(file, 65_534, 65_534)),
+          /live belongs to user 65534, who is neither this user nor the owner of the directory\./,
+        ],
+      );
+    }
+    for (const [what, make, message] of others) {
+      it(`exits with 1 for ${what}`, async () => {
+        await make(path());
+        const { code, stdout, stderr } = await ask();
+        expect([code, stdout]).to.deep.equal([1, '']);
+        expect(stderr)
+          .to.match(message)
+          .and.to.match(/^koa-probes: [^\n]+\n$/);
+      });
+    }
+
+    it('takes a heartbeat of 65,536 bytes', async () => {
+      writeFileSync(path(), `0\n\n[-]search failed: ${'x'.repeat(65_536)}`.slice(0, 65_536));
+      expect((await ask()).stderr).to.match(/^\[-]search failed: x+\.\.\.\n$/);
+    });
+
+    if (isRoot) {
+      it('takes the heartbeat of a worker that has left root behind, in its own directory', async () => {
+        writeGood(path());
+        for (const one of [folder, path()]) chownSync(one, 65_534, 65_534);
+        expect(await ask()).to.include({ code: 0, stdout: 'ok\n' });
+      });
+    }
+
+    if (canMountSilent) {
+      it('ends in time where the file system hangs', async () => {
+        const mount = await mountSilent(folder);
+        try {
+          const { code, stderr, durationMs } = await ask('--timeout', '0.9');
+          expect([code, stderr]).to.deep.equal([
+            'SIGKILL',
+            `koa-probes: the heartbeat ${folder}/live could not be read within 0.9 s: its file system hangs.\n`,
+          ]);
+          expect(durationMs).to.be.within(800, 10_000);
+        } finally {
+          await mount.remove();
+        }
+      });
+    }
+  });
+
+  describe("by --heartbeat '<pattern>' --min <n>", () => {
+    const GOOD = () => `${String(Math.floor(uptime()) + 600)}\n\n`;
+    const EXPIRED = () => '1\n\n';
+    const FAILED = () => '0\n\n[-]search failed: cold\n[-]cache failed: reason withheld\n';
+    const write = (worker: string, content: string) => {
+      mkdirSync(join(folder, worker), { recursive: true });
+      writeFileSync(join(folder, worker, 'ready'), content);
+    };
+    const ask = (min: number, pattern = `${folder}/*`, ...more: string[]) =>
+      runCommand(['probe', '-R', '--heartbeat', pattern, '--min', String(min), ...PATIENT, ...more], { cwd: folder });
+    /** The line of the documentation, with builtins of the shell alone. */
+    const askShell = (min: number) => {
+      const line = `read u _ </proc/uptime; n=0; for f in ${folder}/*/ready; do read d <$f && [ \${u%.*} -le $d ] && n=$((n+1)); done; [ $n -ge ${String(min)} ]`;
+      return spawnSync('/bin/sh', ['-c', line], { env: { PATH: '' } }).status;
+    };
+
+    it('exits with 0 where so many of the processes pass, as the shell does', async () => {
+      write('worker-0', GOOD());
+      write('worker-1', EXPIRED());
+      write('worker-2', GOOD());
+      mkdirSync(join(folder, 'worker-3'));
+      writeFileSync(join(folder, 'not-a-directory'), '');
+      for (const [min, code] of [
+        [1, 0],
+        [2, 0],
+        [3, 1],
+      ] as const) {
+        expect((await ask(min)).code).to.equal(code);
+        expect(askShell(min)).to.equal(code);
+      }
+      expect(await ask(2)).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
+      expect(await ask(2, `${folder}/*`, '--quiet')).to.include({ code: 0, stdout: '' });
+    });
+
+    it('says how many passed, and why the others failed', async () => {
+      write('0', GOOD());
+      write('1', EXPIRED());
+      write('2', FAILED());
+      mkdirSync(join(folder, '3'));
+      const { code, stdout, stderr } = await ask(2);
+      expect([code, stdout]).to.deep.equal([1, '']);
+      expect(stderr.split('\n')).to.deep.equal([
+        `[-]${folder}/* failed: 1 of 4 passed, --min is 2`,
+        `[-]the heartbeat ${folder}/1/ready has expired: the event loop is blocked, or the worker has ended.`,
+        `[-]${folder}/2: search failed: cold`,
+        `[-]${folder}/2: cache failed: reason withheld`,
+        `[-]there is no heartbeat ${folder}/3/ready: the worker has not begun, drains or has ended. It is written by \`probeHeartbeat(probes, { directory })\`.`,
+        '',
+      ]);
+      expect(await ask(2, `${folder}/*`, '--quiet')).to.include({ code: 1, stdout: '', stderr: '' });
+    });
+
+    const patterns: [string, string[], string][] = [
+      ['a part of a name', ['worker-0', 'worker-1', 'cron'], 'worker-*'],
+      ['a part in the middle', ['a.0.b', 'a.1.b', 'a00b'], `a.*.b`],
+      ['a folder above', ['web/run', 'jobs/run', 'jobs/other'], '*/run'],
+      ['two folders', ['web/0', 'jobs/1'], '*/*/'],
+      ['no hidden one', ['0', '1', '.2'], '*'],
+      ['other special characters as they are', ['a+0', 'a+1', 'aa2'], 'a+*'],
+    ];
+    for (const [what, workers, pattern] of patterns) {
+      it(`matches ${what}, relative and absolute`, async () => {
+        for (const worker of workers) write(worker, GOOD());
+        for (const given of [pattern, join(folder, pattern)]) {
+          expect((await ask(2, given)).code).to.equal(0);
+          expect((await ask(3, given)).code).to.equal(1);
+        }
+      });
+    }
+
+    it('counts each process once: a symbolic link to a directory is none', async () => {
+      write('0', GOOD());
+      symlinkSync('0', join(folder, '1'));
+      expect((await ask(2)).code).to.equal(1);
+    });
+
+    it('fails where no directory matches', async () => {
+      for (const pattern of [`${folder}/*`, `${folder}/missing/*`]) {
+        const { code, stderr } = await ask(1, pattern);
+        expect(code).to.equal(1);
+        expect(stderr).to.match(/^koa-probes: no directory matches \S+: no worker has begun\. [^\n]+\n$/);
+      }
+    });
+
+    it('refuses to read thousands of directories', async () => {
+      for (let index = 0; index <= 1_000; index += 1) mkdirSync(join(folder, String(index)));
+      expect(await ask(1)).to.include({
+        code: 1,
+        stderr: 'koa-probes: --heartbeat matches more than 1000 directories. Give each worker the directory that the one before it had.\n',
+      });
+    });
+  });
+
+  describe('given control characters', () => {
+    // ESC, BEL, DEL, C1, zero-width, bidirectional, line and paragraph separators, a line of its own.
+    const NASTY = '\u001B[31m\u0007\u007F\u009B31m\u200B\u200E\u202E\u2066\uFEFF\u2028\u2029\r\n[-]forged failed';
+    const cases: [string, string[], Record<string, string>?][] = [
+      ['a command', [`pro${NASTY}be`]],
+      ['a flag', ['probe', `--re${NASTY}dy`]],
+      ['a value that a flag does not take', ['probe', `--ready=${NASTY}`]],
+      ['a socket', ['probe', '-R', '--socket', `/tmp/${NASTY}`]],
+      ['a URL', ['probe', '-R', '--url', `http://${NASTY}`]],
+      ['a heartbeat', ['probe', '-R', '--heartbeat', `/tmp/${NASTY}`]],
+      ['a pattern', ['probe', '-R', '--heartbeat', `/tmp/${NASTY}*`, '--min', '1']],
+      ['a module', ['probe', '-R', '--app', `./${NASTY}`, ...PATIENT]],
+      ['a module to list', ['list', '--app', `./${NASTY}`]],
+      ['a timeout', ['probe', '-R', '--timeout', NASTY]],
+      ['a number of processes', ['probe', '-R', '--heartbeat', 'a*', '--min', NASTY]],
+      ['PORT', ['probe', '-R'], { PORT: NASTY }],
+      ['PROBE_URL', ['probe', '-R'], { PROBE_URL: NASTY }],
+      ['PROBE_SOCKET', ['probe', '-R'], { PROBE_SOCKET: `/tmp/${NASTY}` }],
+    ];
+    for (const [what, args, env = {}] of cases) {
+      it(`says none of them, in one line: ${what}`, async () => {
+        const { code, stdout, stderr } = await runCommand(args, { env });
+        expect(code).to.be.oneOf([1, 2]);
+        expect(stdout).to.equal('');
+        expect(stderr)
+          .to.match(/^koa-probes: [^\n]+\n$/)
+          .and.to.include('forged')
+          .and.not.to.match(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/u);
+      });
+    }
+
+    it('says none of those in an answer', async () => {
+      const url = await serve((_, response) => response.writeHead(503).end(`[-]search failed: ${NASTY}`));
+      const { stderr } = await runCommand(['probe', '-R', '--url', url, ...PATIENT]);
+      expect(stderr).not.to.match(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/u);
     });
   });
 
@@ -423,6 +643,26 @@ describe('koa-probes probe', () => {
       ['a negative timeout', ['probe', '-R', '--timeout', '-1'], /--timeout is "-1"/],
       ['a timeout with a unit', ['probe', '-R', '--timeout', '900ms'], /--timeout is "900ms"/],
       ['a timeout beyond an hour', ['probe', '-R', '--timeout=3601'], /--timeout is "3601"/],
+      [
+        'a pattern without a number',
+        ['probe', '-R', '--heartbeat', '/run/*'],
+        /--heartbeat is the pattern "\/run\/\*"\. Say how many of its processes must pass: --min 2\./,
+      ],
+      [
+        'a number without a pattern',
+        ['probe', '-R', '--heartbeat', '/run', '--min', '1'],
+        /--min counts the processes of a pattern, and --heartbeat is "\/run"/,
+      ],
+      [
+        'a number without a heartbeat',
+        ['probe', '-R', '--socket', 'a', '--min', '1'],
+        /--min counts the processes of a pattern: --heartbeat/,
+      ],
+      ...['0', '-1', '1.5', '1e2', '1001', 'all'].map((min): [string, string[], RegExp] => [
+        `${min} processes`,
+        ['probe', '-R', '--heartbeat', '/run/*', '--min', min],
+        /--min is ".*", but a whole number from 1 to 1000 is needed: --min 2\./,
+      ]),
       ['no command', [], /no command is given/],
       ['an unknown command', ['porbe', '-R'], /unknown command "porbe"\. There are `probe` and `list`\./],
       ['list without a module', ['list', '--json'], /`list` needs the module with the probes: `--app \.\/dist\/probes\.js`\./],

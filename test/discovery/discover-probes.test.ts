@@ -14,6 +14,7 @@ import {
   type DiscoveryOptions,
   type ProbeClass,
 } from 'koa-probes';
+import { childOf, handsInjectionsOn } from '../support/inversify.js';
 import { run } from '../support/processes.js';
 import { MemoryLogger, PassingProbe, SlowConstructorProbe, ThrowingProbe, TwoKindsProbe } from '../support/probes.js';
 
@@ -27,6 +28,9 @@ function runProgram(source: string): Promise<string> {
     env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined },
   });
 }
+
+/** What a program says without the lines of the log. */
+const withoutLog = (output: string) => output.replace(/^koa-probes: .*\n/gm, '');
 
 async function problemOf(promise: Promise<unknown>): Promise<Error> {
   try {
@@ -50,7 +54,7 @@ describe('discoverProbes(container, options)', () => {
       const probes = await discoverProbes(new Container());
       console.log((await probes.run('readiness')).results.map(({ name }) => name).join());
     `);
-    expect(output).to.equal('lifecycle,found\n');
+    expect(withoutLog(output)).to.equal('lifecycle,found\n');
   });
 
   it('finds what a second installed copy of the package decorates', async () => {
@@ -61,7 +65,7 @@ describe('discoverProbes(container, options)', () => {
       const probes = await discoverProbes(new Container());
       console.log(OtherReadinessProbe === ReadinessProbe, probes.has('readiness', 'other'));
     `);
-    expect(output).to.equal('false true\n');
+    expect(withoutLog(output)).to.equal('false true\n');
   });
 
   it('does not find an undecorated subclass of a decorated class', async () => {
@@ -103,7 +107,7 @@ describe('discoverProbes(container, options)', () => {
   it('uses a class that a parent container binds', async () => {
     const probe = new PassingProbe();
     container.bind(PassingProbe).toConstantValue(probe);
-    const child = new Container({ parent: container });
+    const child = childOf(container);
     await discover(child, [PassingProbe]);
     expect(child.get(PassingProbe)).to.equal(probe);
     expect(container.isBound(ProbeRegistry)).to.equal(false);
@@ -217,7 +221,7 @@ describe('discoverProbes(container, options)', () => {
         const probes = await discoverProbes(new Container(), { modules: [${JSON.stringify(join(folder, 'glob*'))}] });
         console.log(probes.has('readiness', 'globbed'));
       `);
-      expect(output).to.equal('true\n');
+      expect(withoutLog(output)).to.equal('true\n');
     });
 
     it('fails for a pattern that matches nothing, and names it', async () => {
@@ -335,7 +339,9 @@ describe('discoverProbes(container, options)', () => {
       expect((await problemOf(discover(container, [ForgetfulProbe]))).message).to.match(/cannot make ForgetfulProbe\. .*@inject/);
     });
 
-    it('names the circle of probes that inject each other', async () => {
+    it('names the circle of probes that inject each other', async function () {
+      // Inversify 6 goes round such a circle until the memory is full.
+      if (handsInjectionsOn) return;
       const token = Symbol('last');
       @ReadinessProbe()
       class FirstProbe {
@@ -403,11 +409,17 @@ describe('discoverProbes(container, options)', () => {
       expect((await (await discover(container, [PassingProbe, PassingProbe])).run('readiness')).results).to.have.length(2);
     });
 
-    it('says what it needs where it is given no container', async () => {
-      expect((await problemOf(discoverProbes(undefined as never))).message).to.match(
-        /`container` of discoverProbes\(\) to be a Container of Inversify, got `undefined`/,
-      );
-    });
+    for (const [shown, value] of [
+      ['`null`', null],
+      ['an object', { classes: [] }],
+      ['"container"', 'container'],
+    ] as const) {
+      it(`says what it needs where it is given ${shown} for a container, and where options stand`, async () => {
+        expect((await problemOf(discoverProbes(value as never))).message).to.equal(
+          `Expected \`container\` of discoverProbes() to be a Container of Inversify, got ${shown}. Without a container, options come second: \`discoverProbes(undefined, { … })\`.`,
+        );
+      });
+    }
 
     it('unbinds what it had bound, and can be called again', async () => {
       let destroyed = 0;

@@ -96,6 +96,18 @@ describe('probeHeartbeat(probes, options)', () => {
     await untilGood('ready');
   });
 
+  it('writes less than the command reads, however much has failed', async () => {
+    for (let index = 0; index < 500; index += 1) {
+      probes.register({ name: `check-${String(index)}`, kinds: ['readiness'], check: () => Promise.reject(new NotReady('ü'.repeat(900))) });
+    }
+    probeHeartbeat(probes, { directory });
+    await until(() => existsSync(path('ready')));
+    expect(statSync(path('ready')).size).to.be.within(50_000, 64_000);
+    expect(read('ready')[0]).to.equal('0');
+    expect(read('ready')[2]).to.match(/^\[-]check-0 failed: ü+\.\.\.$/);
+    expect(read('ready').at(-2)).to.match(/^\[-]\d+ more failed$/);
+  });
+
   it('heeds a toggle at once, also while a run is in flight', async () => {
     const slow = new ControlledCheck();
     probes.register({ name: 'slow', kinds: ['readiness'], timeoutMs: 60_000, check: slow.check });

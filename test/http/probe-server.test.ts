@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -137,6 +137,13 @@ describe('probeServer(probes, options)', () => {
     const port = portOf(await probeServer(probes, { port: 0 }));
     const problem: unknown = await probeServer(probes, { port }).catch((error: unknown) => error);
     expect(String(problem)).to.match(new RegExp(`cannot listen on port ${String(port)}: .*EADDRINUSE.*Free it, or choose another`));
+  });
+
+  it('says which address is none of this machine', async () => {
+    const problem: unknown = await probeServer(probes, { port: 0, host: '192.0.2.1' }).catch((error: unknown) => error);
+    expect(String(problem)).to.match(
+      /cannot listen on port 0 of 192\.0\.2\.1: EADDRNOTAVAIL: 192\.0\.2\.1 is no address of this machine\./,
+    );
   });
 });
 
@@ -284,8 +291,37 @@ describe('probeServer(probes, { socket })', () => {
   });
 
   it('says why it cannot listen where the folder is missing', async () => {
-    const problem: unknown = await probeServer(probes, { socket: join(folder, 'missing', 'x.sock') }).catch((error: unknown) => error);
+    const directory = join(folder, 'missing');
+    const problem: unknown = await probeServer(probes, { socket: join(directory, 'x.sock') }).catch((error: unknown) => error);
     expect(problem).to.satisfy(ConfigurationError.is);
-    expect(String(problem)).to.match(/cannot listen on .*missing\/x\.sock: .*EACCES|cannot listen on .*missing\/x\.sock: .*ENOENT/);
+    expect(String(problem)).to.include(`ENOENT: the directory ${directory} does not exist. Make it, or mount a volume there.`);
+    expect(String(problem)).not.to.include('Free it');
+  });
+
+  it('says why it cannot listen where a file stands in place of the folder', async () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    const problem: unknown = await probeServer(probes, { socket: join(file, 'x.sock') }).catch((error: unknown) => error);
+    expect(String(problem)).to.include(`ENOTDIR: ${file} is not a directory.`);
+  });
+
+  it('says what is not permitted, a folder or a port', async () => {
+    const directory = join(folder, 'closed');
+    mkdirSync(directory, { mode: 0o500 });
+    // Without the capabilities of root, in a network where ports below 1024 are not for everybody.
+    const listen = (options: object) => {
+      const program = `import { ProbeRegistry, probeServer } from 'koa-probes'; await probeServer(new ProbeRegistry(), ${JSON.stringify(options)}).catch(({ message }) => console.log(message));`;
+      const limits = ['--net', 'setpriv', '--bounding-set=-all', '--inh-caps=-all'];
+      return run('unshare', [...limits, process.execPath, '--input-type=module', '--eval', program], {
+        env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined, NODE_V8_COVERAGE: undefined },
+      });
+    };
+    const path = join(directory, 'x.sock');
+    expect(await listen({ socket: path })).to.equal(
+      `probeServer() cannot listen on ${path}: EACCES: this process is not permitted to make a file in ${directory}. Let its user write there, or choose another directory.\n`,
+    );
+    expect(await listen({ port: 80 })).to.equal(
+      'probeServer() cannot listen on port 80: EACCES: this process is not permitted to. Choose a port from 1024 on.\n',
+    );
   });
 });

@@ -7,6 +7,8 @@ interface Import {
   /** A file, as in `src/probe.ts`, or what is imported from a package. */
   readonly target: string;
   readonly isTypeOnly: boolean;
+  /** By `import()`: the module is loaded when that is called, and not before. */
+  readonly isLate: boolean;
 }
 
 const importsByFile = new Map(listSources().map((file) => [file, readImports(file)]));
@@ -15,7 +17,15 @@ const sources = [...importsByFile.keys()];
 /** The stages in the order in which they build on one another; the files beside them are the ground of all. */
 const STAGES = ['report', 'run', 'lifecycle', 'registry', 'discovery'];
 /** What each folder of the rim takes beside the stages. */
-const RIM: Readonly<Record<string, readonly string[]>> = { http: [], koa: ['http'], heartbeat: [], shutdown: [], cli: [], probes: [] };
+const RIM: Readonly<Record<string, readonly string[]>> = {
+  http: [],
+  koa: ['http'],
+  heartbeat: [],
+  shutdown: [],
+  cli: [],
+  probes: [],
+  testing: [],
+};
 
 const folderOf = (file: string) => (file === 'src/index.ts' ? 'index' : (/^src\/([^/]+)\//.exec(file)?.[1] ?? 'ground'));
 const isStage = (file: string) => folderOf(file) === 'ground' || STAGES.includes(folderOf(file));
@@ -27,16 +37,18 @@ const rimPackages = ['koa', ...Object.keys(peerDependenciesMeta).filter((name) =
 describe('the imports in src', () => {
   it('are found', () => {
     expect(importsByFile.get('src/koa/router.ts')).to.deep.include.members([
-      { target: '@koa/router', isTypeOnly: false },
-      { target: 'koa', isTypeOnly: true },
-      { target: 'src/koa/probe-middleware.ts', isTypeOnly: false },
+      { target: '@koa/router', isTypeOnly: false, isLate: false },
+      { target: 'koa', isTypeOnly: true, isLate: false },
+      { target: 'src/koa/delivery.ts', isTypeOnly: false, isLate: false },
     ]);
     expect(sources.flatMap(importsOf).filter(({ target }) => target.endsWith('.ts') && !importsByFile.has(target))).to.deep.equal([]);
   });
 
-  it('lead from the core to nothing but the core', () => {
+  it('lead from the core to nothing but the core, and to Inversify only when there is a container', () => {
+    expect(importsOf('src/discovery/inversify.ts')).to.deep.include({ target: 'inversify', isTypeOnly: false, isLate: true });
     const isOutside = (target: string) => isRimPackage(target) || (importsByFile.has(target) && !core.includes(target));
-    expect(importsThat((_, target) => isOutside(target), core)).to.deep.equal([]);
+    const others = core.filter((file) => file !== 'src/discovery/inversify.ts');
+    expect(importsThat((_, target) => isOutside(target), others)).to.deep.equal([]);
   });
 
   it('lead from a stage to the stages before it, and from a folder of the rim to the stages and what it names', () => {
@@ -69,9 +81,15 @@ describe('the imports in src', () => {
     expect(circles.filter((chain) => chain !== undefined).map(show)).to.deep.equal([]);
   });
 
+  it('load no package and no decorator from koa-probes/checks', () => {
+    const isLoaded = (target: string) => (!target.endsWith('.ts') && !target.startsWith('node:')) || target.endsWith('/decorators.ts');
+    const chain = findChain('src/probes/checks.ts', isLoaded, earlyImportsOf);
+    expect(chain === undefined ? [] : [show(chain)]).to.deep.equal([]);
+  });
+
   for (const name of rimPackages) {
     it(`do not load ${name} from the entry point`, () => {
-      const chain = findChain('src/index.ts', (target) => isFromPackage(target, name), valueImportsOf);
+      const chain = findChain('src/index.ts', (target) => isFromPackage(target, name), earlyImportsOf);
       expect(chain === undefined ? [] : [show(chain)]).to.deep.equal([]);
     });
   }
@@ -89,6 +107,7 @@ function readImports(file: string): Import[] {
   return [...readFileSync(projectPath(file), 'utf8').matchAll(statement)].map(({ groups = {} }) => ({
     target: resolveSpecifier(file, (groups['name'] ?? groups['called'])!),
     isTypeOnly: groups['type'] !== undefined,
+    isLate: groups['called'] !== undefined,
   }));
 }
 
@@ -108,8 +127,8 @@ function importsOf(file: string): readonly Import[] {
   return importsByFile.get(file) ?? [];
 }
 
-function valueImportsOf(file: string): readonly Import[] {
-  return importsOf(file).filter(({ isTypeOnly }) => !isTypeOnly);
+function earlyImportsOf(file: string): readonly Import[] {
+  return importsOf(file).filter(({ isTypeOnly, isLate }) => !isTypeOnly && !isLate);
 }
 
 /** The shortest way from one file to a target, at least one step long. */

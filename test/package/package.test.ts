@@ -1,8 +1,8 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { expect } from 'chai';
-import { compile, projectPath, readManifest, runNode, runNpm, startServer } from '../support/consumer.js';
+import { compile, packProject, projectPath, readManifest, runNode, runNpm, startServer, type Tarball } from '../support/consumer.js';
 import { run } from '../support/processes.js';
 
 const compilers = { ts59: '5.9', ts6: '6', ts7: '7' };
@@ -43,9 +43,17 @@ describe('the package', function () {
     });
 
     it('holds nothing else: no tests, no settings, no state of a build', () => {
-      const expected = /^(LICENSE|README\.md|CHANGELOG\.md|package\.json|src\/.+\.c?ts|dist\/.+(\.c?js|\.d\.c?ts)(\.map)?)$/;
+      const code = String.raw`src/.+\.c?ts|dist/.+(\.c?js|\.d\.c?ts)(\.map)?`;
+      const documents = String.raw`docs/[\w-]+\.(md|svg)|examples/\w+/\w+\.(ts|yaml)|bench/README\.md`;
+      const expected = new RegExp(`^(LICENSE|README\\.md|CHANGELOG\\.md|package\\.json|${code}|${documents})$`);
       expect(tarball.files.filter((path) => !expected.test(path))).to.deep.equal([]);
-      expect(tarball.files.filter((path) => path.includes('test'))).to.deep.equal([]);
+      expect(tarball.files.filter((path) => /(^|\/)tests?\/|\.test\./.test(path))).to.deep.equal([]);
+    });
+
+    it('has a target for every link of its documents, and a heading for every anchor', () => {
+      const pages = tarball.files.filter((path) => path.endsWith('.md'));
+      expect(pages).to.include.members(['README.md', 'docs/discovery.md']);
+      expect(pages.flatMap((page) => brokenLinks(page, tarball.files))).to.deep.equal([]);
     });
   });
 
@@ -101,17 +109,6 @@ describe('the package', function () {
   });
 });
 
-interface Tarball {
-  readonly path: string;
-  readonly files: readonly string[];
-}
-
-async function packProject(destination: string): Promise<Tarball> {
-  const output = await runNpm(['pack', '--json', '--pack-destination', destination], projectPath());
-  const [packed] = JSON.parse(output) as [{ filename: string; files: { path: string }[] }];
-  return { path: join(destination, packed.filename), files: packed.files.map(({ path }) => path) };
-}
-
 async function installConsumer(folder: string, tarball: Tarball): Promise<void> {
   cpSync(projectPath('test', 'fixtures', 'consumer'), folder, { recursive: true });
   writeFileSync(
@@ -134,6 +131,31 @@ function consumerDependencies(tarball: Tarball): Record<string, string> {
     ...Object.fromEntries(Object.entries(compilers).map(([name, version]) => [name, `npm:typescript@${version}`])),
     'koa-probes': `file:${tarball.path}`,
   };
+}
+
+/** The links of a page that lead nowhere in the package. */
+function brokenLinks(page: string, files: readonly string[]): string[] {
+  const links = Array.from(readFileSync(projectPath(page), 'utf8').matchAll(/\]\(([^)\s]+)\)/g), ([, link]) => link!);
+  return links
+    .filter((link) => !link.startsWith('https:'))
+    .filter((link) => {
+      const [path = '', anchor] = link.split('#');
+      const target = path === '' ? page : posix.join(posix.dirname(page), path);
+      if (!files.some((file) => file === target || file.startsWith(`${target}/`))) return true;
+      return anchor !== undefined && !anchorsOf(target).includes(anchor);
+    })
+    .map((link) => `${page}: ${link}`);
+}
+
+/** As GitHub and npm make them of headings. */
+function anchorsOf(page: string): string[] {
+  const headings = Array.from(readFileSync(projectPath(page), 'utf8').matchAll(/^#+ (.+)$/gm), ([, heading]) => heading!);
+  return headings.map((heading) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
 }
 
 function readFirstProgram(): string {

@@ -50,7 +50,8 @@ describe('gracefulShutdown() before discoverProbes(container, { registry })', ()
   });
 
   it('is ready only when the discovery is over', async () => {
-    const child = await begin({ LISTEN: 'first', TAKES_MS: '1000' }, 'listening on');
+    const child = await begin({ LISTEN: 'first', TAKES_MS: '3000' });
+    await until(() => child.output().includes('listening on'));
     const url = `http://127.0.0.1:${/listening on (\d+)/.exec(child.output())?.[1] ?? ''}`;
     expect(await ask(`${url}/readyz`)).to.deep.include({
       status: 503,

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort, run, start, until } from './processes.js';
 
@@ -28,14 +28,26 @@ export function runNpm(args: readonly string[], folder: string): Promise<string>
   return run('npm', [...args, '--silent'], { cwd: folder, env: { ...process.env, NODE_V8_COVERAGE: undefined } });
 }
 
+export interface Tarball {
+  readonly path: string;
+  readonly files: readonly string[];
+}
+
+/** Packs the package into that folder. */
+export async function packProject(destination: string): Promise<Tarball> {
+  const output = await runNpm(['pack', '--json', '--pack-destination', destination], projectPath());
+  const [packed] = JSON.parse(output) as [{ filename: string; files: { path: string }[] }];
+  return { path: join(destination, packed.filename), files: packed.files.map(({ path }) => path) };
+}
+
 /** Runs a program of Node to its end, and resolves to what it says. */
 export function runNode(args: readonly string[], folder: string): Promise<string> {
   return run(process.execPath, args, { cwd: folder, env: quickEnvironment() });
 }
 
-/** Compiles with the TypeScript that is installed under that name, and resolves to its diagnostics: nothing where all is well. */
+/** Compiles with the TypeScript that is installed under that name or in that folder, and resolves to its diagnostics: nothing where all is well. */
 export async function compile(typescript: string, args: readonly string[], folder: string): Promise<string> {
-  const tsc = join(folder, 'node_modules', typescript, 'bin', 'tsc');
+  const tsc = resolve(folder, 'node_modules', typescript, 'bin', 'tsc');
   const child = start(process.execPath, [tsc, ...args, '--pretty', 'false'], { cwd: folder, env: quickEnvironment() });
   await once(child.process, 'close');
   return child.output();
@@ -43,7 +55,10 @@ export async function compile(typescript: string, args: readonly string[], folde
 
 export interface StartedServer {
   get(path: string): Promise<Response>;
-  stop(): Promise<void>;
+  /** All that it has said so far. */
+  output(): string;
+  /** Sends SIGTERM, and resolves to the exit code. */
+  stop(): Promise<number | null>;
 }
 
 /** Starts a server that listens on `PORT`, and waits until it answers. */
@@ -58,12 +73,7 @@ export async function startServer(file: string, folder: string): Promise<Started
     await child.stop('SIGKILL');
     throw new Error(`${file} does not answer. It said:\n${child.output()}`, { cause });
   }
-  return {
-    get,
-    async stop() {
-      await child.stop();
-    },
-  };
+  return { get, output: () => child.output(), stop: () => child.stop() };
 }
 
 /** Without certificates and coverage: no child needs them, and both slow its start. */

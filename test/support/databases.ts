@@ -118,6 +118,25 @@ export class Databases {
   }
 }
 
+/** Resolves when the Knex sends a query that contains the text: it has a connection then, however slow the machine is. */
+export function querySent(database: Knex, text: string): Promise<void> {
+  return new Promise((resolve) => {
+    const onQuery = ({ sql }: { sql: string }) => {
+      if (!sql.includes(text)) return;
+      database.removeListener('query', onQuery);
+      resolve();
+    };
+    database.on('query', onQuery);
+  });
+}
+
+/** A signal that is aborted so long after the Knex has sent the query. */
+export function abortAfterQuery(database: Knex, text: string, delayMs: number): AbortSignal {
+  const controller = new AbortController();
+  void querySent(database, text).then(() => setTimeout(() => controller.abort(), delayMs));
+  return controller.signal;
+}
+
 interface Pool {
   numFree(): number;
   numUsed(): number;

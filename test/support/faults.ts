@@ -45,10 +45,10 @@ export async function stageFault({ registry, probe, fault, begin, end, reason, r
   expect(recoversWithinMs ?? 0).to.be.at.most(wrongWithinMs);
   await until(async () => (await ask(registry, probe)).status === 'pass');
   const beganAt = performance.now();
-  await begin();
   let failed: ProbeResult;
   let answeredMs: number;
   try {
+    await begin();
     const askedAt = performance.now();
     failed = await until(async () => {
       const result = await ask(registry, probe);

@@ -12,7 +12,6 @@ import { checkMemjs } from 'koa-probes/memjs';
 import { checkTcp } from 'koa-probes/tcp';
 import memjs from 'memjs';
 import { stageFault } from './faults.js';
-import { RESOLVER } from './names.js';
 import { until } from './processes.js';
 
 const host = 'service.test';
@@ -22,7 +21,7 @@ const resolver = createSocket('udp4');
 resolver.on('message', (query, { port, address }: RemoteInfo) => {
   if (!isSilent) resolver.send(answerTo(query), port, address);
 });
-resolver.bind(53, RESOLVER);
+resolver.bind(53, process.env['RESOLVER']);
 await once(resolver, 'listening');
 
 const service = createServer((_, response) => response.end('ok')).listen(0, '127.0.0.1');
@@ -54,7 +53,7 @@ for (const [probe, check] of Object.entries(checks)) {
       }
       let isRead = false;
       void readFile(fileURLToPath(import.meta.url)).then(() => (isRead = true));
-      await until(() => isRead, 3_000);
+      await until(() => isRead, 10_000);
     },
     end: () => (isSilent = false),
     waitsFor: 'the lookup under way to end',

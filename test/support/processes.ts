@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const running = new Set<ChildProcess>();
@@ -67,13 +68,27 @@ export async function until<T>(condition: () => T | Promise<T>, withinMs = 15_00
   throw new Error(`The condition did not come within ${String(withinMs)} ms: ${condition.toString()}`, { cause: problem });
 }
 
+/** Below the ports that the system gives to whoever asks for any: those can be taken again before the test listens, or while its server is stopped. */
+const PORTS = { from: 11_000, to: 32_000 } as const;
+
+/** A port on which nobody listens. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  for (;;) {
+    const port = randomInt(PORTS.from, PORTS.to);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+  } catch {
+    return false;
+  }
   server.close();
   await once(server, 'close');
-  return port;
+  return true;
 }
 
 export async function accepts(port: number): Promise<boolean> {

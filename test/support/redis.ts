@@ -8,7 +8,9 @@ import { Service } from './services.js';
 export async function startRedis(...args: readonly string[]): Promise<RedisService> {
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'koa-probes-redis-'));
-  const base = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--enable-debug-command', 'yes'];
+  const settings = ['--bind', '127.0.0.1', '--dir', folder, '--save', '', '--enable-debug-command', 'yes'];
+  // A master would wait for more replicas for 5 s before it sends its data, and for all of them for 10 s before it ends.
+  const base = ['--port', String(port), ...settings, '--repl-diskless-sync-delay', '0', '--shutdown-timeout', '0'];
   let more: readonly string[] = [];
   const begin = () => start('redis-server', [...base, ...args, ...more]);
   const cleanUp = () => rmSync(folder, { recursive: true, force: true });

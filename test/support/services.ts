@@ -68,10 +68,10 @@ export class Service {
   }
 }
 
-export async function startMemcached(): Promise<Service> {
+export async function startMemcached(...args: readonly string[]): Promise<Service> {
   const port = await freePort();
   const user = isRoot ? ['-u', 'nobody'] : [];
-  const begin = () => start('memcached', ['-l', '127.0.0.1', '-p', String(port), '-U', '0', ...user]);
+  const begin = () => start('memcached', ['-l', '127.0.0.1', '-p', String(port), '-U', '0', ...user, ...args]);
   return new Service(port, begin, () => accepts(port)).start();
 }
 
@@ -95,7 +95,7 @@ export function postgresUrl(port: number): string {
 }
 
 async function answersQueries(url: string): Promise<boolean> {
-  const database: Knex = knex({ client: 'pg', connection: url, pool: { min: 0, max: 1 } });
+  const database: Knex = knex({ client: 'pg', connection: url, pool: { min: 0, max: 1 }, log: { warn() {} } });
   try {
     await database.raw('SELECT 1');
     return true;

@@ -1,12 +1,12 @@
-import type { ServiceIdentifier } from 'inversify';
 import type { Knex } from 'knex';
 import { ConfigurationError } from '../../errors.js';
 import type { ProbeContext } from '../../probe.js';
 import { showType } from '../../validation.js';
 import { describeAll, requireTargets } from '../shared/targets.js';
+import type { TargetToken } from '../shared/target-token.js';
 
 /** Bind every `Knex` that `DatabaseProbe` and `MigrationsProbe` are to check: `container.bind(DATABASE).toConstantValue(knex(…))`. */
-export const DATABASE: ServiceIdentifier<Knex> = Symbol.for('koa-probes.DATABASE');
+export const DATABASE: TargetToken<Knex> = Symbol.for('koa-probes.DATABASE');
 
 export function validateDatabases(probe: string, databases: readonly Knex[]): void {
   requireTargets(probe, databases, 'DATABASE', 'knex');

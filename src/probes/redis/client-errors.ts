@@ -1,8 +1,10 @@
 import { errorMonitor } from 'node:events';
 
-/** What emits the errors of a client. */
+/** What emits the events of a client. */
 export interface ErrorEmitter {
-  on(event: symbol, listener: (error: unknown) => void): unknown;
+  on(event: string | symbol, listener: (error: unknown) => void): unknown;
+  removeListener(event: string, listener: (error: unknown) => void): unknown;
+  listenerCount(event: string): number;
 }
 
 /** Why a client has no connection is told to its listeners alone, once, and often before a check asks. Bound to the client's life. */

@@ -1,6 +1,8 @@
 import { errorBecauseOf } from '../shared/connection-error.js';
 import { lastErrorOf, watchErrors, type ErrorEmitter } from './client-errors.js';
+import { findHashTag } from './cluster-slot.js';
 import type { RedisConnection, RedisSession } from './connection.js';
+import { replaceConnection } from './reconnection.js';
 
 /** What a check needs of a `Redis` of ioredis. */
 export interface IoredisClient extends ErrorEmitter {
@@ -9,6 +11,7 @@ export interface IoredisClient extends ErrorEmitter {
   readonly stream: object;
   readonly options: object;
   call(command: string, ...args: string[]): Promise<unknown>;
+  disconnect(reconnect: boolean): void;
 }
 
 /** What a check needs of a `Cluster` of ioredis. */
@@ -44,15 +47,29 @@ function connectClient(client: IoredisClient): RedisConnection {
   const { status, options } = client;
   const session = sessionOf(client, status === 'wait' ? client : (client.stream ?? client));
   const { role, readOnly } = options as { role?: unknown; readOnly?: unknown };
+  const wantsReplica = role === 'slave' || readOnly === true;
   return {
     name: nameOf(client),
     client,
     isClusterNode: false,
-    wantsReplica: role === 'slave' || readOnly === true,
+    wantsReplica,
     problem: status === 'ready' ? undefined : (PROBLEMS[status] ?? `the client is ${status}`),
     isStarting: status === 'connect',
     borrow: (use) => use(session),
+    replace: (signal) => (wantsReplica || !connectsAgain(client) ? undefined : replaceClient(client, signal)),
   };
+}
+
+/** As with its option `reconnectOnError`: what has had no answer is sent again on the new connection, unless the client is set up otherwise. */
+async function replaceClient(client: IoredisClient, signal: AbortSignal): Promise<RedisConnection> {
+  await replaceConnection(client, signal, () => client.disconnect(true));
+  return connectClient(client);
+}
+
+/** A client whose strategy gives no time is closed for good when it loses its connection. Asked only when it matters, as the application may count the calls. */
+function connectsAgain({ options }: IoredisClient): boolean {
+  const { retryStrategy } = options as { retryStrategy?: unknown };
+  return typeof retryStrategy === 'function' && typeof retryStrategy(1) === 'number';
 }
 
 function sessionOf(client: IoredisClient, key: object): RedisSession {
@@ -69,7 +86,7 @@ async function connectMasters(cluster: IoredisCluster): Promise<readonly RedisCo
   if (listMissing(cluster).length > 0) await new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()));
   const [missing] = listMissing(cluster);
   if (missing !== undefined) throw errorBecauseOf(`redis ${missing}: the cluster has no connection to this master`, lastErrorOf(cluster));
-  return cluster.nodes('master').map(connectNode);
+  return cluster.nodes('master').map((node) => connectNode(node, cluster));
 }
 
 function listMissing(cluster: IoredisCluster): readonly string[] {
@@ -79,14 +96,17 @@ function listMissing(cluster: IoredisCluster): readonly string[] {
 }
 
 /** A cluster connects a node with the first command to it, and lets it end where that fails: a command may wait for it. */
-function connectNode(node: IoredisClient): RedisConnection {
+function connectNode(node: IoredisClient, { slots }: IoredisCluster): RedisConnection {
   watchErrors(node);
+  const address = addressOf(node);
   const connection = connectClient(node);
   const canAsk = ['wait', 'connecting', 'connect', 'ready'].includes(node.status);
   return {
     ...connection,
     borrow: node.status === 'ready' ? connection.borrow : (use) => use(sessionOf(node, node)),
     isClusterNode: true,
+    hashTag: findHashTag((slot) => slots[slot]?.[0] === address),
+    replace: undefined,
     problem: canAsk ? undefined : connection.problem,
     isStarting: false,
   };

@@ -1,32 +1,37 @@
 import { errorBecauseOf } from '../shared/connection-error.js';
 import { lastErrorOf, watchErrors, type ErrorEmitter } from './client-errors.js';
+import { findHashTag } from './cluster-slot.js';
 import type { RedisConnection, RedisSession } from './connection.js';
+import { replaceConnection } from './reconnection.js';
 
 /** What a check needs of what `createClient()` of `redis` gives. */
 export interface NodeRedisClient extends ErrorEmitter {
   readonly isOpen: boolean;
   readonly isReady: boolean;
   readonly options?: object | undefined;
-  sendCommand(command: readonly string[]): Promise<unknown>;
+  sendCommand(command: string[]): Promise<unknown>;
 }
 
 /** What a check needs of what `createClientPool()` gives. */
 export interface NodeRedisPool extends ErrorEmitter {
   readonly isOpen: boolean;
   readonly tasksQueueLength: number;
+  readonly idleClients: number;
   execute<T>(task: (client: NodeRedisClient) => Promise<T>): Promise<T>;
 }
 
 /** A master of a cluster. */
 interface NodeRedisMaster {
   readonly address: string;
-  readonly client?: NodeRedisClient | undefined;
+  readonly client?: NodeRedisClient | Promise<NodeRedisClient> | undefined;
 }
 
 /** What a check needs of what `createCluster()` gives. */
 export interface NodeRedisCluster extends ErrorEmitter {
   readonly isOpen: boolean;
   readonly masters: readonly NodeRedisMaster[];
+  /** By slot. */
+  readonly slots: readonly { readonly master: NodeRedisMaster }[];
   nodeClient(master: never): NodeRedisClient | Promise<NodeRedisClient>;
 }
 
@@ -62,11 +67,30 @@ function connectClient(client: NodeRedisClient): RedisConnection {
     wantsReplica: false,
     problem: problemOf(client),
     borrow: (use) => use(sessionOf(client)),
+    replace: (signal) => (connectsAgain(client) ? replaceClient(client, signal) : undefined),
   };
 }
 
+async function replaceClient(client: NodeRedisClient, signal: AbortSignal): Promise<RedisConnection> {
+  await replaceConnection(client, signal, () => quit(client));
+  return connectClient(client);
+}
+
+/** The server hangs up, after its answers to all that was sent before, and the client connects anew. The client has no method of its own for that. */
+async function quit(client: NodeRedisClient): Promise<void> {
+  await client.sendCommand(['QUIT']);
+}
+
+/** A client whose strategy gives no time is closed for good when it loses its connection. Without a listener for its error the process would end. */
+function connectsAgain(client: NodeRedisClient): boolean {
+  const { socket } = (client.options ?? {}) as { socket?: { reconnectStrategy?: unknown } };
+  const strategy = socket?.reconnectStrategy;
+  if (strategy === false || client.listenerCount('error') === 0) return false;
+  return typeof strategy !== 'function' || typeof strategy(0, new Error('Socket closed unexpectedly')) === 'number';
+}
+
 function sessionOf(client: NodeRedisClient): RedisSession {
-  return { key: client, send: (command) => client.sendCommand(command) };
+  return { key: client, send: (command) => client.sendCommand([...command]) };
 }
 
 function problemOf({ isOpen, isReady }: { isOpen: boolean; isReady: boolean }): string | undefined {
@@ -88,7 +112,17 @@ function connectPool(pool: NodeRedisPool): RedisConnection {
         if (!client.isReady) throw new Error(OFFLINE);
         return use(sessionOf(client));
       }),
+    replace: (signal) => (pool.listenerCount('error') === 0 ? undefined : replaceIdle(pool, signal)),
   };
+}
+
+/** All of its idle clients, each of which would fail one more check. */
+async function replaceIdle(pool: NodeRedisPool, signal: AbortSignal): Promise<RedisConnection> {
+  const replaceOne = async (client: NodeRedisClient) => {
+    if (client.isReady && connectsAgain(client)) await replaceClient(client, signal);
+  };
+  await Promise.all(Array.from({ length: pool.idleClients }, () => pool.execute(replaceOne)));
+  return connectPool(pool);
 }
 
 function connectSentinel(sentinel: NodeRedisSentinel): RedisConnection {
@@ -110,9 +144,15 @@ async function connectMasters(cluster: NodeRedisCluster): Promise<readonly Redis
   return Promise.all(
     cluster.masters.map(async (master) => {
       // With `minimizeConnections` a cluster connects a node with the first command to it.
-      const client = master.client ?? (await cluster.nodeClient(master as never));
+      const client = await (master.client ?? cluster.nodeClient(master as never));
       watchErrors(client);
-      return { ...connectClient(client), name: `redis ${master.address}`, isClusterNode: true };
+      return {
+        ...connectClient(client),
+        name: `redis ${master.address}`,
+        isClusterNode: true,
+        hashTag: findHashTag((slot) => cluster.slots[slot]?.master.address === master.address),
+        replace: undefined,
+      };
     }),
   );
 }

@@ -1,97 +1,84 @@
-import { multiInject, type ServiceIdentifier } from 'inversify';
+import { inject, multiInject, optional } from 'inversify';
 import { ReadinessProbe } from '../../discovery/decorators.js';
-import { ConfigurationError } from '../../errors.js';
 import { ChecksOutside, noteOutside } from '../../run/outside.js';
 import type { Probe, ProbeContext } from '../../probe.js';
-import { rejectUnknownOptions, show, showType } from '../../validation.js';
-import { askConnection, type RedisConnection } from './connection.js';
+import type { ProbeData } from '../../report/report.js';
+import { rejectUnknownOptions } from '../../validation.js';
+import { checkRedis, resolveRedisOptions, validateRedisClient, type CheckRedisOptions, type RedisClient } from './check-redis.js';
 import { watchErrors } from './client-errors.js';
-import { connectIoredis, isIoredis, type IoredisClient, type IoredisCluster } from './ioredis.js';
-import {
-  connectNodeRedis,
-  isNodeRedis,
-  type NodeRedisClient,
-  type NodeRedisCluster,
-  type NodeRedisPool,
-  type NodeRedisSentinel,
-} from './node-redis.js';
+import { countNeeded, type Quorum, type Requirement } from '../shared/quorum.js';
 import { checkTargets, requireTargets } from '../shared/targets.js';
-import { untilAborted } from '../shared/until-aborted.js';
+import type { TargetToken } from '../shared/target-token.js';
 
-/** A client of `ioredis` (`Redis`, with sentinels too, or `Cluster`) or of `redis` (of `createClient`, `createClientPool`, `createCluster` or `createSentinel`). */
-export type RedisClient = IoredisClient | IoredisCluster | NodeRedisClient | NodeRedisPool | NodeRedisCluster | NodeRedisSentinel;
+export { checkRedis, type CheckRedisOptions, type RedisClient } from './check-redis.js';
 
-/** Bind every client that `RedisProbe` is to check: `container.bind(REDIS).toConstantValue(new Redis())`. */
-export const REDIS: ServiceIdentifier<RedisClient> = Symbol.for('koa-probes.REDIS');
-
-export interface CheckRedisOptions {
-  /**
-   * Whether a replica, which takes no writes, is a pass. The servers of a cluster are not asked for it.
-   * @default false; true where a client of ioredis itself asks for a replica (`role: 'slave'` or `readOnly`)
-   */
-  allowReadOnly?: boolean | undefined;
+/** A client with options of its own: `{ client: reader, allowReadOnly: true }`. */
+export interface RedisTarget extends CheckRedisOptions {
+  readonly client: RedisClient;
 }
 
-/** Readiness: `PING` and `ROLE` by every client that is bound to `REDIS`, on its own connections. */
+/** The methods that close a client, of which each client has some: `onDeactivation` can call them on what is bound. */
+// oxlint-disable-next-line typescript/no-explicit-any -- a binding has one type, and no type but this lets each client be bound and have its own method called
+type Closable = { readonly [Method in 'quit' | 'close' | 'destroy' | 'disconnect']?: any };
+
+/** What `REDIS` stands for: a client, or `{ client, allowReadOnly, … }`. */
+export type RedisBinding = (RedisClient | RedisTarget) & Closable;
+
+/**
+ * Bind every client that `RedisProbe` is to check: `container.bind(REDIS).toConstantValue(new Redis())`, or with options `{ client: new Redis(), allowReadOnly: true }`.
+ * `container.bind<Redis>(REDIS)` has the type of what is bound.
+ */
+export const REDIS = Symbol.for('koa-probes.REDIS') as symbol & (new () => RedisBinding);
+
+export interface RedisProbeOptions {
+  /**
+   * How many of the clients that are bound must pass: `all`, `any` or a number.
+   * @default 'all'
+   */
+  require?: Requirement | undefined;
+}
+
+/** Bind the options of `RedisProbe` if the defaults do not fit: `container.bind(REDIS_OPTIONS).toConstantValue({ require: 'any' })`. */
+export const REDIS_OPTIONS: TargetToken<RedisProbeOptions> = Symbol.for('koa-probes.REDIS_OPTIONS');
+
+/** Readiness: every client that is bound to `REDIS`, or as many as `REDIS_OPTIONS` requires, has a master that takes writes. Asked on the client's own connections. */
 @ChecksOutside('Redis')
 @ReadinessProbe({ name: 'redis' })
 export class RedisProbe implements Probe {
-  readonly #clients: readonly RedisClient[];
+  readonly #targets: readonly RedisTarget[];
+  readonly #quorum: Quorum | undefined;
 
-  constructor(@multiInject(REDIS, { chained: true }) clients: readonly RedisClient[]) {
-    requireTargets('RedisProbe', clients, 'REDIS', 'client');
-    for (const client of clients) {
-      validateClient(client);
-      watchErrors(client);
-    }
-    this.#clients = clients;
+  constructor(
+    @multiInject(REDIS, { chained: true }) bound: readonly (RedisClient | RedisTarget)[],
+    @inject(REDIS_OPTIONS) @optional() options: RedisProbeOptions = {},
+  ) {
+    requireTargets('RedisProbe', bound, 'REDIS', 'client');
+    rejectUnknownOptions('REDIS_OPTIONS', options, ['require']);
+    this.#targets = bound.map(resolveTarget);
+    const needed = countNeeded('REDIS_OPTIONS', options.require ?? 'all', bound.length, 'the clients that are bound to REDIS');
+    // Where all are needed, the failure of one says enough.
+    this.#quorum = needed === bound.length ? undefined : { needed, noun: 'redis clients' };
   }
 
-  async check(context: ProbeContext): Promise<void> {
+  async check(context: ProbeContext): Promise<ProbeData | undefined> {
     noteOutside(context, 'Redis');
-    await checkTargets(this.#clients, context, (client, one) => checkRedis(client, one));
+    const data: (ProbeData | undefined)[] = [];
+    const check = async ({ client, ...options }: RedisTarget, one: Pick<ProbeContext, 'signal'>) => {
+      data.push(await checkRedis(client, one, options));
+    };
+    await checkTargets(this.#targets, context, check, this.#quorum);
+    return data.find((one) => one !== undefined);
   }
 }
 
-/**
- * Resolves when the server of the client, every master of a cluster, or the current master behind sentinels has answered `PING`, and `ROLE`
- * (`CLUSTER INFO` in a cluster) says that it takes writes. Rejects, naming the server, when one has not: it is loading, read-only or asks for
- * a password, the cluster does not serve all slots, or the client has no connection. Rejects when the signal is aborted first, saying what has had no answer.
- *
- * The client's own connection is used, and nothing is put into its offline queue: without a connection the answer is a failure at once.
- * On a frozen server one command of each kind is under way at most, however often it is checked; of a pool of node-redis, on each of its clients that are lent to a check.
- * The client connects and disconnects as it does without; to masters of a cluster with its first command to them.
- * A client that blocks (`BLPOP`), subscribes or monitors answers late or not at all: bind another one.
- *
- * @throws the signal's reason where that is aborted before the call; ConfigurationError where the client is none of ioredis or redis, or an option is unknown.
- */
-export async function checkRedis(
-  client: RedisClient,
-  context: Pick<ProbeContext, 'signal'>,
-  options: CheckRedisOptions = {},
-): Promise<void> {
-  noteOutside(context, 'Redis');
-  const { signal } = context;
-  rejectUnknownOptions('checkRedis()', options, ['allowReadOnly']);
-  if (!['boolean', 'undefined'].includes(typeof options.allowReadOnly)) {
-    throw new ConfigurationError(`Expected \`allowReadOnly\` of checkRedis() to be a boolean, got ${show(options.allowReadOnly)}.`);
-  }
-  validateClient(client);
-  signal.throwIfAborted();
+function resolveTarget(bound: RedisClient | RedisTarget): RedisTarget {
+  const { client, ...options } = isTarget(bound) ? bound : { client: bound };
+  validateRedisClient(client);
+  resolveRedisOptions('REDIS', options);
   watchErrors(client);
-  const connections = await untilAborted(connect(client), signal, 'redis cluster: the client has not found its masters');
-  const { allowReadOnly } = options;
-  await checkTargets(connections, { signal }, (connection, one) => askConnection(connection, one.signal, allowReadOnly));
+  return { ...options, client };
 }
 
-function connect(client: RedisClient): Promise<readonly RedisConnection[]> {
-  return isIoredis(client) ? connectIoredis(client) : connectNodeRedis(client);
-}
-
-function validateClient(client: RedisClient): void {
-  const value: unknown = client;
-  if (typeof value === 'object' && value !== null && (isIoredis(client) || isNodeRedis(client))) return;
-  throw new ConfigurationError(
-    `Expected a client of ioredis or redis, got ${showType(value)}. Bind what \`new Redis()\` or \`createClient()\` gives.`,
-  );
+function isTarget(bound: RedisClient | RedisTarget): bound is RedisTarget {
+  return typeof bound === 'object' && bound !== null && Object.getPrototypeOf(bound) === Object.prototype && 'client' in bound;
 }

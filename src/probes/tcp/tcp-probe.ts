@@ -1,30 +1,15 @@
-import { connect, type Socket } from 'node:net';
-import { multiInject, type ServiceIdentifier } from 'inversify';
+import { multiInject } from 'inversify';
 import { ReadinessProbe } from '../../discovery/decorators.js';
-import { ConfigurationError } from '../../errors.js';
 import { ChecksOutside, noteOutside } from '../../run/outside.js';
 import type { Probe, ProbeContext } from '../../probe.js';
-import { rejectUnknownOptions, show } from '../../validation.js';
-import { connectionError } from '../shared/connection-error.js';
-import { lookupOnce } from '../shared/lookup.js';
+import { checkTcp, validateTarget, type TcpTarget } from './check-tcp.js';
 import { checkTargets, requireTargets } from '../shared/targets.js';
-import { untilAborted } from '../shared/until-aborted.js';
+import type { TargetToken } from '../shared/target-token.js';
 
-/** Something that listens: `{ host, port }`, or `{ path }` for a UNIX socket. */
-export type TcpTarget =
-  | {
-      /** Name or address of the host. */
-      readonly host: string;
-      /** 1 to 65,535. */
-      readonly port: number;
-    }
-  | {
-      /** Path of a UNIX socket. */
-      readonly path: string;
-    };
+export { checkTcp, type TcpTarget } from './check-tcp.js';
 
 /** Bind every target that `TcpProbe` is to check: `container.bind(TCP_TARGET).toConstantValue({ host: 'mail', port: 25 })`. */
-export const TCP_TARGET: ServiceIdentifier<TcpTarget> = Symbol.for('koa-probes.TCP_TARGET');
+export const TCP_TARGET: TargetToken<TcpTarget> = Symbol.for('koa-probes.TCP_TARGET');
 
 /** Readiness: every target that is bound to `TCP_TARGET` accepts a connection. */
 @ChecksOutside('another service')
@@ -42,57 +27,4 @@ export class TcpProbe implements Probe {
     noteOutside(context, 'another service');
     await checkTargets(this.#targets, context, checkTcp);
   }
-}
-
-/**
- * Resolves when the target has accepted a connection, and hangs up; rejects, naming the target, where it refuses or cannot be found,
- * or when the signal is aborted first. Nothing is sent: that something listens is all that it shows.
- *
- * @throws the signal's reason where that is aborted before the call; ConfigurationError where the target is neither a host and a port nor a path.
- */
-export async function checkTcp(target: TcpTarget, context: Pick<ProbeContext, 'signal'>): Promise<void> {
-  noteOutside(context, 'another service');
-  const { signal } = context;
-  validateTarget(target);
-  signal.throwIfAborted();
-  const socket = connect('path' in target ? { path: target.path } : { host: target.host, port: target.port, lookup: lookupOnce });
-  const subject = describeTarget(target);
-  try {
-    await untilAborted(connected(socket, subject), signal, `${subject}: no connection`);
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
-  // What the peer may have sent is read: closing over unread bytes is a reset. It is not waited for the peer to hang up too.
-  socket.resume().end(() => socket.destroy());
-}
-
-function connected(socket: Socket, subject: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    socket.once('connect', resolve);
-    // Stays: an error that comes late has to have a listener.
-    socket.on('error', (error) => reject(connectionError(subject, error)));
-  });
-}
-
-function validateTarget(target: TcpTarget): void {
-  const subject = 'a TCP target';
-  rejectUnknownOptions(subject, target, ['host', 'port', 'path']);
-  const { host, port, path } = target as { host?: unknown; port?: unknown; path?: unknown };
-  if (path !== undefined) {
-    if (typeof path === 'string' && path !== '' && host === undefined && port === undefined) return;
-    throw new ConfigurationError(
-      `Expected \`path\` of ${subject} to be the path of a UNIX socket, without \`host\` and \`port\`, got ${show(path)}.`,
-    );
-  }
-  if (typeof host !== 'string' || host === '') {
-    throw new ConfigurationError(`Expected \`host\` of ${subject} to be a name or an address, got ${show(host)}.`);
-  }
-  if (typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65_535) return;
-  throw new ConfigurationError(`Expected \`port\` of ${subject} to be a whole number from 1 to 65535, got ${show(port)}.`);
-}
-
-function describeTarget(target: TcpTarget): string {
-  if ('path' in target) return `tcp ${target.path}`;
-  return `tcp ${target.host.includes(':') ? `[${target.host}]` : target.host}:${String(target.port)}`;
 }

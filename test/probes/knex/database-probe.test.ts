@@ -9,7 +9,7 @@ import { Container } from 'inversify';
 import knex, { type Knex } from 'knex';
 import { ConfigurationError, discoverProbes, ProbeRegistry, type ProbeContext } from 'koa-probes';
 import { checkKnex, DATABASE, DatabaseProbe, type CheckKnexOptions } from 'koa-probes/knex';
-import { Databases, databaseServers, poolOf } from '../../support/databases.js';
+import { abortAfterQuery, Databases, databaseServers, poolOf, querySent } from '../../support/databases.js';
 import { stageFault, stageHarmless } from '../../support/faults.js';
 import { freePort, until } from '../../support/processes.js';
 import { MemoryLogger } from '../../support/probes.js';
@@ -22,6 +22,9 @@ const SHORT_MS = 300;
 /** For whatever is answered at once, and on a busy machine a little later. */
 const PATIENT_MS = 10_000;
 const patiently = () => AbortSignal.timeout(PATIENT_MS);
+
+/** Waits as long as somebody else has the table. */
+const LOCKED = 'SELECT * FROM locked';
 
 const databases = new Databases();
 const registries: ProbeRegistry[] = [];
@@ -149,14 +152,18 @@ describe('koa-probes/knex', () => {
             const locking = administer({ pool: { min: 1, max: 1 } });
             const registry = new ProbeRegistry({ logger: false });
             registries.push(registry);
-            const check = (context: ProbeContext) => checkKnex(database, context, { query: 'SELECT * FROM locked' });
+            const check = (context: ProbeContext) => checkKnex(database, context, { query: LOCKED });
             registry.register({ name: 'database', kinds: ['readiness'], check });
             const begin = async () => {
               await locking.raw(server.lock('locked'));
               for (let round = 0; round < 20; round += 1) {
-                const running = problemOf(database, { query: 'SELECT * FROM locked' }, AbortSignal.timeout(100));
-                if (isBusy) await until(async () => (await server.listRunning(admin)).includes('SELECT * FROM locked'));
+                const controller = new AbortController();
+                const sent = querySent(database, LOCKED);
+                const running = problemOf(database, { query: LOCKED }, controller.signal);
+                await sent;
+                if (isBusy) await until(async () => (await server.listRunning(admin)).includes(LOCKED));
                 const waiting = isBusy ? [1, 2, 3].map(() => database.raw('SELECT 1').then(() => true)) : [];
+                setTimeout(() => controller.abort(), 100);
                 expect(await running).to.include('silent');
                 await Promise.all(waiting);
                 // The one that was broken off last, and the connection that came after it.
@@ -167,7 +174,7 @@ describe('koa-probes/knex', () => {
             const fault = `${name}: a table is locked, the pool has one connection, and ${who} waits for it`;
             const reason = /^timed out after 800 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
             await stageFault({ registry, probe: 'database', fault, begin, end, reason });
-            await until(async () => !(await server.listRunning(admin)).includes('SELECT * FROM locked'));
+            await until(async () => !(await server.listRunning(admin)).includes(LOCKED));
           });
         }
 
@@ -275,7 +282,7 @@ describe('koa-probes/knex', () => {
         it('cancels a query that outlives the signal where the pool has room for that', async () => {
           const database = connect();
           const admin = administer();
-          expect(await problemOf(database, { query: sleep }, AbortSignal.timeout(SHORT_MS))).to.match(
+          expect(await problemOf(database, { query: sleep }, abortAfterQuery(database, sleep, SHORT_MS))).to.match(
             /: silent: connected, but the query has not been answered for \d+ ms$/,
           );
           await until(async () => !(await server.listRunning(admin)).includes(sleep));
@@ -292,7 +299,7 @@ describe('koa-probes/knex', () => {
           const { pool } = database.client as { pool: EventEmitter & { numUsed(): number; numFree(): number } };
           pool.on('createSuccess', () => (mostOpen = Math.max(mostOpen, pool.numUsed() + pool.numFree())));
           pool.on('createRequest', () => (opened += 1));
-          expect(await problemOf(database, { query: sleep }, AbortSignal.timeout(SHORT_MS))).to.include('silent');
+          expect(await problemOf(database, { query: sleep }, abortAfterQuery(database, sleep, SHORT_MS))).to.include('silent');
           await until(() => isIdle(database));
           await until(async () => !(await server.listRunning(admin)).includes(sleep));
           await database.raw('SELECT 1');
@@ -311,7 +318,7 @@ describe('koa-probes/knex', () => {
             done();
           };
           const database = connect({ pool: { min: 0, max: 2, afterCreate } });
-          expect(await problemOf(database, { query: sleep }, AbortSignal.timeout(SHORT_MS))).to.include('silent');
+          expect(await problemOf(database, { query: sleep }, abortAfterQuery(database, sleep, SHORT_MS))).to.include('silent');
           await until(() => isIdle(database));
           expect(await problemOf(database)).to.equal(undefined);
           await admin.destroy();
@@ -374,7 +381,7 @@ describe('koa-probes/knex', () => {
       await Promise.all(Array.from({ length: 20 }, async () => (await many.transaction()).rollback()));
       const database = administer(1);
       const number = await numberOf(database);
-      const checking = problemOf(database, { query: mariadb!.sleep }, AbortSignal.timeout(SHORT_MS));
+      const checking = problemOf(database, { query: mariadb!.sleep }, abortAfterQuery(database, mariadb!.sleep, SHORT_MS));
       // It waits for the one connection, which leaves the cancelling to the next check.
       const waiting = database.raw('SELECT 1').then(() => true);
       expect(await checking).to.include('silent');
@@ -509,7 +516,7 @@ describe('koa-probes/knex', () => {
     it('says the latest failure of a pool that keeps trying', async () => {
       const pool = { min: 0, max: 2, propagateCreateError: false };
       const database = databases.connect('pg', 'postgres://me@127.0.0.1:1/shop', { pool });
-      expect(await problemOf(database, {}, AbortSignal.timeout(SHORT_MS))).to.match(/: refused: connect ECONNREFUSED/);
+      await until(async () => / refused: connect ECONNREFUSED/.test(String(await problemOf(database, {}, AbortSignal.timeout(SHORT_MS)))));
     });
 
     it("says the pool's state where the timeout of the pool is the shorter one", async () => {
@@ -620,7 +627,9 @@ describe('koa-probes/knex', () => {
       await held.rollback();
       await checking;
       await until(() => own.waitingCount === 0 && own.idleCount === own.totalCount);
-      expect(await problemOf(database, { query: postgres!.sleep }, AbortSignal.timeout(SHORT_MS))).to.include('silent');
+      expect(await problemOf(database, { query: postgres!.sleep }, abortAfterQuery(database, postgres!.sleep, SHORT_MS))).to.include(
+        'silent',
+      );
       await checkKnex(database, { signal: patiently() });
       await own.end();
     });

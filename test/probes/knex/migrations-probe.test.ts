@@ -7,7 +7,7 @@ import type { Knex } from 'knex';
 import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
 import { checkMigrations, DATABASE, MigrationsProbe, type CheckMigrationsOptions } from 'koa-probes/migrations';
 import { projectPath } from '../../support/consumer.js';
-import { Databases, databaseServers, poolOf } from '../../support/databases.js';
+import { abortAfterQuery, Databases, databaseServers, poolOf } from '../../support/databases.js';
 import { stageFault, stageHarmless } from '../../support/faults.js';
 import { MigrationFolder } from '../../support/migrations.js';
 import { canMountSilent, mountSilent } from '../../support/mounts.js';
@@ -224,7 +224,7 @@ describe('koa-probes/migrations', () => {
         const begin = async () => {
           await locking.raw(server.lock('knex_migrations'));
           for (let round = 0; round < 20; round += 1) {
-            expect(await problemOf(database, {}, AbortSignal.timeout(100))).to.include('silent');
+            expect(await problemOf(database, {}, abortAfterQuery(database, 'knex_migrations', 100))).to.include('silent');
             // The one that was broken off last, and the connection that came after it.
             expect((await server.listRunning(observer)).length).to.be.at.most(3);
           }
@@ -309,7 +309,7 @@ describe('koa-probes/migrations', () => {
               }
               let isRead = false;
               void readFile(fileURLToPath(import.meta.url)).then(() => (isRead = true));
-              await until(() => isRead, 3_000);
+              await until(() => isRead, 10_000);
             },
             end: () => silent?.remove(),
             reason: /^timed out after 800 ms: sqlite3 :memory:: its migrations cannot be listed: \S+ has not answered for \d+ ms$/,

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { expect } from 'chai';
 import { Container } from 'inversify';
 import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
-import { checkMemjs, MEMCACHED, MemcachedProbe } from 'koa-probes/memjs';
+import { checkMemjs, MEMCACHED, MEMCACHED_OPTIONS, MemcachedProbe } from 'koa-probes/memjs';
 import memjs from 'memjs';
 import { stageFault, type Fault } from '../../support/faults.js';
 import { FaultyMemcached, SASL_USER, startMemcachedOnIpv6, startSaslMemcached, type MemcachedFault } from '../../support/memcached.js';
@@ -94,6 +94,23 @@ describe('koa-probes/memjs', () => {
         expect(String(result?.error)).to.match(new RegExp(`127\\.0\\.0\\.1:${String(failing)}: the server hung up`));
         await until(() => silent.size === 0);
       }
+    });
+
+    it('passes with as many servers of each client as MEMCACHED_OPTIONS requires', async () => {
+      const container = new Container();
+      container.bind(MEMCACHED).toConstantValue(clientOf(...portsOf(), await freePort()));
+      container.bind(MEMCACHED_OPTIONS).toConstantValue({ require: 2 });
+      const registry = await discoverProbes(container, { classes: [MemcachedProbe], logger: false });
+      expect((await memcachedOf(registry))?.status).to.equal('pass');
+      registry.close();
+    });
+
+    it('fails the start if MEMCACHED_OPTIONS requires more servers than a client has', async () => {
+      const container = new Container();
+      container.bind(MEMCACHED).toConstantValue(clientOf(...portsOf()));
+      container.bind(MEMCACHED_OPTIONS).toConstantValue({ require: 3 });
+      const starting = discoverProbes(container, { classes: [MemcachedProbe], logger: false });
+      expect(String(await problemOf(starting))).to.match(/`require` of MEMCACHED_OPTIONS to be "all", "any" or a whole number from 1 to 2/);
     });
 
     it('fails the start where nothing is bound to MEMCACHED, and says what to bind', async () => {
@@ -253,6 +270,37 @@ describe('koa-probes/memjs', () => {
       registry.close();
     });
 
+    it('fails while it takes no more connections, says what it said, and leaves as many as there were', async () => {
+      const full = await startMemcached('-c', '24', '-t', '1');
+      const others: Socket[] = [];
+      const connectOne = async () => {
+        const socket = connect(full.port, '127.0.0.1').on('error', () => {});
+        others.push(socket);
+        socket.write('version\r\n');
+        const [answer] = (await once(socket, 'data')) as [Buffer];
+        return String(answer).startsWith('VERSION');
+      };
+      const registry = await discover([clientOf(full.port)]);
+      await stageFault({
+        registry,
+        probe: 'memcached',
+        fault: 'the server takes no more connections (at its limit, `-c`)',
+        begin: async () => {
+          while (await connectOne());
+          for (let round = 0; round < 200; round += 1) await problemOf(checkMemjs(clientOf(full.port), context()));
+        },
+        end: async () => {
+          for (const socket of others.splice(0)) socket.destroy();
+          await until(connectOne);
+          for (const socket of others.splice(0)) socket.destroy();
+          await until(() => checkMemjs(clientOf(full.port), context()).then(() => true));
+        },
+        reason: /^1 of 1 memcached servers failed, 1 must answer: 127\.0\.0\.1:\d+: the server answered "ERROR Too many open connections"$/,
+      });
+      registry.close();
+      await full.stop();
+    });
+
     it('fails while it is frozen', () =>
       stage({
         fault: 'the server is frozen',
@@ -382,8 +430,48 @@ describe('koa-probes/memjs', () => {
       [
         'speaks another protocol',
         (socket) => socket.once('data', () => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')),
-        /does not speak the binary protocol/,
+        /: the server answered "HTTP\/1\.1 400 Bad Request": it does not speak the binary protocol of memcached$/,
       ],
+      [
+        'takes no more connections, and says so at once',
+        (socket) => socket.end('ERROR Too many open connections\r\n'),
+        /: the server answered "ERROR Too many open connections"$/,
+      ],
+      [
+        'says what it lacks, and resets the connection',
+        (socket) =>
+          socket.write('SERVER_ERROR out of memory reading request\r\n', () => socket.once('data', () => socket.resetAndDestroy())),
+        /: the server answered "SERVER_ERROR out of memory reading request"$/,
+      ],
+      [
+        'refuses in text, in several pieces',
+        (socket) => {
+          socket.setNoDelay(true).write('CLIENT_');
+          setTimeout(() => socket.end('ERROR bad data chunk\r\nERROR'), 10);
+        },
+        /: the server answered "CLIENT_ERROR bad data chunk"$/,
+      ],
+      [
+        'says nothing but ERROR',
+        (socket) => socket.end('ERROR\r\n'),
+        /: the server answered "ERROR": it does not speak the binary protocol/,
+      ],
+      [
+        'begins a line and says no more',
+        (socket) => socket.write('-ERR'),
+        /: the server answered "-ERR": it does not speak the binary protocol/,
+      ],
+      [
+        'sends a line that would forge one of the log',
+        (socket) => socket.end('\r\n\u001b[31mup\u0000 \u202e\nERROR'),
+        /: the server answered "\\x1b\[31mup\\x00 \\xe2\\x80\\xae": it does not/,
+      ],
+      [
+        'sends text without end',
+        (socket) => flood(socket, Buffer.from('x'.repeat(60_000))),
+        /: the server answered "x{120}…": it does not/,
+      ],
+      ['hangs up with an empty line', (socket) => socket.end('\r\n'), /: the server answered "": it does not/],
       [
         'answers another question',
         (socket) => socket.once('data', () => socket.write(responseOf(0x0a, 0, ''))),

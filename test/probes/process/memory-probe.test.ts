@@ -63,7 +63,7 @@ describe('koa-probes/memory', () => {
         fault: 'the heap is nearly full (150 MiB more than at first, as the limit is set for the test)',
         // 8 bytes each.
         begin() {
-          while (held.length < 40) held.push(Array.from<number>({ length: MIB }).fill(0.5));
+          while (held.length < 40) held.push(Array<number>(MIB).fill(0.5));
         },
         end() {
           held.length = 0;

@@ -1,128 +1,34 @@
-import { errorMonitor, getEventListeners, type EventEmitter } from 'node:events';
+import { errorMonitor, getEventListeners } from 'node:events';
 import { expect } from 'chai';
 import { Container } from 'inversify';
 import { Cluster, Redis } from 'ioredis';
-import { Cluster as Cluster5, Redis as Redis5 } from 'ioredis-5';
-import { ConfigurationError, discoverProbes, type ProbeRegistry } from 'koa-probes';
-import { checkRedis, REDIS, RedisProbe, type RedisClient } from 'koa-probes/redis';
+import { ConfigurationError } from 'koa-probes';
+import { checkRedis, REDIS, type RedisClient } from 'koa-probes/redis';
 import * as redis from 'redis';
+import * as redis4 from 'redis-4';
 import * as redis5 from 'redis-5';
 import { stageFault } from '../../support/faults.js';
 import { freePort, until } from '../../support/processes.js';
+import {
+  behindSentinel,
+  clients,
+  closeClients,
+  clusters,
+  context,
+  discover,
+  discoverWith,
+  keep,
+  problemOf,
+  resultOf,
+  waitsFor,
+  type Connect,
+  type TestClient,
+} from '../../support/redis-clients.js';
 import { startRedis, startRedisCluster, startSentinel, type RedisService } from '../../support/redis.js';
 import { SilentProxy } from '../../support/silent-proxy.js';
 
-interface ClientOptions {
-  readonly password?: string;
-  /** Is made and not connected. */
-  readonly isLazy?: boolean;
-}
-
-/** What the tests do with a client beside checking it. */
-interface TestClient {
-  readonly client: RedisClient & EventEmitter;
-  readonly errors: string[];
-  readonly set: (key: string, value: string) => Promise<unknown>;
-  readonly get: (key: string) => Promise<string | null>;
-  readonly close: () => unknown;
-}
-
-const open: TestClient[] = [];
-const registries: ProbeRegistry[] = [];
-
-/** A client connects again when it is time for that, however often it is asked. */
-const waitsFor = 'the client to connect again';
-
-function keep(client: RedisClient & EventEmitter & Pick<TestClient, 'set' | 'get'>, close: () => unknown): TestClient {
-  const errors: string[] = [];
-  const emitter: EventEmitter = client;
-  emitter.on('error', (error) => errors.push(String(error)));
-  const kept = { client, errors, set: client.set.bind(client), get: client.get.bind(client), close };
-  open.push(kept);
-  return kept;
-}
-
-type Connect = (port: number, options?: ClientOptions) => Promise<TestClient>;
-
-const connectIoredis =
-  (Client: typeof Redis): Connect =>
-  async (port, { password, isLazy = false } = {}) => {
-    const client = new Client({ port, host: '127.0.0.1', lazyConnect: isLazy, maxLoadingRetryTime: 300, ...(password && { password }) });
-    return keep(client, () => client.disconnect());
-  };
-
-const connectNodeRedis =
-  ({ createClient }: Pick<typeof redis, 'createClient'>): Connect =>
-  async (port, { password, isLazy = false } = {}) => {
-    const client = createClient({ socket: { host: '127.0.0.1', port }, ...(password && { password }) });
-    const kept = keep(client, () => client.isOpen && client.destroy());
-    if (!isLazy) client.connect().catch(() => {});
-    return kept;
-  };
-
-const clients: Readonly<Record<string, Connect>> = {
-  ioredis: connectIoredis(Redis),
-  'ioredis 5': connectIoredis(Redis5 as unknown as typeof Redis),
-  'node-redis': connectNodeRedis(redis),
-  'node-redis 5': connectNodeRedis(redis5 as unknown as typeof redis),
-};
-
-const clusters: Readonly<Record<string, (ports: readonly number[]) => Promise<TestClient>>> = {
-  ioredis: async (ports) => {
-    const cluster = new Cluster(ports.map((port) => ({ host: '127.0.0.1', port })));
-    return keep(cluster, () => cluster.disconnect());
-  },
-  'ioredis 5': async (ports) => {
-    const cluster = new Cluster5(ports.map((port) => ({ host: '127.0.0.1', port })));
-    return keep(cluster, () => cluster.disconnect());
-  },
-  'node-redis': async (ports) => {
-    const cluster = redis.createCluster({ rootNodes: ports.map((port) => ({ socket: { host: '127.0.0.1', port } })) });
-    const kept = keep(cluster, () => cluster.isOpen && cluster.destroy());
-    await cluster.connect();
-    return kept;
-  },
-  'node-redis 5, which connects no more nodes than it needs': async (ports) => {
-    const rootNodes = ports.map((port) => ({ socket: { host: '127.0.0.1', port } }));
-    const cluster = redis5.createCluster({ rootNodes, minimizeConnections: true });
-    const kept = keep(cluster, () => cluster.isOpen && cluster.destroy());
-    await cluster.connect();
-    return kept;
-  },
-};
-
-const behindSentinel: Readonly<Record<string, (port: number) => Promise<TestClient>>> = {
-  ioredis: async (port) => {
-    const client = new Redis({ sentinels: [{ host: '127.0.0.1', port }], name: 'main' });
-    return keep(client, () => client.disconnect());
-  },
-  'node-redis': async (port) => {
-    const sentinel = redis.createSentinel({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port }], scanInterval: 500 });
-    const kept = keep(sentinel, () => sentinel.destroy());
-    await sentinel.connect();
-    return kept;
-  },
-};
-
-const context = () => ({ signal: AbortSignal.timeout(10_000) });
-
-const problemOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => 'it passed', String);
-
-const discover = async (...bound: RedisClient[]) => {
-  const container = new Container();
-  for (const client of bound) container.bind(REDIS).toConstantValue(client);
-  const registry = await discoverProbes(container, { classes: [RedisProbe], logger: false });
-  registries.push(registry);
-  return registry;
-};
-
-const resultOf = async (registry: ProbeRegistry) => (await registry.run('readiness', { only: 'redis' })).results[0];
-
 describe('koa-probes/redis', () => {
-  afterEach(async () => {
-    for (const registry of registries.splice(0)) registry.close();
-    await Promise.all(open.splice(0).map(({ close }) => close()));
-  });
+  afterEach(closeClients);
 
   for (const [name, connect] of Object.entries(clients)) {
     describe(`RedisProbe with ${name}`, () => {
@@ -300,13 +206,14 @@ describe('koa-probes/redis', () => {
         await until(async () => /the client is (closed|not open)/.test(await problemOf(checkRedis(client, context()))));
       });
 
-      it('fails where the user may not ask for the role, and passes where a replica is allowed', async () => {
-        await server.cli('acl', 'setuser', 'default', '-role');
+      it('passes if the user may not run PING, and fails if nothing else shows that the server serves, and says what to allow', async () => {
+        await server.cli('acl', 'setuser', 'default', '-ping');
         const { client } = await connect(server.port);
-        await until(() => checkRedis(client, context(), { allowReadOnly: true }).then(() => true));
-        expect(await problemOf(checkRedis(client, context()))).to.match(
-          /the user may not run what the check asks\. Allow \+ping, \+role.*NOPERM/,
-        );
+        await until(async () => (await checkRedis(client, context())) === undefined);
+        const advice = 'the user may not run PING. Allow +ping: NOPERM';
+        expect(await problemOf(checkRedis(client, context(), { allowReadOnly: true }))).to.include(advice);
+        await server.cli('acl', 'setuser', 'default', '-setrange');
+        expect(await problemOf(checkRedis(client, context()))).to.include(advice);
       });
 
       it('leaves one listener with the client and none with the signal', async () => {
@@ -469,9 +376,100 @@ describe('koa-probes/redis', () => {
       expect((await resultOf(registry))?.status).to.equal('fail');
     });
 
-    it('fails the start where nothing is bound to REDIS, and says what to bind', async () => {
+    it('fails the start where nothing is bound to REDIS, and says what to bind, and how to do without the probe', async () => {
       const problem = await problemOf(discover());
       expect(problem).to.match(/cannot make RedisProbe\. .*nothing is bound to REDIS\. Call container\.bind\(REDIS\)/);
+      expect(problem).to.match(
+        /its module was imported: leave it out with `disabled: \['redis'\]`, or import .* from 'koa-probes\/checks'/,
+      );
+    });
+
+    it('passes as soon as so many clients pass as are required, though another one is silent', async () => {
+      const silent = await startRedis();
+      const closed = await freePort();
+      try {
+        const bound = [(await connect(server.port)).client, (await connect(silent.port)).client, (await connect(closed)).client];
+        const [any, one, two] = [
+          await discoverWith({ require: 'any' }, ...bound),
+          await discoverWith({ require: 1 }, ...bound),
+          await discoverWith({ require: 2 }, ...bound),
+        ];
+        await until(async () => (await resultOf(two))?.status === 'pass');
+        silent.freeze();
+        expect((await resultOf(any))?.status).to.equal('pass');
+        expect((await resultOf(one))?.status).to.equal('pass');
+        expect(String((await resultOf(two))?.error)).to.match(/^Error: timed out|ProbeTimeoutError: timed out/);
+        expect((await resultOf(two))?.failure?.detail).to.match(
+          /timed out after 800 ms: 2 of 3 redis clients failed, 2 must answer: .*: the client .*; redis .*: no answer to PING and ROLE for \d+ ms$/,
+        );
+      } finally {
+        await silent.stop();
+      }
+    });
+
+    it('fails as soon as too many clients have failed', async () => {
+      const [up, down, other] = [await connect(server.port), await connect(await freePort()), await connect(await freePort())];
+      const registry = await discoverWith({ require: 2 }, up.client, down.client, other.client);
+      await until(async () =>
+        /2 of 3 redis clients failed, 2 must answer: redis \S+: .*ECONNREFUSED.*; redis \S+: .*ECONNREFUSED/.test(
+          String((await resultOf(registry))?.error),
+        ),
+      );
+    });
+
+    for (const required of [0, 3, 1.5, 'most']) {
+      it(`fails the start with \`require: ${String(required)}\` for two clients`, async () => {
+        const [one, other] = [await connect(server.port), await connect(server.port)];
+        expect(await problemOf(discoverWith({ require: required as 1 }, one.client, other.client))).to.match(
+          /`require` of REDIS_OPTIONS to be "all", "any" or a whole number from 1 to 2, the clients that are bound to REDIS, got/,
+        );
+      });
+    }
+
+    it('takes options for one client beside others without', async () => {
+      const master = await startRedis();
+      const replica = await startRedis('--replicaof', '127.0.0.1', String(master.port));
+      try {
+        const reader = (await connect(replica.port)).client;
+        const registry = await discover((await connect(master.port)).client, { client: reader, allowReadOnly: true });
+        await until(async () => (await resultOf(registry))?.status === 'pass');
+        expect(await problemOf(discover({ client: reader, allowReadonly: true } as never))).to.include(
+          'Unknown option `allowReadonly` of REDIS',
+        );
+      } finally {
+        await Promise.all([master.stop(), replica.stop()]);
+      }
+    });
+
+    it('has its clients closed by the container, each by a method of its own', async () => {
+      const container = new Container();
+      const [one, other] = [new Redis({ port: server.port }), new Redis({ port: server.port })];
+      const reader = new Redis({ lazyConnect: true });
+      container
+        .bind(REDIS)
+        .toConstantValue(one)
+        .onDeactivation((client) => client.quit());
+      container
+        .bind<Redis>(REDIS)
+        .toConstantValue(other)
+        .onDeactivation(async (client) => void (await client.quit()));
+      container
+        .bind(REDIS)
+        .toConstantValue(new Cluster([{ port: server.port }], { lazyConnect: true }))
+        .onDeactivation((client) => client.disconnect());
+      container
+        .bind(REDIS)
+        .toConstantValue(redis.createClientPool())
+        .onDeactivation((client) => client.close());
+      container.bind(REDIS).toConstantValue({ client: reader, allowReadOnly: true });
+      const rootNodes = { rootNodes: [] };
+      for (const made of [redis.createClient(), redis4.createClient(), redis5.createClient()]) container.bind(REDIS).toConstantValue(made);
+      for (const made of [redis.createCluster(rootNodes), redis4.createCluster(rootNodes)]) container.bind(REDIS).toConstantValue(made);
+      // @ts-expect-error -- It is no client.
+      new Container().bind(REDIS).toConstantValue('redis://localhost');
+      expect(container.getAll(REDIS)).to.have.length(10);
+      await container.unbindAllAsync();
+      await until(() => one.status === 'end' && other.status === 'end');
     });
 
     it('fails the start where no client is bound', async () => {
@@ -486,6 +484,15 @@ describe('koa-probes/redis', () => {
         'Unknown option `allowReadonly`',
       );
       expect(await problemOf(checkRedis(client, context(), { allowReadOnly: 'yes' } as object))).to.include('to be a boolean, got "yes"');
+      expect(await problemOf(checkRedis(client, context(), { maxLagMs: 0 }))).to.include(
+        'Expected `maxLagMs` of checkRedis() to be milliseconds',
+      );
+      expect(await problemOf(checkRedis(client, context(), { maxLagMs: 1_000, allowReadOnly: false }))).to.include(
+        '`allowReadOnly` is false',
+      );
+      for (const key of ['', '{a}', 7]) {
+        expect(await problemOf(checkRedis(client, context(), { key } as object))).to.include('Expected `key` of checkRedis() to be');
+      }
     });
   });
 });

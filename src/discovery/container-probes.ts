@@ -1,0 +1,183 @@
+import { becauseOf, ConfigurationError } from '../errors.js';
+import type { ProbeLogger } from '../logger.js';
+import type { Probe, ProbeClass } from '../probe.js';
+import { classOf, type ContainerBinding } from './bindings.js';
+import { describeIdentifier, type Container, type ServiceIdentifier } from './container.js';
+import { findBareParameters, rejectBareParameters, rejectLostArguments, rejectLostProperties } from './injections.js';
+import type { Inversify } from './inversify.js';
+import { describeClass } from './names.js';
+
+/** A binding that takes longer than this to resolve is named in the log: nothing else would say why the application does not start. */
+const SLOW_RESOLUTION_MS = 5_000;
+
+/** How many identifiers a line names. */
+const MOST_NAMED = 5;
+
+/** The probes that one container makes. */
+export class ContainerProbes {
+  readonly #container: Container;
+  readonly #bindings: readonly ContainerBinding[];
+  readonly #inversify: Inversify;
+  readonly #logger: ProbeLogger;
+  readonly #boundHere = new Set<ProbeClass>();
+  readonly #made = new Map<unknown, Probe>();
+
+  /** `bindings` are those of the application. */
+  constructor(container: Container, bindings: readonly ContainerBinding[], inversify: Inversify, logger: ProbeLogger) {
+    this.#container = container;
+    this.#bindings = bindings;
+    this.#inversify = inversify;
+    this.#logger = logger;
+  }
+
+  /** The classes that `bind` has bound. */
+  get bound(): Iterable<ProbeClass> {
+    return this.#boundHere;
+  }
+
+  /** Lets the container know a class that it does not know yet: by another identifier that is bound to it, or as itself. Any probe can then inject it. */
+  bind(probeClass: ProbeClass): void {
+    if (this.#container.isBound(probeClass)) return;
+    const [binding, ...more] = this.#bindings.filter(({ implementation }) => implementation === probeClass);
+    if (binding === undefined) {
+      this.#boundHere.add(probeClass);
+      explainSync(probeClass, () => this.#bindToItself(probeClass));
+    } else if (more.length === 0 && this.#isOnlyBinding(binding)) {
+      this.#boundHere.add(probeClass);
+      this.#container.bind(probeClass).toService(binding.identifier);
+    }
+  }
+
+  /** The instance that the application uses too. */
+  async make(probeClass: ProbeClass): Promise<Probe> {
+    const bindings = this.#bindings.filter(({ identifier, implementation }) => identifier === probeClass || implementation === probeClass);
+    const isInjected = bindings.length === 0 || bindings.some((binding) => binding.isInjected && binding.implementation === probeClass);
+    if (isInjected) {
+      explainSync(probeClass, () => rejectBareParameters(probeClass));
+      rejectLostArguments(probeClass);
+      const warning = findBareParameters(probeClass);
+      if (warning !== undefined) this.#logger.warn(warning);
+    }
+    const probe = await this.#warnWhileSlow(probeClass, this.#resolve(probeClass, bindings));
+    this.#made.set(probeClass, probe);
+    if (isInjected) rejectLostProperties(probeClass, probe);
+    if (bindings.some(({ isMadeAnew }) => isMadeAnew)) {
+      this.#logger.warn(
+        `${describeClass(probeClass)} is bound in transient or request scope, so each get() makes another instance: the probe checks one that the application does not use, and the shutdown does not deactivate it. ` +
+          'Bind it with `.inSingletonScope()`.',
+      );
+    }
+    return probe;
+  }
+
+  /** Warns as soon as a function that is bound under another identifier makes a second instance: what it makes is not known before. */
+  watchFactories(): void {
+    const identifiers = new Set(this.#bindings.filter(({ isOwn, isUnknown }) => isOwn && isUnknown).map(({ identifier }) => identifier));
+    for (const identifier of identifiers) {
+      this.#container.onActivation(identifier, (_, value) => {
+        this.#warnOfSecond(identifier, value);
+        return value;
+      });
+    }
+  }
+
+  #warnOfSecond(identifier: ServiceIdentifier, value: unknown): void {
+    const probeClass = classOf(value);
+    const probe = this.#made.get(probeClass);
+    if (probe === undefined || probe === value) return;
+    this.#made.delete(probeClass);
+    this.#logger.warn(
+      `${describeClass(probeClass as ProbeClass)} was made a second time, for ${describeIdentifier(identifier)}: the probe checks one instance, and the application uses another. ` +
+        `Bind the class itself, and lead the identifier to it: \`.toService(${(probeClass as ProbeClass).name})\`.`,
+    );
+  }
+
+  /** A line on what the shutdown does not deactivate. */
+  describeParent(): string | undefined {
+    const inherited = [...new Set(this.#bindings.filter(({ isOwn }) => !isOwn).map(({ identifier }) => describeIdentifier(identifier)))];
+    if (inherited.length === 0) return undefined;
+    const named = inherited.slice(0, MOST_NAMED).join(', ') + (inherited.length > MOST_NAMED ? ', …' : '');
+    return (
+      `the container is a child container: the shutdown deactivates its own bindings, and not those of its parent (${named}). ` +
+      "Deactivate the parent in a hook, `shutdown.onShutdown('parent container', () => …)`."
+    );
+  }
+
+  #bindToItself(probeClass: ProbeClass): void {
+    try {
+      this.#inversify.injectable()(probeClass);
+    } catch {
+      // The class carries `@injectable()` itself.
+    }
+    this.#container.bind(probeClass).toSelf().inSingletonScope();
+  }
+
+  /** Whether its identifier leads to it and to nothing else, without a name, a tag or another condition. */
+  #isOnlyBinding({ identifier }: ContainerBinding): boolean {
+    return this.#container.isBound(identifier) && this.#bindings.filter((binding) => binding.identifier === identifier).length === 1;
+  }
+
+  async #resolve(probeClass: ProbeClass, bindings: readonly ContainerBinding[]): Promise<Probe> {
+    const others = this.#boundHere.has(probeClass) ? [] : bindings.map(({ identifier }) => identifier);
+    const identifiers = new Set(this.#container.isBound(probeClass) ? [probeClass, ...others] : others);
+    const instances = new Set<unknown>();
+    for (const identifier of identifiers) {
+      for (const instance of await explain(probeClass, this.#instancesUnder(identifier, probeClass))) instances.add(instance);
+    }
+    const [probe, ...more] = instances;
+    if (instances.size > 0 && more.length === 0) return probe as Probe;
+    const places = [...new Set(bindings.map(({ identifier }) => describeIdentifier(identifier)))].join(' and ');
+    const cure = `Bind it once, \`container.bind(${probeClass.name}).toSelf().inSingletonScope()\`, and lead every other identifier to it: \`.toService(${probeClass.name})\`.`;
+    if (instances.size > 0) {
+      throw new ConfigurationError(
+        `${describeClass(probeClass)} is bound several times, under ${places}: the probe would check one instance, and the application use another. ${cure}`,
+      );
+    }
+    throw new ConfigurationError(
+      `${describeClass(probeClass)} is bound under ${places} for some injections only, by a name, a tag or another condition, and the probe is none of them. ${cure}`,
+    );
+  }
+
+  async #instancesUnder(identifier: ServiceIdentifier, probeClass: ProbeClass): Promise<unknown[]> {
+    if (identifier === probeClass) return [await this.#container.getAsync(identifier)];
+    const instances = await this.#container.getAllAsync(identifier);
+    return instances.filter((instance) => classOf(instance) === probeClass);
+  }
+
+  async #warnWhileSlow<T>(probeClass: ProbeClass, resolution: Promise<T>): Promise<T> {
+    const warning = setTimeout(() => {
+      this.#logger.warn(
+        `still waiting for the container to resolve ${describeClass(probeClass)}: one of its bindings has not settled after ${String(SLOW_RESOLUTION_MS)} ms`,
+      );
+    }, SLOW_RESOLUTION_MS).unref();
+    try {
+      return await resolution;
+    } finally {
+      clearTimeout(warning);
+    }
+  }
+}
+
+async function explain<T>(probeClass: ProbeClass, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw cannotMake(probeClass, error);
+  }
+}
+
+function explainSync(probeClass: ProbeClass, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    throw cannotMake(probeClass, error);
+  }
+}
+
+/** What Inversify or a constructor has said, with the class and the cure. */
+function cannotMake(probeClass: ProbeClass, error: unknown): ConfigurationError {
+  return becauseOf(
+    `The container cannot make ${describeClass(probeClass)}. Bind what it injects, mend its constructor, or leave it out with \`disabled\`.`,
+    error,
+  );
+}

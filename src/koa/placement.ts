@@ -1,0 +1,70 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Context, Middleware } from 'koa';
+import { isAnsweredByProbes } from '../http/answered.js';
+import type { UrlMatcher } from '../http/paths.js';
+import type { ProbeRegistry } from '../registry/registry.js';
+
+/** Node tells each response here that was sent to its end. */
+const RESPONSES = 'http.server.response.finish';
+
+/** Of whatever stands in the way of `probeMiddleware`. */
+export const CURE = 'Call app.use(probeMiddleware(probes)) first.';
+
+/** A middleware that never calls `next()` keeps every probe from this one, and may answer them with 200. Watches until the first probe is answered, by whom it may be. */
+export function watchForOtherAnswers(matchUrl: UrlMatcher, probes: ProbeRegistry): void {
+  const onResponse = (message: unknown) => {
+    const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
+    const url = request.url ?? '';
+    if (matchUrl(url) === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return;
+    stop();
+    if (isAnsweredByProbes(response)) return;
+    const port = request.socket.localPort;
+    probes.logger.warn(
+      `${request.method} ${url.slice(0, 100)} ${port === undefined ? '' : `on port ${String(port)} `}was answered with ${String(response.statusCode)} by something other than probeMiddleware: ` +
+        `the answer says nothing about the probes. ${CURE}`,
+    );
+  };
+  const stop = () => {
+    unsubscribe(RESPONSES, onResponse);
+    probes.off('close', stop);
+  };
+  subscribe(RESPONSES, onResponse);
+  probes.once('close', stop);
+}
+
+/** Another middleware may change an answer after `await next()`: an error handler that turns every failure into 200, for example. */
+export function watchForChangedAnswer(ctx: Context, status: number, onChange: (changedTo: number) => void): void {
+  ctx.res.once('finish', () => {
+    if (ctx.res.statusCode !== status) onChange(ctx.res.statusCode);
+  });
+}
+
+/** The name of a middleware that stands before `self`; undefined if there is none. */
+export function findMiddlewareBefore({ app }: Context, self: Middleware): string | undefined {
+  const place = app.middleware.indexOf(self);
+  if (place > 0) return nameOf(app.middleware[0]);
+  // An agent may have wrapped it, or it is composed with others.
+  return place === -1 && isCalledByNext() ? nameOf(app.middleware[0]) : undefined;
+}
+
+function nameOf(middleware: Middleware | undefined): string {
+  return middleware === undefined || middleware.name === '' ? 'an unnamed one' : middleware.name;
+}
+
+/** Whether another middleware has called `next()`: then koa-compose's `dispatch` was not called by koa-compose itself. */
+function isCalledByNext(): boolean {
+  const callers = readStack();
+  return callers.some((line, at) => {
+    const isDispatch = /\bdispatch\b.*koa-compose/.test(line);
+    return isDispatch && !(callers[at + 1] ?? '').includes('koa-compose');
+  });
+}
+
+function readStack(): string[] {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 100;
+  const lines = (new Error('stack').stack ?? '').split('\n').slice(1);
+  Error.stackTraceLimit = stackTraceLimit;
+  return lines;
+}

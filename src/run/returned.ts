@@ -1,0 +1,136 @@
+import { Degraded, isError } from '../errors.js';
+import type { ProbeData } from '../report/report.js';
+
+type Then = (this: unknown, resolve: (value: unknown) => void, reject: (error: unknown) => void) => unknown;
+
+/** What `await` would wait for, as a promise that calls back once; undefined if that is nothing. A function with a `then` counts too, for clients are often callable. */
+export function adopt(value: unknown): Promise<unknown> | undefined {
+  if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return undefined;
+  const { then } = value as { readonly then?: unknown };
+  if (typeof then !== 'function') return undefined;
+  return new Promise((resolve, reject) => void (then as Then).call(value, resolve, reject));
+}
+
+/** What was thrown, which may be `undefined`. */
+export interface Failure {
+  readonly error: unknown;
+}
+
+/** What a check says by what it returns. */
+export interface Returned {
+  readonly failure?: Failure;
+  readonly data?: ProbeData | undefined;
+}
+
+type PlainObject = Readonly<Record<string, unknown>>;
+type Entries = readonly (readonly [string, unknown])[];
+
+/** Data beyond this is left out. */
+const MOST_ENTRIES = 100;
+const LONGEST_TEXT = 1_000;
+
+/**
+ * Never throws. A plain object that says that it failed does so: people who come from other libraries return `{ ok: false }` and `{ status: 'down' }`.
+ * Anything else that is no `Error` and not `false` passes.
+ */
+export function readReturned(value: unknown): Returned {
+  if (value === undefined) return {};
+  if (value === false) return { failure: { error: new Error('the check returned false') } };
+  try {
+    if (isError(value)) return { failure: { error: value } };
+    if (!isPlainObject(value)) return {};
+    const entries = readEntries(value);
+    const error = findVerdict(value, entries);
+    return error === undefined ? { data: readData(entries) } : { failure: { error } };
+  } catch (error) {
+    return { failure: { error } };
+  }
+}
+
+function isPlainObject(value: unknown): value is PlainObject {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+/** No more of them than are kept. The engine lists the keys of an object all at once, so one with a million keys takes a third of a second all the same. */
+function readEntries(object: PlainObject): Entries {
+  const entries: (readonly [string, unknown])[] = [];
+  for (const key in object) {
+    if (!Object.hasOwn(object, key)) continue;
+    if (entries.length === MOST_ENTRIES) break;
+    entries.push([key, object[key]]);
+  }
+  return entries;
+}
+
+/** Names that say whether it works, as letters alone: `isHealthy` and `is_healthy` are one. */
+const FLAGS = new Set(
+  'ok healthy alive up live ready passed success successful connected available online reachable serving'
+    .split(' ')
+    .flatMap((flag) => [flag, `is${flag}`]),
+);
+const STATUSES = new Set(['status', 'state', 'health', 'result', 'outcome']);
+const FAILED = new Set(
+  (
+    'down fail failed failing failure error errored unhealthy unavailable outofservice unready offline dead crashed critical fatal broken ' +
+    'disconnected unreachable unresponsive timeout timedout stopping stopped red ko nok notok notready nothealthy notserving notalive notavailable'
+  ).split(' '),
+);
+const DEGRADED = new Set(['warn', 'warning', 'degraded']);
+
+/** What the object says by itself, or by one of its parts: terminus returns `{ database: { status: 'down' } }`. A failure outweighs a warning. */
+function findVerdict(object: PlainObject, entries: Entries, path = ''): Error | undefined {
+  let degraded: Error | undefined;
+  for (const [key, value] of entries.length < MOST_ENTRIES ? entries : [...readSaying(object), ...entries]) {
+    const isPart = path === '' && isPlainObject(value);
+    const verdict = isPart ? findVerdict(value, readEntries(value), `${key}.`) : judgeEntry(path, key, value, object);
+    if (Degraded.is(verdict)) degraded ??= verdict;
+    else if (verdict !== undefined) return verdict;
+  }
+  return degraded;
+}
+
+/** Of an object that has more entries than are read. */
+function readSaying(object: PlainObject): Entries {
+  return [...FLAGS, ...STATUSES].filter((key) => Object.hasOwn(object, key)).map((key) => [key, object[key]] as const);
+}
+
+function judgeEntry(path: string, key: string, value: unknown, object: PlainObject): Error | undefined {
+  const name = lettersOf(key);
+  const isFlag = FLAGS.has(name);
+  if (!isFlag && !STATUSES.has(name)) return undefined;
+  const word = typeof value === 'string' ? lettersOf(value) : '';
+  const isFailure = value === false || (isFlag ? word === 'false' || (name === 'ok' && value === 0) : FAILED.has(word));
+  const isDegraded = !isFlag && DEGRADED.has(word);
+  if (!isFailure && !isDegraded) return undefined;
+  const said = `the check returned { ${path}${key}: ${typeof value === 'string' ? JSON.stringify(shorten(value)) : String(value)} }`;
+  const message = ['message', 'reason', 'error', 'output', 'detail']
+    .map((one) => object[one])
+    .find((text): text is string => typeof text === 'string');
+  // As the cause: the check has not chosen it for the public.
+  const options = message === undefined ? undefined : { cause: new Error(shorten(message)) };
+  return isFailure ? new Error(said, options) : new Degraded(said, options);
+}
+
+/** `OUT_OF_SERVICE`, `out-of-service` and `OutOfService` are one word. */
+function lettersOf(text: string): string {
+  return text
+    .slice(0, LONGEST_TEXT)
+    .toLowerCase()
+    .replace(/[^a-z]/g, '');
+}
+
+/** The strings, numbers and booleans. */
+function readData(entries: Entries): ProbeData | undefined {
+  const data: Record<string, string | number | boolean> = {};
+  for (const [key, value] of entries) {
+    if (typeof value === 'string') data[shorten(key)] = shorten(value);
+    else if (typeof value === 'boolean' || Number.isFinite(value)) data[shorten(key)] = value as number | boolean;
+  }
+  return Object.keys(data).length === 0 ? undefined : data;
+}
+
+function shorten(text: string): string {
+  return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text;
+}

@@ -1,0 +1,206 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { connect } from 'node:net';
+import { expect } from 'chai';
+import Koa, { type Middleware } from 'koa';
+import { isProbeRequest, probeMiddleware, ProbeRegistry, probeServer } from 'koa-probes';
+import { ask, urlOf } from '../support/http.js';
+import { until } from '../support/processes.js';
+import { ControlledCheck, MemoryLogger } from '../support/probes.js';
+
+const servers: Server[] = [];
+const registries: ProbeRegistry[] = [];
+afterEach(() => {
+  for (const registry of registries.splice(0)) registry.close();
+  for (const server of servers.splice(0)) {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
+async function serve(app: Koa): Promise<string> {
+  app.silent = true;
+  const server = app.listen(0, '127.0.0.1');
+  servers.push(server);
+  await once(server, 'listening');
+  return urlOf(server);
+}
+
+function registryOf(): { probes: ProbeRegistry; lines: string[] } {
+  const logger = new MemoryLogger();
+  const probes = new ProbeRegistry({ logger });
+  registries.push(probes);
+  return { probes, lines: logger.lines };
+}
+
+const hello: Middleware = (ctx) => {
+  ctx.body = 'Hello';
+};
+/** As agents wrap what they trace: another function, with nothing of the one that it calls. */
+const wrap =
+  (middleware: Middleware): Middleware =>
+  (ctx, next) =>
+    middleware(ctx, next);
+
+describe('probeMiddleware, when something else answers a probe', () => {
+  it('says once what answered with which status, and where it belongs', async () => {
+    const { probes, lines } = registryOf();
+    const url = await serve(new Koa().use(hello).use(probeMiddleware(probes)));
+    for (let requests = 0; requests < 3; requests += 1) expect((await ask(`${url}/readyz`)).body).to.equal('Hello');
+    await until(() => lines.length > 0);
+    expect(lines).to.have.length(1);
+    expect(lines[0]).to.match(/^warn koa-probes: GET \/readyz on port \d+ was answered with 200 by something other than probeMiddleware/);
+    expect(lines[0]).to.include('Call app.use(probeMiddleware(probes)) first.');
+  });
+
+  it('says so for paths of its own, too', async () => {
+    const { probes, lines } = registryOf();
+    const url = await serve(new Koa().use(hello).use(probeMiddleware(probes, { paths: { readiness: '/health/ready' } })));
+    await ask(`${url}/readyz`);
+    await ask(`${url}/health/ready?verbose`);
+    await until(() => lines.length > 0);
+    expect(lines.join()).to.include('GET /health/ready?verbose on port');
+  });
+
+  it('says nothing if it answers itself, or a probeServer does', async () => {
+    const { probes, lines } = registryOf();
+    const url = await serve(new Koa().use(probeMiddleware(probes)).use(hello));
+    await ask(`${url}/readyz`);
+    const other = registryOf();
+    probeMiddleware(other.probes);
+    const server = await probeServer(other.probes, { port: 0, host: '127.0.0.1' });
+    await ask(`${urlOf(server)}/readyz`);
+    await ask(`${url}/`);
+    expect([...lines, ...other.lines]).to.deep.equal([]);
+  });
+
+  it('says once that its answer was changed', async () => {
+    const { probes, lines } = registryOf();
+    probes.lifecycle.setReady(false, 'maintenance');
+    const forgive: Middleware = async (ctx, next) => {
+      await next();
+      if (ctx.status === 503) ctx.status = 200;
+    };
+    const url = await serve(new Koa().use(forgive).use(probeMiddleware(probes)));
+    for (let requests = 0; requests < 2; requests += 1) expect((await ask(`${url}/readyz`)).status).to.equal(200);
+    const told = () => lines.filter((line) => line.includes('was changed to 200'));
+    await until(() => told().length > 0);
+    expect(told()).to.have.length(1);
+    expect(told()[0]).to.include('the answer 503 of readyz was changed to 200 by another middleware');
+  });
+});
+
+describe('probeMiddleware, when an agent wraps it', () => {
+  const slow: Middleware = async function slow(_, next) {
+    await new Promise(setImmediate);
+    await next();
+  };
+  const quick: Middleware = function quick(_, next) {
+    return next();
+  };
+  for (const [name, before] of Object.entries({ slow, quick })) {
+    it(`warns that it is not the first behind a ${name} middleware`, async () => {
+      const { probes, lines } = registryOf();
+      const url = await serve(
+        new Koa()
+          .use(before)
+          .use(wrap(probeMiddleware(probes)))
+          .use(hello),
+      );
+      await ask(`${url}/`);
+      expect(lines.join()).to.include(`probeMiddleware is not the first middleware, ${name} is`);
+    });
+  }
+
+  it('says nothing if it is the first', async () => {
+    const { probes, lines } = registryOf();
+    const url = await serve(
+      new Koa()
+        .use(wrap(wrap(probeMiddleware(probes))))
+        .use(slow)
+        .use(hello),
+    );
+    await ask(`${url}/`);
+    await ask(`${url}/readyz`);
+    expect(lines).to.deep.equal([]);
+  });
+
+  it('leaves the depth of stack traces as it was', async () => {
+    const { stackTraceLimit } = Error;
+    const { probes } = registryOf();
+    await ask(`${await serve(new Koa().use(wrap(probeMiddleware(probes))).use(hello))}/`);
+    expect(Error.stackTraceLimit).to.equal(stackTraceLimit);
+  });
+});
+
+describe('a prober that hangs up before its answer is there', () => {
+  const hangUp = async (url: string, slow: ControlledCheck) => {
+    const runs = slow.runs;
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    socket.write('GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+    await until(() => slow.runs > runs);
+    socket.destroy();
+    await once(socket, 'close');
+    // The server must have seen it.
+    await ask(`${url}/livez`);
+  };
+  const kinds = {
+    probeMiddleware: (probes: ProbeRegistry) => serve(new Koa().use(probeMiddleware(probes))),
+    probeServer: async (probes: ProbeRegistry) => urlOf(await probeServer(probes, { port: 0, host: '127.0.0.1' })),
+  };
+  for (const [name, start] of Object.entries(kinds)) {
+    it(`is told once, with the cure, until an answer is delivered again: ${name}`, async () => {
+      const { probes, lines } = registryOf();
+      const slow = new ControlledCheck();
+      probes.register({ name: 'slow', kinds: ['readiness'], timeoutMs: 1_500, check: slow.check });
+      const url = await start(probes);
+      const told = () => lines.filter((line) => line.includes('hung up'));
+      for (let outage = 1; outage <= 2; outage += 1) {
+        for (let requests = 0; requests < 3; requests += 1) {
+          await hangUp(url, slow);
+          slow.resolve();
+          await until(() => told().length === outage);
+        }
+        const answered = ask(`${url}/readyz`);
+        await until(() => slow.runs % 4 === 0);
+        slow.resolve();
+        expect((await answered).status).to.equal(200);
+      }
+      expect(told()[0]).to.match(
+        /a readiness prober hung up before its answer was there.* 1600 ms\. Set `timeoutSeconds: 2` in the pod spec/,
+      );
+    });
+  }
+});
+
+describe('isProbeRequest(request, options)', () => {
+  const cases: [string, string, boolean][] = [
+    ['GET', '/readyz', true],
+    ['HEAD', '/livez?verbose', true],
+    ['GET', '/healthz/', true],
+    ['GET', '/startupz', true],
+    ['GET', '/readyz/database', true],
+    ['POST', '/readyz', false],
+    ['GET', '/readyzed', false],
+    ['GET', '/', false],
+    ['GET', '/api/readyz', false],
+  ];
+  for (const [method, url, isProbe] of cases) {
+    it(`is ${String(isProbe)} for ${method} ${url}`, () => expect(isProbeRequest({ method, url })).to.equal(isProbe));
+  }
+
+  it('takes the paths of the application', () => {
+    const paths = { readiness: '/health/ready' };
+    for (let times = 0; times < 2; times += 1) {
+      expect(isProbeRequest({ method: 'GET', url: '/health/ready' }, { paths })).to.equal(true);
+      expect(isProbeRequest({ method: 'GET', url: '/readyz' }, { paths })).to.equal(false);
+      expect(isProbeRequest({ method: 'GET', url: '/livez' }, { paths })).to.equal(true);
+    }
+  });
+
+  it('is false for a request without a method or a URL', () => expect(isProbeRequest({})).to.equal(false));
+
+  it('refuses paths that are not fit', () => {
+    expect(() => isProbeRequest({ method: 'GET', url: '/' }, { paths: { readiness: 'readyz' } })).to.throw(/to begin with "\/"/);
+  });
+});
