@@ -83,9 +83,7 @@ export class Lifecycle implements Probe {
   }
 
   get #pending(): readonly string[] {
-    const started = this.#host.pendingStartups();
-    const starting = this.#starting.names;
-    return starting.length === 0 ? started : [...starting, ...started];
+    return [...this.#starting.names, ...this.#host.pendingStartups()];
   }
 
   /** Turns readiness off or on by hand. The reason is shown to the public. While draining, turning it on is ignored, with a warning. */
@@ -170,7 +168,7 @@ export class Lifecycle implements Probe {
   #hasNothingToSay(kind: ProbeKind): boolean {
     if (kind === 'liveness') return this.#notLive === undefined;
     const isQuiet = this.#draining === undefined && this.#notReady === undefined && this.#holds.size === 0;
-    return isQuiet && !this.#host.hasPendingStartups();
+    return isQuiet && this.#starting.isDone && !this.#host.hasPendingStartups();
   }
 
   /** While draining there are none: a restart would cut what is under way. */
