@@ -55,6 +55,8 @@ export class Lifecycle implements Probe {
   readonly #starting = new Work();
   /** @internal */
   readonly work = new Work();
+  /** @internal What answers the probes until the registry is closed, also when the listeners of the application are closed. */
+  readonly lastingAnswerers = new Set<object>();
 
   /** @internal */
   constructor(host: LifecycleHost) {

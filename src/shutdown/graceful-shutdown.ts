@@ -128,10 +128,10 @@ class ProcessShutdown implements GracefulShutdown {
     void this.shutdown(origin);
   };
 
-  /** Kubernetes does not know of this shutdown, and goes on to ask for liveness. Whatever else answers it, until the registry is closed, listens to that. */
+  /** Kubernetes does not know of this shutdown, and goes on to ask for liveness. */
   #tellOfLiveness(reason: string): void {
     const { isInKubernetes, drainDelayMs } = this.options;
-    if (!isInKubernetes || this.servers.length === 0 || this.probes.listenerCount('close') > 0) return;
+    if (!isInKubernetes || this.servers.length === 0 || this.probes.lifecycle.lastingAnswerers.size > 0) return;
     this.probes.logger.info(
       `shutdown by ${reason}: Kubernetes did not ask for it, and goes on to probe liveness, which is answered until the listeners close in ${String(drainDelayMs)} ms. ` +
         'Answer the probes with probeServer() to have them answered until the process exits.',

@@ -209,7 +209,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     scenario.signal('SIGUSR2');
     expect((await slow).status).to.equal(200);
     expect((await scenario.exited()).code).to.equal(1);
-    expect(scenario.output().match(/uncaughtException: Error: nobody has caught this\n +at /g)).to.have.lengthOf(1);
+    expect(scenario.output().match(/uncaughtException: Error: nobody has caught this\s+at /g)).to.have.lengthOf(1);
     expect(scenario.output()).to.match(/\d+ more uncaught errors during the shutdown, the last: nobody has caught this/);
     expect(scenario.output().match(/nobody has caught this/g)).to.have.lengthOf(2);
   });
@@ -434,7 +434,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
       scenario.signal(signal);
       expect((await slow).status).to.equal(200);
       expect((await scenario.exited()).code).to.equal(1);
-      expect(scenario.output()).to.match(new RegExp(`${origin}: Error: nobody has caught this\n +at [^]*database closed`));
+      expect(scenario.output()).to.match(new RegExp(`${origin}: Error: nobody has caught this\\s+at [^]*database closed`));
     });
   }
 
