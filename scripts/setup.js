@@ -18,6 +18,8 @@ const services = {
   postgres: 'postgresql',
   'redis-server': 'redis-server',
   saslpasswd2: 'sasl2-bin',
+  script: 'bsdutils',
+  unshare: 'util-linux',
 };
 
 /** Runs a command with its output shown, and ends this process where it fails. */

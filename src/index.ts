@@ -37,5 +37,6 @@ export type { PathOptions } from './http/paths.js';
 // Shut down
 export { gracefulShutdown, type GracefulShutdown } from './shutdown/graceful-shutdown.js';
 export type { ShutdownOptions } from './shutdown/options.js';
+export type { RepeatedSignalAction } from './shutdown/heard-signals.js';
 export type { ShutdownHook } from './shutdown/sequence.js';
 export type { ShutdownProgress } from './lifecycle/lifecycle.js';

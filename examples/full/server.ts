@@ -1,4 +1,5 @@
 // A service with PostgreSQL and memcached: all probes on a management port, readiness under an own path on the public one.
+import { createServer } from 'node:http';
 import Router from '@koa/router';
 import { Container, inject, injectable, type ServiceIdentifier } from 'inversify';
 import knex, { type Knex } from 'knex';
@@ -8,6 +9,7 @@ import {
   gracefulShutdown,
   LivenessProbe,
   NotReady,
+  ProbeRegistry,
   probeServer,
   ReadinessProbe,
   StartupProbe,
@@ -74,12 +76,8 @@ container
   .toConstantValue(cache)
   .onDeactivation((one) => one.close());
 container.bind(VisitCounter).toSelf().inSingletonScope();
-const probes = await discoverProbes(container, {
-  disabled: process.env['DISABLED_PROBES']?.split(',') ?? [],
-  settings: { database: { timeoutMs: 500 }, memcached: { timeoutMs: 300 } },
-});
-const management = await probeServer(probes, { port: Number(process.env['MANAGEMENT_PORT'] ?? 9090), details: 'all' });
 
+const probes = new ProbeRegistry();
 const visits = container.get(VisitCounter);
 const router = new Router();
 router.get('/internal/ready', probeView(probes, 'readiness'));
@@ -90,10 +88,18 @@ router.post('/migrate', async (ctx) => {
 router.get('/visits', async (ctx) => {
   ctx.body = `${String(await visits.count())}\n`;
 });
+const answer = new Koa().use(router.routes()).callback();
+const server = createServer((request, response) => void answer(request, response));
 
-const server = new Koa().use(router.routes()).listen(Number(process.env['PORT'] ?? 3000), () => {
+// Before the discovery: a SIGTERM during the start ends it, and the container deactivates the database and the cache.
+gracefulShutdown(server, probes);
+await discoverProbes(container, {
+  registry: probes,
+  disabled: process.env['DISABLED_PROBES']?.split(',') ?? [],
+  settings: { database: { timeoutMs: 500 }, memcached: { timeoutMs: 300 } },
+});
+// The management port answers to the end: it is closed with the probes, before the container deactivates the database and the cache.
+const management = await probeServer(probes, { port: Number(process.env['MANAGEMENT_PORT'] ?? 9090), details: 'all' });
+server.listen(Number(process.env['PORT'] ?? 3000), () => {
   console.log('listening on', server.address(), 'and', management.address());
 });
-
-// The management port answers to the end: it is closed with the probes, before the container deactivates the database and the cache.
-gracefulShutdown(server, probes);

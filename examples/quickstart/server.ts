@@ -1,7 +1,8 @@
+import { createServer } from 'node:http';
 import { Container } from 'inversify';
 import knex from 'knex';
 import Koa from 'koa';
-import { discoverProbes, gracefulShutdown, NotReady, probeMiddleware, ReadinessProbe } from 'koa-probes';
+import { discoverProbes, gracefulShutdown, NotReady, probeMiddleware, ProbeRegistry, ReadinessProbe } from 'koa-probes';
 import { DATABASE } from 'koa-probes/knex';
 
 const jobs: string[] = [];
@@ -17,8 +18,8 @@ export class BacklogProbe {
 const container = new Container();
 const database = knex({ client: 'better-sqlite3', connection: ':memory:', useNullAsDefault: true });
 container.bind(DATABASE).toConstantValue({ knex: database, access: 'write' }); // a read-only standby fails
-const probes = await discoverProbes(container); // finds BacklogProbe and the database
 
+const probes = new ProbeRegistry();
 const app = new Koa();
 app.use(probeMiddleware(probes)); // first
 
@@ -28,5 +29,8 @@ app.use((ctx) => {
   ctx.body = isOn ? 'Hello\n' : 'Hello, but not ready\n';
 });
 
-const server = app.listen(Number(process.env['PORT'] ?? 3000), () => console.log('listening on', server.address()));
-gracefulShutdown(server, probes); // SIGTERM: ready 503, live 200, drain, close, exit 0
+const answer = app.callback();
+const server = createServer((request, response) => void answer(request, response));
+gracefulShutdown(server, probes); // SIGTERM, from here on: ready 503, live 200, drain, close, exit 0
+await discoverProbes(container, { registry: probes }); // finds BacklogProbe and the database
+server.listen(Number(process.env['PORT'] ?? 3000), () => console.log('listening on', server.address()));

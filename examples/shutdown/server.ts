@@ -6,13 +6,11 @@ import { setInterval as every, setTimeout as pause } from 'node:timers/promises'
 import { Container } from 'inversify';
 import knex from 'knex';
 import Koa from 'koa';
-import { discoverProbes, gracefulShutdown, probeServer } from 'koa-probes';
+import { discoverProbes, gracefulShutdown, ProbeRegistry, probeServer } from 'koa-probes';
 import { DATABASE } from 'koa-probes/knex';
 import { WebSocketServer } from 'ws';
 
 const database = knex({ client: 'better-sqlite3', connection: ':memory:', useNullAsDefault: true });
-await database.schema.createTable('reports', (table) => table.increments());
-
 const container = new Container();
 container
   .bind(DATABASE)
@@ -21,10 +19,8 @@ container
     await database.destroy(); // the last step of all: requests, jobs and hooks may use it until then
     console.log('database closed');
   });
-const probes = await discoverProbes(container);
+const probes = new ProbeRegistry();
 const { lifecycle } = probes;
-// On a port of their own the probes are answered to the end, also when the application takes no more connections.
-const management = await probeServer(probes, { port: Number(process.env['MANAGEMENT_PORT'] ?? 9090) });
 
 const app = new Koa();
 app.use(async (ctx) => {
@@ -52,6 +48,10 @@ async function* events() {
   }
 }
 
+async function migrate() {
+  await database.schema.createTable('reports', (table) => table.increments());
+}
+
 async function writeReport(ms: number) {
   try {
     await pause(ms);
@@ -68,26 +68,24 @@ server.keepAliveTimeout = 65_000; // longer than the balancer's own, often 60 s:
 const sockets = new WebSocketServer({ server, path: '/chat' });
 sockets.on('connection', (socket) => socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary })));
 
-// Before the server listens: no connection is older than its watch, and a signal finds somebody who hears it.
+// Before the start: a signal finds somebody who hears it, also in PID 1. Nothing more is begun then, and the container deactivates what it has.
 const shutdown = gracefulShutdown(server, probes, {
   drainDelayMs: Number(process.env['DRAIN_DELAY_MS'] ?? 0), // pod.yaml sets both: how long, and what it is held against
   timeoutMs: Number(process.env['SHUTDOWN_TIMEOUT_MS'] ?? 25_000),
 });
-// Nobody ends a WebSocket by itself either. The hook is over when the last one is closed; a client that does not answer is cut.
-shutdown.onClosing('websockets', async () => {
-  sockets.close(); // takes no more of them
-  for (const socket of sockets.clients) {
-    socket.close(1001, 'going away');
-    setTimeout(() => socket.terminate(), 2_000).unref();
-  }
-  if (sockets.clients.size > 0) await once(sockets, 'close');
-});
+// The shutdown does not wait for WebSockets, and closes them after the hooks. A goodbye tells the clients to take another pod.
+shutdown.onClosing('websockets', () => sockets.clients.forEach((socket) => socket.close(1001, 'going away')));
 shutdown.onShutdown('telemetry', async (reason) => {
   await pause(200); // stands for the last metrics on their way to your collector
   console.log(`telemetry sent, ${reason}`);
 });
 probes.on('shutdown', (progress) => console.log(JSON.stringify(progress)));
 
+// The start, which a signal ends between any two steps.
+await lifecycle.track(migrate(), 'migrations'); // waited for: a migration is not to be cut
+await discoverProbes(container, { registry: probes });
+// On a port of their own the probes are answered to the end, also when the application takes no more connections.
+const management = await probeServer(probes, { port: Number(process.env['MANAGEMENT_PORT'] ?? 9090) });
 server.listen(Number(process.env['PORT'] ?? 3000));
 await once(server, 'listening');
 console.log('listening on', server.address(), 'and', management.address());

@@ -9,6 +9,7 @@ import { ConfigurationError, describeError } from '../errors.js';
 import { Lifecycle } from '../lifecycle/lifecycle.js';
 import { listDecoratedClasses, readProbeMetadata } from './metadata.js';
 import { importInversify } from './inversify.js';
+import { beginDiscovery, type DiscoveryStart } from './discovery-start.js';
 import { importModules } from './modules.js';
 import { describeClass, findGeneratedNames, nameCandidate, type Candidate } from './names.js';
 import { makeWithNew } from './new-probes.js';
@@ -39,12 +40,17 @@ export interface DiscoveryOptions extends RegistryOptions {
    * @example { database: { timeoutMs: 300 } }
    */
   settings?: Readonly<Record<string, Omit<ProbeOptions, 'name'>>> | undefined;
+  /**
+   * The registry to fill, instead of a new one: `gracefulShutdown()` can be installed on it first. A signal then ends the start: the discovery stops, the container is deactivated, and the process exits.
+   * In that case the promise of `discoverProbes()` never settles. `deadlineMs` and `logger` are given to the registry.
+   */
+  registry?: ProbeRegistry | undefined;
 }
 
 /** A probe is set up by the name that its class has. */
 const SETTING_NAMES = PROBE_OPTION_NAMES.filter((option) => option !== 'name');
 
-const OPTION_NAMES = ['modules', 'classes', 'disabled', 'settings', ...REGISTRY_OPTION_NAMES] as const;
+const OPTION_NAMES = ['modules', 'classes', 'disabled', 'settings', 'registry', ...REGISTRY_OPTION_NAMES] as const;
 
 /**
  * Finds the decorated classes, makes one probe of each, and resolves to their registry. One line of the log says what was found.
@@ -56,7 +62,7 @@ const OPTION_NAMES = ['modules', 'classes', 'disabled', 'settings', ...REGISTRY_
  */
 export async function discoverProbes(container?: ProbeContainer, options: DiscoveryOptions = {}): Promise<ProbeRegistry> {
   rejectUnknownOptions('discoverProbes()', options, OPTION_NAMES);
-  const { modules = [], classes, disabled = [], settings = {}, ...registryOptions } = options;
+  const { modules = [], classes, disabled = [], settings = {}, registry: given, ...registryOptions } = options;
   for (const [option, value] of Object.entries({ modules, classes: classes ?? [], disabled }))
     checkArray(`\`${option}\` of discoverProbes()`, value);
   checkObject('`settings` of discoverProbes()', settings);
@@ -65,7 +71,30 @@ export async function discoverProbes(container?: ProbeContainer, options: Discov
       `Expected \`container\` of discoverProbes() to be a Container of Inversify, got ${show(container)}. Without a container, options come second: \`discoverProbes(undefined, { … })\`.`,
     );
   }
+  const registry = given === undefined ? new ProbeRegistry(registryOptions) : checkGivenRegistry(given, registryOptions);
+  if (container !== undefined) registry.deactivate = () => deactivateContainer(container);
+  const start = beginDiscovery(registry);
+  try {
+    await discoverInto(registry, start, container, options);
+  } catch (error) {
+    registry.close();
+    if (registry.lifecycle.isShuttingDown) registry.logger.error(`the discovery of the probes failed: ${describeError(error)}`);
+    await start.proceed();
+    throw error;
+  } finally {
+    start.end();
+  }
+  return registry;
+}
+
+async function discoverInto(
+  registry: ProbeRegistry,
+  start: DiscoveryStart,
+  container: Container | undefined,
+  { modules = [], classes, disabled = [], settings = {} }: DiscoveryOptions,
+): Promise<void> {
   await importModules(modules);
+  await start.proceed();
   const candidates = [...new Set(classes ?? listDecoratedClasses())].map(readCandidate);
   rejectUnknownNames('disabled', disabled, candidates);
   rejectUnknownNames('settings', Object.keys(settings), candidates);
@@ -73,24 +102,37 @@ export async function discoverProbes(container?: ProbeContainer, options: Discov
   const enabled = candidates.filter(({ name }) => !disabled.includes(name));
   rejectTwins(enabled);
 
-  const registry = new ProbeRegistry(registryOptions);
-  try {
-    const register = (candidate: Candidate, probe: Probe) => addProbe(registry, candidate, probe, settings[candidate.name] ?? {});
-    if (container === undefined) for (const candidate of enabled) register(candidate, makeWithNew(candidate.probeClass));
-    else await makeInContainer(container, registry, enabled, register);
-  } catch (error) {
-    registry.close();
-    throw error;
-  }
+  const register = (candidate: Candidate, probe: Probe) => addProbe(registry, candidate, probe, settings[candidate.name] ?? {});
+  if (container === undefined) for (const candidate of enabled) register(candidate, makeWithNew(candidate.probeClass));
+  else await makeInContainer(container, registry, start, enabled, register);
   const warning = findGeneratedNames(enabled);
   if (warning !== undefined) registry.logger.warn(warning);
   announceProbes(registry.logger, enabled, classes?.length === 0 || candidates.length > enabled.length);
+}
+
+/** By its parts: it may come from another installed copy of the package. */
+function checkGivenRegistry(registry: ProbeRegistry, registryOptions: RegistryOptions): ProbeRegistry {
+  if (typeof (registry as Partial<ProbeRegistry> | null)?.add !== 'function') {
+    throw new ConfigurationError(
+      `Expected \`registry\` of discoverProbes() to be a ProbeRegistry, got ${show(registry)}. Make one with \`new ProbeRegistry()\`.`,
+    );
+  }
+  const [option] = Object.keys(registryOptions);
+  if (option !== undefined) {
+    throw new ConfigurationError(
+      `\`${option}\` of discoverProbes() is an option of the registry, and one is given. Give it to that: \`new ProbeRegistry({ ${option} })\`.`,
+    );
+  }
+  if (registry.deactivate !== undefined) {
+    throw new ConfigurationError('`registry` of discoverProbes() has probes of a container already. Make a registry for each container.');
+  }
   return registry;
 }
 
 async function makeInContainer(
   container: Container,
   registry: ProbeRegistry,
+  start: DiscoveryStart,
   candidates: readonly Candidate[],
   register: (candidate: Candidate, probe: Probe) => void,
 ): Promise<void> {
@@ -108,11 +150,14 @@ async function makeInContainer(
   container.bind(ProbeRegistry).toConstantValue(registry);
   container.bind(REGISTRY_TOKEN).toConstantValue(registry);
   container.bind(Lifecycle).toConstantValue(registry.lifecycle);
-  registry.deactivate = () => deactivateContainer(container);
   try {
     // All of them first: a probe may inject one that comes after it.
     for (const { probeClass } of candidates) probes.bind(probeClass);
-    for (const candidate of candidates) register(candidate, await probes.make(candidate.probeClass));
+    for (const candidate of candidates) {
+      const probe = await probes.make(candidate.probeClass);
+      await start.proceed();
+      register(candidate, probe);
+    }
   } catch (error) {
     // Why it fails is the first error, and not what a deactivation says to that.
     for (const identifier of [ProbeRegistry, REGISTRY_TOKEN, Lifecycle, ...probes.bound].toReversed()) {

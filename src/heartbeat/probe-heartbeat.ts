@@ -59,10 +59,12 @@ export function probeHeartbeat(probes: ProbeRegistry, options: ProbeHeartbeatOpt
   const stop = () => {
     for (const beat of beats) beat.stop();
     probes.off('change', onChange);
+    probes.lifecycle.lastingAnswerers.delete(stop);
     probes.off('close', stop);
     process.off('exit', stop);
   };
   probes.on('change', onChange);
+  probes.lifecycle.lastingAnswerers.add(stop);
   probes.once('close', stop);
   process.once('exit', stop);
   return { stop };

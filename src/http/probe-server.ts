@@ -56,7 +56,11 @@ export async function probeServer(probes: ProbeRegistry, options: ProbeServerOpt
   });
   await listen(server, options);
   const close = () => closeServer(server);
-  server.once('close', () => probes.off('close', close));
+  probes.lifecycle.lastingAnswerers.add(server);
+  server.once('close', () => {
+    probes.lifecycle.lastingAnswerers.delete(server);
+    probes.off('close', close);
+  });
   if (probes.isClosed) {
     close();
     throw new ConfigurationError('probeServer() cannot answer for a registry that is closed. Call it before probes.close().');

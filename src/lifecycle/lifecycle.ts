@@ -10,21 +10,25 @@ export type LifecycleState = 'starting' | 'running' | 'draining';
 /** Where a graceful shutdown is, and what is left. */
 export interface ShutdownProgress {
   /**
-   * `draining`: the signal has come, and new requests are still served; `closing`: the listeners are closed, and what is in flight goes on; `hooks`: nothing is in flight any more;
-   * `deactivating`: the hooks are through, and the container deactivates what it has made; then `finished`, or `timed out` from any of them.
+   * `draining`: the signal has come, and new requests are still served; `closing`: the listeners are closed, and requests in flight go on; `hooks`: no request and no tracked work is left;
+   * `deactivating`: all hooks finished, and the container deactivates what it has made; then `finished`, or `timed out` from any of them.
    */
   readonly phase: 'draining' | 'closing' | 'hooks' | 'deactivating' | 'finished' | 'timed out';
   /** The signal, or what was given to `shutdown()`. */
   readonly reason: string;
   /** Since the signal, in milliseconds. */
   readonly elapsedMs: number;
-  /** Connections that are open. */
+  /** Open connections. */
   readonly connections: number;
-  /** Requests whose answers have not been sent to their end. */
+  /** Those of them that are a WebSocket or another tunnel. The shutdown does not wait for them. */
+  readonly upgradedConnections: number;
+  /** Requests whose response has not been sent completely. */
   readonly requests: number;
-  /** Names of the work and of the hooks that are waited for. */
+  /** Those of them that began more than a minute ago: event streams, as a rule. */
+  readonly longRequests: number;
+  /** Names of the work and of the hooks that the shutdown waits for. */
   readonly work: readonly string[];
-  /** Names of the hooks that have not begun, in the order in which they will. */
+  /** Names of the hooks that have not begun, in the order in which they will be called. */
   readonly hooks: readonly string[];
 }
 
@@ -46,8 +50,13 @@ export class Lifecycle implements Probe {
   #notReady: string | undefined;
   #draining: string | undefined;
   #shutdown: AbortController | undefined;
+  #isShuttingDown = false;
+  /** What the start waits for beside the startup probes. */
+  readonly #starting = new Work();
   /** @internal */
   readonly work = new Work();
+  /** @internal What answers the probes until the registry is closed, also when the listeners of the application are closed. */
+  readonly lastingAnswerers = new Set<object>();
 
   /** @internal */
   constructor(host: LifecycleHost) {
@@ -56,7 +65,32 @@ export class Lifecycle implements Probe {
 
   get state(): LifecycleState {
     if (this.#draining !== undefined) return 'draining';
-    return this.#host.pendingStartups().length > 0 ? 'starting' : 'running';
+    return this.#pending.length > 0 ? 'starting' : 'running';
+  }
+
+  /** @internal The application is `starting` until the function that it returns is called. The name is for the public. */
+  beginStart(name: string): () => void {
+    return this.#starting.begin(name);
+  }
+
+  /** @internal Whether something that `beginStart()` has begun is under way: the startup probes are not known yet. */
+  get isBeingStarted(): boolean {
+    return !this.#starting.isDone;
+  }
+
+  /** @internal Whether the process is about to end, so that a start which is under way need not go on. */
+  get isShuttingDown(): boolean {
+    return this.#isShuttingDown;
+  }
+
+  /** @internal Begins to drain as the first step of a shutdown. */
+  beginShutdown(): void {
+    this.#isShuttingDown = true;
+    this.drain();
+  }
+
+  get #pending(): readonly string[] {
+    return [...this.#starting.names, ...this.#host.pendingStartups()];
   }
 
   /** @internal Whether `setReady(false)` holds. */
@@ -138,15 +172,21 @@ export class Lifecycle implements Probe {
   /** @throws NotReady with all reasons, where the kind fails. */
   check({ kind }: ProbeContext): void {
     if (this.#hasNothingToSay(kind)) return;
-    const reasons = kind === 'liveness' ? this.#reasonsNotLive() : this.#reasonsNotReady();
+    const reasons = this.#reasonsOf(kind);
     if (reasons.length > 0) throw new NotReady(reasons.join('; '));
   }
 
   /** The way of nearly all checks, without an array. */
   #hasNothingToSay(kind: ProbeKind): boolean {
     if (kind === 'liveness') return this.#notLive === undefined;
+    if (kind === 'startup') return this.#starting.isDone;
     const isQuiet = this.#draining === undefined && this.#notReady === undefined && this.#holds.size === 0;
-    return isQuiet && !this.#host.hasPendingStartups();
+    return isQuiet && this.#starting.isDone && !this.#host.hasPendingStartups();
+  }
+
+  #reasonsOf(kind: ProbeKind): string[] {
+    if (kind === 'liveness') return this.#reasonsNotLive();
+    return kind === 'startup' ? [`starting: waiting for ${this.#starting.names.join(', ')}`] : this.#reasonsNotReady();
   }
 
   /** While draining there are none: a restart would cut what is under way. */
@@ -157,7 +197,7 @@ export class Lifecycle implements Probe {
   #reasonsNotReady(): string[] {
     const reasons: string[] = [];
     if (this.#draining !== undefined) reasons.push(this.#draining);
-    const pending = this.#host.pendingStartups();
+    const pending = this.#pending;
     if (pending.length > 0) reasons.push(`starting: waiting for ${pending.join(', ')}`);
     if (this.#notReady !== undefined) reasons.push(this.#notReady);
     for (const { reason } of this.#holds) reasons.push(reason);
@@ -172,7 +212,7 @@ function checkBoolean(name: string, value: unknown): void {
 
 /** Without one the public, or the operator, would read nothing. */
 function checkText(name: string, value: unknown): void {
-  if (typeof value !== 'string' || value === '') throw new TypeError(`Expected \`${name}\` to be a text, got ${show(value)}.`);
+  if (typeof value !== 'string' || value === '') throw new TypeError(`Expected \`${name}\` to be a non-empty string, got ${show(value)}.`);
 }
 
 /** The name that `fetch` and the like give it, so that one test for it serves all. */

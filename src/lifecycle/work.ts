@@ -8,6 +8,10 @@ export class Work {
     return Array.from(this.#begun, ({ name }) => name);
   }
 
+  get isDone(): boolean {
+    return this.#begun.size === 0;
+  }
+
   /** The function that it returns ends the piece, and may be called twice. */
   begin(name: string): () => void {
     const piece = { name };

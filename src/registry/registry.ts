@@ -91,6 +91,8 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   /** The lifecycle first. */
   readonly #byKind: Record<ProbeKind, readonly Monitor[]>;
   readonly #lifecycleByKind: Readonly<Partial<Record<ProbeKind, Monitor>>>;
+  /** In startup only while the probes are being discovered: it would pass, since no startup probe is known. */
+  readonly #startingLifecycle: Monitor;
   /** How a whole kind is run, until its probes change. */
   readonly #settings: Partial<Record<ProbeKind, RunSettings | undefined>> = {};
   /** The last run of each kind that has ended: it knows when each check passed. */
@@ -122,6 +124,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     const liveness = this.#monitorLifecycle('liveness');
     const readiness = this.#monitorLifecycle('readiness');
     this.#lifecycleByKind = { liveness, readiness };
+    this.#startingLifecycle = this.#monitorLifecycle('startup');
     this.#byKind = { liveness: [liveness], readiness: [readiness], startup: [] };
   }
 
@@ -284,6 +287,10 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
       last: this.#lifecycleByKind[kind],
       deadlineMs: this.deadlineOf(kind),
     });
+    if (kind === 'startup' && this.lifecycle.isBeingStarted) {
+      const last = this.#startingLifecycle;
+      return { ...settings, monitors: [last, ...settings.monitors], last };
+    }
     const startups = kind === 'readiness' ? this.#pendingStartups() : NO_MONITORS;
     if (startups.length === 0) return settings;
     return { ...settings, unreported: startups.filter((monitor) => !monitor.kinds.includes(kind)) };

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
+import { closeWithHead } from './last-head.js';
 
 /** An empty line between two requests is no begin of one (RFC 9112, section 2.2). */
 const STRAY_BYTES = '\r\n'.length;
@@ -8,7 +9,9 @@ const STRAY_BYTES = '\r\n'.length;
 export class Connection {
   #restedAt: number;
   #bytesAtRest = 0;
-  #requests = 0;
+  #writtenAtRest: number;
+  /** When each request in flight began: they are answered in their order. */
+  readonly #begunAt: number[] = [];
   #latest: ServerResponse | undefined;
   #upload: IncomingMessage | undefined;
 
@@ -17,14 +20,25 @@ export class Connection {
     now: number,
   ) {
     this.#restedAt = now;
+    this.#writtenAtRest = this.#bytesWritten;
   }
 
   get requests(): number {
-    return this.#requests;
+    return this.#begunAt.length;
   }
 
-  begin(request: IncomingMessage, response: ServerResponse): void {
-    this.#requests += 1;
+  /** Requests in flight that began before that time. */
+  countRequestsBefore(time: number): number {
+    return this.#begunAt.filter((begunAt) => begunAt < time).length;
+  }
+
+  /** A WebSocket, or a tunnel by CONNECT: Node has taken its parser off, and the application has answered. Until then it is a request. */
+  get isUpgraded(): boolean {
+    return (this.socket as { parser?: unknown }).parser === null && this.#bytesWritten > this.#writtenAtRest;
+  }
+
+  begin(request: IncomingMessage, response: ServerResponse, now: number): void {
+    this.#begunAt.push(now);
     this.#latest = response;
     this.#notePart();
     if (!hasBody(request)) return;
@@ -38,10 +52,11 @@ export class Connection {
 
   end(now: number): void {
     // None, where the request was there before its connection was watched.
-    this.#requests = Math.max(0, this.#requests - 1);
-    if (this.#requests > 0) return;
+    this.#begunAt.shift();
+    if (this.requests > 0) return;
     this.#latest = undefined;
     this.#restedAt = now;
+    this.#writtenAtRest = this.#bytesWritten;
   }
 
   #notePart(): void {
@@ -53,11 +68,15 @@ export class Connection {
     return (this.socket as Partial<Socket>).bytesRead ?? 0;
   }
 
+  get #bytesWritten(): number {
+    return (this.socket as Partial<Socket>).bytesWritten ?? 0;
+  }
+
   /**
    * Nothing is in flight or still to come of a request that is answered, and nothing has come since: not so where one was sent in part, nor on an upgraded socket or one that speaks HTTP/2.
    */
   hasRestedSince(time: number): boolean {
-    const isBetweenRequests = this.#requests === 0 && this.#upload === undefined;
+    const isBetweenRequests = this.requests === 0 && this.#upload === undefined;
     return isBetweenRequests && this.#bytesRead - this.#bytesAtRest <= STRAY_BYTES && this.#restedAt <= time;
   }
 
@@ -66,35 +85,14 @@ export class Connection {
     if (this.#latest !== undefined) this.announceCloseWith(this.#latest);
   }
 
-  /** Decided when the head is written: a request that is pipelined behind this one would be lost. */
   announceCloseWith(response: ServerResponse): void {
     if (response.headersSent) return;
-    const writeHead = response.writeHead.bind(response) as (...head: unknown[]) => ServerResponse;
-    response.writeHead = (...head: unknown[]) => {
-      if (this.#latest !== response) return writeHead(...head);
-      closeAfter(response);
-      hangUpAfter(response.req, this.socket);
-      const list = head.find((part): part is string[] => Array.isArray(part));
-      if (list !== undefined) setEach(response, list);
-      return writeHead(...head.filter((part) => part !== list));
-    };
+    closeWithHead(
+      response,
+      () => this.#latest === response,
+      () => hangUpAfter(response.req, this.socket),
+    );
   }
-}
-
-/** Whatever the application says of the connection, as a proxy does that copies the headers of another server. */
-function closeAfter(response: ServerResponse): void {
-  response.setHeader('Connection', 'close');
-  for (const method of ['setHeader', 'appendHeader', 'removeHeader'] as const) {
-    const change = response[method].bind(response) as (name: string, ...value: unknown[]) => unknown;
-    const changeOthers = (name: string, ...value: unknown[]) => (name.toLowerCase() === 'connection' ? response : change(name, ...value));
-    Object.assign(response, { [method]: changeOthers });
-  }
-}
-
-/** Once a header is set, `writeHead` of Node 20 keeps only the last of each name in a list. */
-function setEach(response: ServerResponse, list: readonly string[]): void {
-  for (let at = 0; at < list.length; at += 2) response.removeHeader(list[at] ?? '');
-  for (let at = 0; at < list.length; at += 2) response.appendHeader(list[at] ?? '', list[at + 1] ?? '');
 }
 
 /**

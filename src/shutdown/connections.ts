@@ -65,11 +65,26 @@ export class Connections {
     return Math.max(secure, this.#bySocket.size - secure);
   }
 
+  /** Connections that are a WebSocket or another tunnel: no request is in flight on them, and nobody knows when they end. */
+  get upgraded(): number {
+    return this.#upgradedSockets.length + this.#sessions.upgraded.length;
+  }
+
   /** Requests in flight. */
   get requests(): number {
-    let requests = this.#sessions.streams;
-    for (const connection of this.#bySocket.values()) requests += connection.requests;
+    return this.countRequestsBefore(Infinity);
+  }
+
+  /** Requests in flight that began before that time of `performance.now()`. */
+  countRequestsBefore(time: number): number {
+    let requests = this.#sessions.countRequestsBefore(time);
+    for (const connection of this.#bySocket.values()) requests += connection.countRequestsBefore(time);
     return requests;
+  }
+
+  /** There are servers, none of them listens, and none has a connection. */
+  get areClosed(): boolean {
+    return this.servers.length > 0 && this.#bySocket.size === 0 && this.servers.every(({ listening }) => !listening);
   }
 
   /** From now on every answer tells its client not to send another request on its connection. */
@@ -88,24 +103,48 @@ export class Connections {
     }
   }
 
-  /** Closes the connections at rest, and resolves when the last is gone. */
+  /** Closes the connections at rest, and resolves when there are none but upgraded ones. */
   async close(): Promise<void> {
     const settledAt = performance.now() + SETTLED_AFTER_MS;
-    while (this.#bySocket.size > 0) {
+    while (this.#held > 0) {
       await pause(ROUND_EVERY_MS);
       if (performance.now() < settledAt) continue;
       this.#sessions.close();
       await this.#closeSettled();
     }
-    for (const server of this.servers) await this.#closeUnwatched(server);
+    await this.#closeUnwatched();
+  }
+
+  /** Says goodbye to the upgraded connections by a FIN, and cuts those whose clients have not answered it by then. */
+  async closeUpgraded(withinMs: number): Promise<void> {
+    const endsAt = performance.now() + withinMs;
+    for (const socket of this.#upgradedSockets) socket.end();
+    this.#sessions.endTunnels();
+    this.#sessions.close();
+    while (this.#bySocket.size > 0 && performance.now() < endsAt) await pause(ROUND_EVERY_MS);
+    for (const socket of this.#bySocket.keys()) socket.destroy();
+  }
+
+  get #upgradedSockets(): Socket[] {
+    return Array.from(this.#bySocket.values())
+      .filter(({ isUpgraded }) => isUpgraded)
+      .map(({ socket }) => socket);
+  }
+
+  /** Sockets that are waited for. One with TLS stands on another, which is none of its own. */
+  get #held(): number {
+    const secure = [...this.#upgradedSockets, ...this.#sessions.upgraded].filter((one) => 'encrypted' in one && one.encrypted === true);
+    return this.#bySocket.size - this.upgraded - secure.length;
   }
 
   /** Those that were open before they were watched: the idle ones are closed, and what is in flight on the others goes on to its end. */
-  async #closeUnwatched(server: Server & { closeIdleConnections?: () => void }): Promise<void> {
+  async #closeUnwatched(): Promise<void> {
     // Newer versions of Node tell the sessions of http2, which are not known here.
-    if (this.#closed.delete(server)) finishClosing(server);
-    while (!this.#isCut && (await countConnections(server)) > 0) {
-      server.closeIdleConnections?.();
+    for (const server of this.#closed) finishClosing(server);
+    this.#closed.clear();
+    const servers = this.servers as readonly (Server & { closeIdleConnections?: () => void })[];
+    while (!this.#isCut && (await countConnections(servers)) > this.open) {
+      for (const server of servers) server.closeIdleConnections?.();
       await pause(ROUND_EVERY_MS);
     }
   }
@@ -152,7 +191,7 @@ export class Connections {
     const { server, socket, request, response } = message as Exchange;
     if (!this.servers.includes(server)) return;
     const connection = this.#bySocket.get(socket) ?? this.#watch(socket);
-    connection.begin(request, response);
+    connection.begin(request, response, performance.now());
     if (this.#isAnnounced) connection.announceCloseWith(response);
   };
 
@@ -161,8 +200,11 @@ export class Connections {
   };
 }
 
-function countConnections(server: Server): Promise<number> {
-  return new Promise((resolve) => server.getConnections((error, count) => resolve(error === null ? count : 0)));
+async function countConnections(servers: readonly Server[]): Promise<number> {
+  const counts = servers.map((server) => {
+    return new Promise<number>((resolve) => server.getConnections((error, count) => resolve(error === null ? count : 0)));
+  });
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
 function forgetIn(connections: Map<Socket, Connection>) {

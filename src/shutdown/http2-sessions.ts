@@ -1,16 +1,22 @@
-import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server } from 'node:net';
+import { performance } from 'node:perf_hooks';
 
 const NO_ERROR = 0;
 
-/** The notice of RFC 9113, section 6.8, that comes before the last word: every stream that is under way is still served. */
-const ALL_STREAMS = 2 ** 31 - 1;
+/** Has Node name the last stream that it has taken. It drops each stream after a GOAWAY, whatever stream that names: a client is to know which, and repeats it elsewhere at once (RFC 9113, section 6.8). */
+const LAST_TAKEN = 0;
+
+interface Streams {
+  /** Streams in flight, and when each began. */
+  readonly requests: Map<ServerHttp2Stream, number>;
+  /** A stream by CONNECT, a WebSocket for one, is no request: it would last for ever. */
+  readonly tunnels: Set<ServerHttp2Stream>;
+}
 
 /** The sessions of those of the servers that speak HTTP/2. */
 export class Http2Sessions {
-  /** Streams in flight. */
-  streams = 0;
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #sessions = new Map<ServerHttp2Session, Streams>();
   readonly #told = new WeakSet<ServerHttp2Session>();
   #isAnnounced = false;
 
@@ -23,37 +29,61 @@ export class Http2Sessions {
     this.#sessions.clear();
   }
 
+  /** Streams in flight, or those of them that began before that time. */
+  countRequestsBefore(time = Infinity): number {
+    let count = 0;
+    for (const { requests } of this.#sessions.values()) for (const begunAt of requests.values()) if (begunAt < time) count += 1;
+    return count;
+  }
+
+  /** Sessions with tunnels alone. */
+  get upgraded(): ServerHttp2Session[] {
+    return Array.from(this.#sessions)
+      .filter(([, { requests, tunnels }]) => requests.size === 0 && tunnels.size > 0)
+      .map(([session]) => session);
+  }
+
   /** Clients are told to open no more streams here. A session that is new is told after its first: it would never have served one. */
   announceClose(): void {
     this.#isAnnounced = true;
-    for (const session of this.#sessions) this.#tell(session);
+    for (const session of this.#sessions.keys()) this.#tell(session);
   }
 
   /** Streams that are open come to their end, and none is opened any more. */
   close(): void {
-    for (const session of this.#sessions) if (!session.closed) session.close();
+    for (const session of this.#sessions.keys()) if (!session.closed) session.close();
   }
 
-  readonly #watch = (session: ServerHttp2Session): void => {
-    if (this.#sessions.has(session)) return;
-    this.#sessions.add(session);
+  endTunnels(): void {
+    for (const { tunnels } of this.#sessions.values()) for (const stream of tunnels) stream.end();
+  }
+
+  readonly #watch = (session: ServerHttp2Session): Streams => {
+    const known = this.#sessions.get(session);
+    if (known !== undefined) return known;
+    const streams: Streams = { requests: new Map(), tunnels: new Set() };
+    this.#sessions.set(session, streams);
     session.once('close', () => this.#sessions.delete(session));
+    return streams;
   };
 
-  readonly #onStream = (stream: ServerHttp2Stream): void => {
+  readonly #onStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void => {
     const session = stream.session as ServerHttp2Session | undefined;
+    if (session === undefined) return;
     // It may have been there before it was watched.
-    if (session !== undefined) this.#watch(session);
-    this.streams += 1;
+    const { requests, tunnels } = this.#watch(session);
+    if (headers[':method'] === 'CONNECT') tunnels.add(stream);
+    else requests.set(stream, performance.now());
     stream.once('close', () => {
-      this.streams -= 1;
-      if (this.#isAnnounced && session !== undefined) this.#tell(session);
+      tunnels.delete(stream);
+      requests.delete(stream);
+      if (this.#isAnnounced) this.#tell(session);
     });
   };
 
   #tell(session: ServerHttp2Session): void {
     if (session.closed || session.destroyed || this.#told.has(session)) return;
     this.#told.add(session);
-    session.goaway(NO_ERROR, ALL_STREAMS);
+    session.goaway(NO_ERROR, LAST_TAKEN);
   }
 }

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { ConfigurationError } from '../errors.js';
 import type { ProbeLogger } from '../logger.js';
+import { decideByDefault, type RepeatedSignalAction } from './heard-signals.js';
 import { checkArray, checkMilliseconds, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
 
 const SUBJECT = 'gracefulShutdown()';
@@ -13,47 +14,74 @@ export interface ShutdownOptions {
    */
   signals?: readonly NodeJS.Signals[] | undefined;
   /**
+   * What a signal does that comes more than a second after the first signal: `'continue'` logs it and lets the shutdown go on to its deadline, `'exit'` exits with 1 at once.
+   * A signal that comes earlier is the same one: a terminal, a process group and a supervisor each send their own.
+   * @default (signal) => (signal === 'SIGINT' ? 'exit' : 'continue')
+   */
+  onRepeatedSignal?: ((signal: NodeJS.Signals) => RepeatedSignalAction) | undefined;
+  /**
    * Time in milliseconds for which requests are still accepted after the signal, 0 to 3,600,000: proxies and load balancers learn late that the pod is leaving.
+   * It is skipped if no server listens or has a connection.
    * @default 5,000 in Kubernetes, at most half of `timeoutMs`; 0 elsewhere (`KUBERNETES_SERVICE_HOST` is not set), and without a server
    */
   drainDelayMs?: number | undefined;
   /**
-   * Time in milliseconds for the whole of it, delay and hooks included, 1 to 3,600,000. When it is over, connections are cut and the process exits with 1.
+   * Time in milliseconds for the whole shutdown, delay and hooks included, 1 to 3,600,000. At its end connections are cut and the process exits with 1.
    * Keep it below `terminationGracePeriodSeconds` of the pod spec, which is 30 s by default.
-   * @default 25,000
+   * @default 25,000, at most five sixths of `terminationGracePeriodSeconds`
    */
   timeoutMs?: number | undefined;
   /**
-   * That of the pod spec, less the time that a `preStop` hook takes: `timeoutMs` is held against it, with a warning at start.
+   * That of the pod spec, less the time that a `preStop` hook takes. The defaults of `timeoutMs` and `drainDelayMs` fit into it; a `timeoutMs` that does not is a warning at start.
    * @default TERMINATION_GRACE_PERIOD_SECONDS of the environment, else 30 in Kubernetes
    */
   terminationGracePeriodSeconds?: number | undefined;
   /**
    * `true`: an uncaught exception, and with it an unhandled rejection, begins the same shutdown, which then exits with 1. Otherwise Node ends the process at once.
+   * The first error is logged with its stack, and those that follow are counted.
    * @default false
    */
   uncaughtErrors?: boolean | undefined;
   /**
-   * How it ends: `true` by `process.exit(code)`, `false` by setting `process.exitCode` alone, a function by calling it with the code, once.
-   * A second signal exits with `false` too, and calls the function at once; a signal after the function was called exits with 1.
+   * How it ends: `true` by `process.exit(code)`, `false` by setting `process.exitCode` alone. A function is called with the code in place of `process.exit()`, once, and has to end the process; it may be async.
+   * If the function throws or rejects, that is logged and the process exits with 1.
    * @default true
    */
-  exit?: boolean | ((code: number) => void) | undefined;
+  exit?: boolean | ((code: number) => unknown) | undefined;
 }
 
 export interface ResolvedShutdownOptions {
   readonly signals: readonly NodeJS.Signals[];
+  readonly onRepeatedSignal: (signal: NodeJS.Signals) => RepeatedSignalAction;
   readonly drainDelayMs: number;
   readonly timeoutMs: number;
   readonly uncaughtErrors: boolean;
-  readonly exit: boolean | ((code: number) => void);
+  readonly exit: boolean | ((code: number) => unknown);
+  readonly isInKubernetes: boolean;
 }
 
-const OPTION_NAMES = ['signals', 'drainDelayMs', 'timeoutMs', 'terminationGracePeriodSeconds', 'uncaughtErrors', 'exit'];
-const DEFAULTS = Object.freeze({ signals: ['SIGTERM', 'SIGINT'] as const, timeoutMs: 25_000, uncaughtErrors: false, exit: true });
+const OPTION_NAMES = [
+  'signals',
+  'onRepeatedSignal',
+  'drainDelayMs',
+  'timeoutMs',
+  'terminationGracePeriodSeconds',
+  'uncaughtErrors',
+  'exit',
+];
+const DEFAULTS = Object.freeze({
+  signals: ['SIGTERM', 'SIGINT'] as const,
+  onRepeatedSignal: decideByDefault,
+  timeoutMs: 25_000,
+  uncaughtErrors: false,
+  exit: true,
+});
 const KUBERNETES_DEFAULTS = Object.freeze({ drainDelayMs: 5_000, terminationGracePeriodSeconds: 30 });
 
-/** @throws ConfigurationError where an option is out of its range. What cannot fit into the pod's grace period is a warning. */
+/** Of a grace period, what a shutdown may take by default: 25 s of 30. */
+const SHARE_OF_GRACE = 5 / 6;
+
+/** @throws ConfigurationError if an option is out of its range. What cannot fit into the pod's grace period is a warning. */
 export function resolveShutdownOptions(
   options: ShutdownOptions,
   { hasServer, environment, logger }: { hasServer: boolean; environment: NodeJS.ProcessEnv; logger: ProbeLogger },
@@ -62,14 +90,10 @@ export function resolveShutdownOptions(
   const isInKubernetes = environment['KUBERNETES_SERVICE_HOST'] !== undefined;
   checkSignals(options.signals ?? DEFAULTS.signals);
   const signals = [...new Set(options.signals ?? DEFAULTS.signals)];
-  const timeoutMs = options.timeoutMs ?? DEFAULTS.timeoutMs;
-  checkMilliseconds(SUBJECT, 'timeoutMs', timeoutMs);
-  const usualDelayMs = isInKubernetes && hasServer ? Math.min(KUBERNETES_DEFAULTS.drainDelayMs, timeoutMs / 2) : 0;
-  const drainDelayMs = options.drainDelayMs ?? usualDelayMs;
-  if (drainDelayMs !== 0) checkMilliseconds(SUBJECT, 'drainDelayMs', drainDelayMs);
-  if (drainDelayMs >= timeoutMs) {
+  const onRepeatedSignal = options.onRepeatedSignal ?? DEFAULTS.onRepeatedSignal;
+  if (typeof onRepeatedSignal !== 'function') {
     throw new ConfigurationError(
-      `\`drainDelayMs\` of ${SUBJECT}, ${String(drainDelayMs)}, leaves nothing of \`timeoutMs\`, ${String(timeoutMs)}, in which it is included. Shorten the one or lengthen the other.`,
+      `Expected \`onRepeatedSignal\` of ${SUBJECT} to be a function that returns 'continue' or 'exit', got ${show(onRepeatedSignal)}: \`onRepeatedSignal: () => 'exit'\`.`,
     );
   }
   const uncaughtErrors = options.uncaughtErrors ?? DEFAULTS.uncaughtErrors;
@@ -83,13 +107,36 @@ export function resolveShutdownOptions(
     readGraceSeconds(environment, logger) ??
     (isInKubernetes ? KUBERNETES_DEFAULTS.terminationGracePeriodSeconds : Infinity);
   checkGraceSeconds(graceSeconds);
-  if (timeoutMs >= graceSeconds * 1_000) {
-    logger.warn(
-      `a shutdown may take ${String(timeoutMs)} ms (${String(drainDelayMs)} of drainDelayMs and ${String(timeoutMs - drainDelayMs)} for requests and hooks), ` +
-        `but Kubernetes kills the container ${String(graceSeconds * 1_000)} ms after the signal. Shorten \`timeoutMs\`, or lengthen terminationGracePeriodSeconds in the pod spec and say so in the option of that name.`,
-    );
-  }
-  return { signals, drainDelayMs, timeoutMs, uncaughtErrors, exit };
+  const times = resolveTimes(options, isInKubernetes && hasServer ? KUBERNETES_DEFAULTS.drainDelayMs : 0, graceSeconds * 1_000);
+  warnOfGrace(times, graceSeconds * 1_000, logger);
+  return { signals, onRepeatedSignal, ...times, uncaughtErrors, exit, isInKubernetes };
+}
+
+interface Times {
+  readonly drainDelayMs: number;
+  readonly timeoutMs: number;
+}
+
+/** What is given counts; what is not fits into the grace period. */
+function resolveTimes(options: ShutdownOptions, usualDelayMs: number, graceMs: number): Times {
+  const givenDelayMs = options.drainDelayMs ?? 0;
+  if (givenDelayMs !== 0) checkMilliseconds(SUBJECT, 'drainDelayMs', givenDelayMs);
+  const fittingMs = Math.min(DEFAULTS.timeoutMs, Math.floor(graceMs * SHARE_OF_GRACE));
+  const timeoutMs = options.timeoutMs ?? (fittingMs > givenDelayMs ? fittingMs : DEFAULTS.timeoutMs);
+  checkMilliseconds(SUBJECT, 'timeoutMs', timeoutMs);
+  const drainDelayMs = options.drainDelayMs ?? Math.min(usualDelayMs, Math.floor(timeoutMs / 2));
+  if (drainDelayMs < timeoutMs) return { drainDelayMs, timeoutMs };
+  throw new ConfigurationError(
+    `\`drainDelayMs\` of ${SUBJECT}, ${String(drainDelayMs)}, leaves nothing of \`timeoutMs\`, ${String(timeoutMs)}, in which it is included. Shorten the one or lengthen the other.`,
+  );
+}
+
+function warnOfGrace({ drainDelayMs, timeoutMs }: Times, graceMs: number, logger: ProbeLogger): void {
+  if (timeoutMs < graceMs) return;
+  logger.warn(
+    `a shutdown may take ${String(timeoutMs)} ms (${String(drainDelayMs)} of drainDelayMs and ${String(timeoutMs - drainDelayMs)} for requests and hooks), ` +
+      `but Kubernetes kills the container ${String(graceMs)} ms after the signal. Shorten \`timeoutMs\`, or lengthen terminationGracePeriodSeconds in the pod spec and say so in the option of that name.`,
+  );
 }
 
 function checkSignals(signals: readonly unknown[]): void {

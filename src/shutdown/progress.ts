@@ -2,27 +2,38 @@ import { toOneLine } from '../errors.js';
 import type { ShutdownProgress } from '../lifecycle/lifecycle.js';
 
 const PHASES: Readonly<Record<ShutdownProgress['phase'], string>> = {
-  draining: 'draining, requests are still accepted',
+  draining: 'draining',
   closing: 'the listeners are closed',
-  hooks: 'nothing is in flight any more',
-  deactivating: 'the hooks are through',
+  hooks: 'all requests and background work finished',
+  deactivating: 'all hooks finished',
   finished: 'finished',
-  'timed out': 'the time is over, and what is left is cut',
+  'timed out': 'deadline exceeded, closing remaining connections',
 };
 
-/** One line for the operator. */
-export function describeProgress({ phase, reason, elapsedMs, connections, requests, work, hooks }: ShutdownProgress): string {
+/** One line for the operator: the phase, or what has happened in it, and what is left. */
+export function describeProgress(progress: ShutdownProgress, event = PHASES[progress.phase]): string {
+  const { reason, elapsedMs, connections, requests, work, hooks } = progress;
   const left = [
-    count(connections, 'connection'),
-    `${count(requests, 'request')} in flight`,
-    `${count(work.length, 'piece')} of work${namesOf(work)}`,
-    `${count(hooks.length, 'hook')}${namesOf(hooks)}`,
+    { size: connections, noun: 'connection', more: upgradedOf(progress) },
+    { size: requests, noun: 'request', more: ` in flight${longOf(progress)}` },
+    { size: work.length, noun: 'background task', more: namesOf(work) },
+    { size: hooks.length, noun: 'hook', more: ` left${namesOf(hooks)}` },
   ];
-  return toOneLine(`shutdown by ${reason} after ${elapsedMs.toFixed(0)} ms: ${PHASES[phase]}; ${left.join(', ')}`);
+  const parts = left.filter(({ size }) => size > 0).map(({ size, noun, more }) => `${count(size, noun)}${more}`);
+  return toOneLine(`shutdown by ${reason} after ${elapsedMs.toFixed(0)} ms: ${event}${parts.length > 0 ? `; ${parts.join(', ')}` : ''}`);
 }
 
-function count(number: number, noun: string): string {
-  return `${String(number)} ${noun}${number === 1 ? '' : 's'}`;
+function upgradedOf({ upgradedConnections }: ShutdownProgress): string {
+  return upgradedConnections === 0 ? '' : ` (${String(upgradedConnections)} upgraded, like WebSockets)`;
+}
+
+function longOf({ longRequests }: ShutdownProgress): string {
+  if (longRequests === 0) return '';
+  return ` (${String(longRequests)} for longer than a minute: if these are event streams, end them on \`lifecycle.shutdownSignal\` or in an \`onClosing()\` hook)`;
+}
+
+function count(size: number, noun: string): string {
+  return `${String(size)} ${noun}${size === 1 ? '' : 's'}`;
 }
 
 const MOST_NAMES = 5;

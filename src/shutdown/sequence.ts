@@ -8,6 +8,12 @@ import type { Connections } from './connections.js';
 import type { Installation } from './installation.js';
 import { describeProgress } from './progress.js';
 
+/** A request that has lasted for longer is not likely to end by itself. */
+const LONG_REQUEST_MS = 60_000;
+
+/** The longest time in milliseconds that the client of an upgraded connection has to close its side. */
+const GOODBYE_MS = 500;
+
 /** Called in the course of a shutdown, with its reason. */
 export type ShutdownHook = (reason: string) => unknown;
 
@@ -29,6 +35,7 @@ export class ShutdownSequence {
   readonly #hooks: NamedHook[] = [];
   /** Hooks that have begun. Apart from the work of the application, for which another shutdown may be waiting too. */
   readonly #begun = new Work();
+  #phase: ShutdownProgress['phase'] = 'draining';
   #reason = '';
   #beganAt = 0;
   #isClosing = false;
@@ -52,13 +59,18 @@ export class ShutdownSequence {
     else this.#hooks.push(hook);
   }
 
+  /** A line that says what is left, between those of the phases. */
+  log(level: 'info' | 'error', event: string): void {
+    this.probes.logger[level](describeProgress(this.#progress(this.#phase), event));
+  }
+
   /** Up to the first `await` in the turn of the signal. Resolves at the latest when `timeoutMs` is over. */
   async run(reason: string): Promise<void> {
     this.#reason = reason;
     this.#beganAt = performance.now();
-    this.probes.lifecycle.drain();
+    this.probes.lifecycle.beginShutdown();
     this.connections.announceClose();
-    this.#report('draining');
+    this.#report('draining', this.#describeDrain());
     const deadline = startTimer(this.times.timeoutMs);
     await Promise.race([this.#proceed(), deadline.over]);
     deadline.cancel();
@@ -66,7 +78,7 @@ export class ShutdownSequence {
   }
 
   async #proceed(): Promise<void> {
-    await pause(this.times.drainDelayMs);
+    await this.#drain();
     await this.connections.closeListeners();
     const closed = this.connections.close();
     this.#isClosing = true;
@@ -84,6 +96,9 @@ export class ShutdownSequence {
     this.#isPastHooks = true;
     await this.#whenAllIsDone();
     if (this.#isOver) return;
+    // They may use what the container deactivates.
+    await this.connections.closeUpgraded(Math.min(GOODBYE_MS, (this.times.timeoutMs - this.#elapsedMs) / 2));
+    if (this.#isOver) return;
     this.#report('deactivating');
     if (this.installation.releaseProbes()) {
       this.probes.close();
@@ -93,6 +108,17 @@ export class ShutdownSequence {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#report('finished');
+  }
+
+  /** Nobody sends to servers that do not listen yet, or not any more. */
+  async #drain(): Promise<void> {
+    if (this.connections.areClosed) return;
+    await pause(this.times.drainDelayMs);
+  }
+
+  #describeDrain(): string {
+    if (this.connections.areClosed) return 'draining is skipped, no server listens';
+    return `draining, new requests are accepted for ${String(this.times.drainDelayMs)} ms`;
   }
 
   /** Hooks that have begun, and work: either may begin the other. */
@@ -124,18 +150,29 @@ export class ShutdownSequence {
     }
   }
 
-  #report(phase: ShutdownProgress['phase']): void {
-    const progress: ShutdownProgress = {
+  #report(phase: ShutdownProgress['phase'], event?: string): void {
+    const progress = this.#progress(phase);
+    this.#phase = phase;
+    this.probes.logger[phase === 'timed out' ? 'error' : 'info'](describeProgress(progress, event));
+    this.probes.announce('shutdown', progress);
+  }
+
+  #progress(phase: ShutdownProgress['phase']): ShutdownProgress {
+    return {
       phase,
       reason: this.#reason,
-      elapsedMs: performance.now() - this.#beganAt,
+      elapsedMs: this.#elapsedMs,
       connections: this.connections.open,
+      upgradedConnections: this.connections.upgraded,
       requests: this.connections.requests,
+      longRequests: this.connections.countRequestsBefore(performance.now() - LONG_REQUEST_MS),
       work: [...this.probes.lifecycle.work.names, ...this.#begun.names],
       hooks: this.#hooks.map(({ name }) => name).toReversed(),
     };
-    this.probes.logger[phase === 'timed out' ? 'error' : 'info'](describeProgress(progress));
-    this.probes.announce('shutdown', progress);
+  }
+
+  get #elapsedMs(): number {
+    return performance.now() - this.#beganAt;
   }
 }
 

@@ -120,7 +120,7 @@ describe('lifecycle', () => {
     });
 
     it('refuses to hold without a reason', () => {
-      expect(() => registry.lifecycle.hold(undefined as never)).to.throw(TypeError, /`reason` to be a text, got `undefined`/);
+      expect(() => registry.lifecycle.hold(undefined as never)).to.throw(TypeError, /`reason` to be a non-empty string, got `undefined`/);
       expect(() => registry.lifecycle.setReady(false, '')).to.throw(TypeError, /`reason`/);
     });
 

@@ -4,11 +4,12 @@ import { connect as connectHttp2 } from 'node:http2';
 import { request } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { text as readText } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { Authority } from '../support/certificates.js';
-import { ask as askOnce } from '../support/http.js';
-import { accepts, startNode, until, type Child } from '../support/processes.js';
+import { ask as askOnce, closeServers, serve } from '../support/http.js';
+import { accepts, freePort, startNode, until, type Child } from '../support/processes.js';
 
 /** A scenario is a small script of its own in `test/shutdown/`, run as a process of its own. */
 interface Scenario extends Child {
@@ -23,6 +24,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
   const sockets: Socket[] = [];
   afterEach(async () => {
     for (const socket of sockets.splice(0)) socket.destroy();
+    closeServers();
     await Promise.all(running.splice(0).map((child) => child.stop('SIGKILL')));
   });
 
@@ -82,47 +84,183 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     });
   }
 
-  it('exits at once with 1 on a second signal', async () => {
-    const scenario = await begin('plain');
-    const slow = ask(`${scenario.url}/slow?ms=60000`).catch((error: Error) => error);
-    await said(scenario, 'slow request begun');
-    scenario.signal('SIGTERM');
-    await said(scenario, 'draining');
-    scenario.signal('SIGINT');
-    expect(await scenario.exited()).to.include({ code: 1, signal: null });
-    expect(scenario.output()).to.include('SIGINT while a shutdown is under way: exit at once');
-    expect(await slow).to.be.instanceOf(Error);
+  describe('when a signal comes again', () => {
+    /** From here on it is no more taken for the same signal. */
+    const later = () => pause(1_100);
+
+    async function beginSlow(env: Record<string, string> = {}) {
+      const scenario = await begin('signals', env);
+      const slow = ask(`${scenario.url}/slow?ms=2000`).then(
+        ({ status }) => status,
+        () => 'lost',
+      );
+      await said(scenario, 'slow request begun');
+      return { scenario, slow };
+    }
+
+    for (const [first, second] of [
+      ['SIGTERM', 'SIGTERM'],
+      ['SIGINT', 'SIGTERM'],
+    ] as const) {
+      it(`logs ${second} after ${first}, loses no request and exits with 0`, async () => {
+        const { scenario, slow } = await beginSlow();
+        scenario.signal(first);
+        await later();
+        scenario.signal(second);
+        await said(scenario, `${second} again, the shutdown goes on until 15000 ms at the latest; 1 connection, 1 request in flight`);
+        expect(await slow).to.equal(200);
+        expect((await scenario.exited()).code).to.equal(0);
+        expect(scenario.output()).to.include('database closed');
+      });
+    }
+
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      it(`takes ${signal} within a second for the same signal`, async () => {
+        const { scenario, slow } = await beginSlow();
+        scenario.signal('SIGTERM');
+        await said(scenario, 'draining');
+        for (let time = 0; time < 3; time += 1) scenario.signal(signal);
+        expect(await slow).to.equal(200);
+        expect((await scenario.exited()).code).to.equal(0);
+        expect(scenario.output()).to.not.include('again');
+      });
+
+      it(`exits at once with 1 on a later SIGINT after ${signal}`, async () => {
+        const { scenario, slow } = await beginSlow();
+        scenario.signal(signal);
+        await later();
+        scenario.signal('SIGINT');
+        expect(await scenario.exited()).to.include({ code: 1, signal: null });
+        expect(scenario.output()).to.include('SIGINT again, exiting with 1 at once; 1 connection, 1 request in flight');
+        expect(await slow).to.equal('lost');
+      });
+    }
+
+    it('exits on whatever signal the application decides', async () => {
+      const { scenario, slow } = await beginSlow({ REPEATED: 'exit' });
+      scenario.signal('SIGTERM');
+      await later();
+      scenario.signal('SIGTERM');
+      expect((await scenario.exited()).code).to.equal(1);
+      expect(await slow).to.equal('lost');
+    });
+
+    for (const decision of ['continue', 'throw']) {
+      it(`goes on after Ctrl-C where the decision of the application is: ${decision}`, async () => {
+        const { scenario, slow } = await beginSlow({ REPEATED: decision });
+        scenario.signal('SIGINT');
+        await later();
+        scenario.signal('SIGINT');
+        expect(await slow).to.equal(200);
+        expect((await scenario.exited()).code).to.equal(0);
+        if (decision === 'throw') expect(scenario.output()).to.include('`onRepeatedSignal` of gracefulShutdown() failed: undecided');
+      });
+    }
+
+    it('counts signals alone: the first one after shutdown() in code is no repetition', async () => {
+      const { scenario, slow } = await beginSlow();
+      scenario.signal('SIGUSR2');
+      await said(scenario, 'the listeners are closed');
+      await later();
+      scenario.signal('SIGINT');
+      await said(scenario, 'SIGINT, the shutdown goes on');
+      expect(await slow).to.equal(200);
+      expect((await scenario.exited()).code).to.equal(0);
+    });
+
+    it('lets a function that is about to exit go on, and calls it once', async () => {
+      const scenario = await begin('exit-function');
+      scenario.signal('SIGTERM');
+      await said(scenario, 'flushing before exit 0');
+      await later();
+      scenario.signal('SIGTERM');
+      await said(scenario, 'SIGTERM again');
+      scenario.signal('SIGINT');
+      expect(await scenario.exited()).to.include({ code: 1, signal: null });
+      expect(scenario.output().match(/flushing before exit/g)).to.have.lengthOf(1);
+    });
   });
 
-  it('exits at once on a signal while a function is about to exit', async () => {
-    const scenario = await begin('exit-function');
-    scenario.signal('SIGTERM');
-    await said(scenario, 'flushing before exit 0');
-    scenario.signal('SIGTERM');
-    expect(await scenario.exited()).to.include({ code: 1, signal: null });
+  describe('when a sidecar must be told', () => {
+    it('waits for an async function, which exits', async () => {
+      const told: string[] = [];
+      const sidecar = await serve((incoming, response) => {
+        told.push(`${incoming.method ?? ''} ${incoming.url ?? ''}`);
+        setTimeout(() => response.end(), 300);
+      });
+      const scenario = await begin('sidecar', { SIDECAR: sidecar });
+      scenario.signal('SIGTERM');
+      expect((await scenario.exited()).code).to.equal(0);
+      expect(told).to.deep.equal(['POST /quitquitquit']);
+    });
+
+    it('exits with 1 if that fails', async () => {
+      const scenario = await begin('sidecar', { SIDECAR: `http://127.0.0.1:${String(await freePort())}` });
+      scenario.signal('SIGTERM');
+      expect((await scenario.exited()).code).to.equal(1);
+      expect(scenario.output()).to.include('`exit` of gracefulShutdown() failed: fetch failed');
+    });
   });
 
-  it('calls a function that is about to exit once', async () => {
-    const scenario = await begin('exit-function');
+  it('logs the first of many errors with its stack, and counts the others', async () => {
+    const scenario = await begin('errors-in-interval');
     const slow = ask(`${scenario.url}/slow?ms=500`);
     await said(scenario, 'slow request begun');
-    scenario.signal('SIGTERM');
-    await said(scenario, 'draining');
-    scenario.signal('SIGINT');
-    await said(scenario, 'flushing before exit 1');
+    scenario.signal('SIGUSR2');
     expect((await slow).status).to.equal(200);
-    await said(scenario, 'finished');
-    scenario.signal('SIGINT');
-    expect(await scenario.exited()).to.include({ code: 1, signal: null });
-    expect(scenario.output().match(/flushing before exit/g)).to.have.lengthOf(1);
+    expect((await scenario.exited()).code).to.equal(1);
+    expect(scenario.output().match(/uncaughtException: Error: nobody has caught this\s+at /g)).to.have.lengthOf(1);
+    expect(scenario.output()).to.match(/\d+ more uncaught errors during the shutdown, the last: nobody has caught this/);
+    expect(scenario.output().match(/nobody has caught this/g)).to.have.lengthOf(2);
   });
 
-  it('leaves it to Node where the function that is to exit throws', async () => {
-    const scenario = await begin('exit-function', { FAIL: 'yes' });
-    scenario.signal('SIGTERM');
-    expect((await scenario.exited()).code).to.equal(1);
-    expect(scenario.output()).to.include('the log is gone');
+  it('says in a worker thread where to install it, and runs there without signals', async () => {
+    const scenario = await begin('worker-thread', {}, /the code is/);
+    expect(scenario.output()).to.match(/gets no signals in a worker thread\. Call it in the main thread/);
+    expect(scenario.output()).to.match(/database closed[^]*the code is 0/);
+    expect((await scenario.exited()).code).to.equal(0);
   });
+
+  it('ends an idle pod within a grace period that is told, with the delays of the default', async () => {
+    const scenario = await begin('defaults', { KUBERNETES_SERVICE_HOST: '10.0.0.1', TERMINATION_GRACE_PERIOD_SECONDS: '3' });
+    scenario.signal('SIGTERM');
+    const { code, tookMs } = await scenario.exited();
+    expect(code).to.equal(0);
+    expect(tookMs).to.be.below(3_000);
+  });
+
+  describe('when it is begun in code in a pod', () => {
+    const POD = { KUBERNETES_SERVICE_HOST: '10.0.0.1', TERMINATION_GRACE_PERIOD_SECONDS: '2' };
+
+    it('says until when liveness is answered', async () => {
+      const scenario = await begin('defaults', POD);
+      scenario.signal('SIGUSR2');
+      expect((await scenario.exited()).code).to.equal(0);
+      expect(scenario.output()).to.match(
+        /goes on to probe liveness, which is answered until the listeners close in 833 ms.*probeServer\(\)/,
+      );
+    });
+
+    it('answers liveness until the end by a probeServer', async () => {
+      const scenario = await begin('defaults', { ...POD, PROBE_SERVER: 'yes' }, /probes on \d+/);
+      const probes = `http://127.0.0.1:${/probes on (\d+)/.exec(scenario.output())?.[1] ?? ''}`;
+      scenario.signal('SIGUSR2');
+      await said(scenario, 'the listeners are closed');
+      expect((await ask(`${probes}/livez`)).status).to.equal(200);
+      scenario.signal('SIGHUP');
+      expect((await scenario.exited()).code).to.equal(0);
+      expect(scenario.output()).to.not.include('to probe liveness');
+    });
+  });
+
+  for (const way of ['throws', 'rejects']) {
+    it(`exits with 1 if the function that is to exit ${way}`, async () => {
+      const scenario = await begin('exit-function', { FAIL: way });
+      scenario.signal('SIGTERM');
+      expect((await scenario.exited()).code).to.equal(1);
+      expect(scenario.output()).to.include('`exit` of gracefulShutdown() failed: the log is gone');
+    });
+  }
 
   it('ends while the application is starting', async () => {
     const scenario = await begin('during-start');
@@ -164,7 +302,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     const { code, tookMs } = await scenario.exited();
     expect(code).to.equal(1);
     expect(tookMs).to.be.at.least(790);
-    expect(scenario.output()).to.match(/the time is over.*1 piece of work \(database\), 1 hook \(never reached\)/);
+    expect(scenario.output()).to.match(/deadline exceeded.*1 background task \(database\), 1 hook left \(never reached\)/);
     expect(scenario.output()).to.not.match(/^never reached/m);
   });
 
@@ -174,7 +312,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     await said(scenario, 'slow request begun');
     scenario.signal('SIGTERM');
     expect((await scenario.exited()).code).to.equal(1);
-    expect(scenario.output()).to.match(/the time is over.*1 connection, 1 request in flight/);
+    expect(scenario.output()).to.match(/deadline exceeded.*1 connection, 1 request in flight/);
     expect(await slow).to.be.instanceOf(Error);
   });
 
@@ -262,23 +400,12 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     ]);
   });
 
-  it('exits at once on a signal after shutdown(reason)', async () => {
-    const scenario = await begin('in-code');
-    const slow = ask(`${scenario.url}/slow?ms=60000`).catch(() => {});
-    await said(scenario, 'slow request begun');
-    scenario.signal('SIGUSR2');
-    await said(scenario, 'event closing');
-    scenario.signal('SIGTERM');
-    expect((await scenario.exited()).code).to.equal(1);
-    await slow;
-  });
-
   it('waits for the work of a process without a server', async () => {
     const scenario = await begin('worker', {}, /working/);
     scenario.signal('SIGTERM');
     expect((await scenario.exited()).code).to.equal(0);
     expect(scenario.output()).to.match(/AbortError\n[^]*consumer stopped\n[^]*export done\n[^]*database closed\n/);
-    expect(scenario.output()).to.include('3 pieces of work (held, export, consumer)');
+    expect(scenario.output()).to.include('3 background tasks (held, export, consumer)');
   });
 
   it('deactivates the container after the hooks', async () => {
@@ -307,7 +434,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
       scenario.signal(signal);
       expect((await slow).status).to.equal(200);
       expect((await scenario.exited()).code).to.equal(1);
-      expect(scenario.output()).to.match(new RegExp(`${origin}: Error: nobody has caught this\n +at [^]*database closed`));
+      expect(scenario.output()).to.match(new RegExp(`${origin}: Error: nobody has caught this\\s+at [^]*database closed`));
     });
   }
 

@@ -81,7 +81,7 @@ export function validateCheckKnexOptions(subject: string, knex: Knex, options: C
   const client = knex.client as KnexClient;
   for (const [option, value] of Object.entries({ name, query })) {
     if (value === undefined || (typeof value === 'string' && value.trim() !== '')) continue;
-    const what = option === 'query' ? 'the text of an SQL query' : 'a text';
+    const what = option === 'query' ? 'an SQL query' : 'a non-empty string';
     throw new ConfigurationError(`Expected \`${option}\` of ${subject} to be ${what}, got ${show(value)}.`);
   }
   checkOneOf(subject, 'access', access, ['read', 'write', undefined]);

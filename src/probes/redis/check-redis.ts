@@ -111,7 +111,7 @@ export function resolveRedisOptions(subject: string, options: CheckRedisOptions)
   }
   // The tag of a slot is added in a cluster, and the first pair of braces counts.
   if (typeof key !== 'string' || key === '' || key.includes('{')) {
-    throw new ConfigurationError(`Expected \`key\` of ${subject} to be a text without "{", got ${show(key)}.`);
+    throw new ConfigurationError(`Expected \`key\` of ${subject} to be a string without "{", got ${show(key)}.`);
   }
   return { allowReadOnly, maxLagMs, key };
 }

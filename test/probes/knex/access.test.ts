@@ -329,7 +329,7 @@ describe('koa-probes/knex with `access`', () => {
   describe('with wrong options', () => {
     for (const { options, message } of [
       { options: { access: 'all' }, message: /Expected `access` of .* to be one of "read", "write", `undefined`, got "all"/ },
-      { options: { name: ' ' }, message: /Expected `name` of .* to be a text, got " "/ },
+      { options: { name: ' ' }, message: /Expected `name` of .* to be a non-empty string, got " "/ },
       { options: { expect: 1 }, message: /`expect` of .* needs a `query`/ },
       {
         options: { query: 'SELECT 1', expect: {} },

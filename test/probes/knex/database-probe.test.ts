@@ -597,7 +597,7 @@ describe('koa-probes/knex', () => {
     for (const query of ['', 1, null]) {
       it(`refuses \`query: ${JSON.stringify(query)}\``, async () => {
         const problem = checkKnex(databases.embed(), { signal: AbortSignal.timeout(1_000) }, { query: query as string });
-        expect(String(await problem.catch((error: unknown) => error))).to.match(/`query` of checkKnex\(\) to be the text of an SQL query/);
+        expect(String(await problem.catch((error: unknown) => error))).to.match(/`query` of checkKnex\(\) to be an SQL query/);
       });
     }
 

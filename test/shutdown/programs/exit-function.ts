@@ -9,8 +9,10 @@ gracefulShutdown(server, probes, {
   uncaughtErrors: true,
   exit: (code) => {
     console.log(`flushing before exit ${String(code)}`);
-    if (process.env['FAIL'] === 'yes') throw new Error('the log is gone');
-    setTimeout(() => process.exit(code), 60_000);
+    const failure = new Error('the log is gone');
+    if (process.env['FAIL'] === 'throws') throw failure;
+    if (process.env['FAIL'] === 'rejects') return Promise.reject(failure);
+    return setTimeout(() => process.exit(code), 60_000);
   },
 });
 announce(server);
