@@ -55,7 +55,7 @@ export function resolveLogger(logger: ProbeLogger | false | undefined): FieldLog
   const write = chooseWrite(logger ?? consoleLogger);
   const writeSafely = (level: Level) => {
     return (message: string, fields: LogFields = {}) => {
-      const line = `koa-probes: ${toOneLine(message)}`;
+      const line = `koa-probes: ${cleanLines(message)}`;
       try {
         tryTo(() => write(level, line, withoutUndefined(fields)));
       } catch {
@@ -69,6 +69,12 @@ export function resolveLogger(logger: ProbeLogger | false | undefined): FieldLog
     };
   };
   return { info: writeSafely('info'), warn: writeSafely('warn'), error: writeSafely('error') };
+}
+
+/** A stack has lines of its own. What comes from a check has none: `describeError` has made one line of it. */
+function cleanLines(message: string): string {
+  const clean = (line: string) => `${/^ */.exec(line)?.[0] ?? ''}${toOneLine(line)}`;
+  return message.split('\n').map(clean).join('\n');
 }
 
 /** A logger that writes to the network may return a promise. */
