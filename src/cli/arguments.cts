@@ -27,7 +27,7 @@ const ALWAYS = ['--help', '--version', '--timeout'];
 const PROBE_FLAGS = [...ALWAYS, ...Object.keys(TARGETS), ...WAYS, '--min', '--quiet', '--verbose'];
 const LIST_FLAGS = [...ALWAYS, '--app', '--json'];
 const KINDS = ['liveness', 'readiness', 'startup'] as const;
-const PATH_FLAGS = KINDS.map((kind) => `--${kind}`);
+const PATH_FLAGS = KINDS.map((kind) => `--${kind}-paths`);
 const OPENAPI_FLAGS = ['--help', '--version', ...PATH_FLAGS];
 const FLAGS = { probe: PROBE_FLAGS, list: LIST_FLAGS, openapi: OPENAPI_FLAGS };
 const COMMANDS = '`probe`, `list` and `openapi`';
@@ -86,9 +86,9 @@ function readFlags(words: readonly string[], known: readonly string[]): Flags {
 }
 
 const EXAMPLES: Readonly<Record<string, string>> = {
-  '--liveness': '/livez,/healthz',
-  '--readiness': '/readyz',
-  '--startup': '/startupz',
+  '--liveness-paths': '/livez,/healthz',
+  '--readiness-paths': '/readyz',
+  '--startup-paths': '/startupz',
   '--socket': '/run/app/probes.sock',
   '--url': 'http://127.0.0.1:3000',
   '--heartbeat': '/run/app',
@@ -99,8 +99,8 @@ const EXAMPLES: Readonly<Record<string, string>> = {
 
 /** Several paths of a kind are separated by commas. */
 function readPaths(flags: Flags): OpenApiCommand['paths'] {
-  const given = KINDS.filter((kind) => flags[`--${kind}`] !== undefined);
-  return Object.fromEntries(given.map((kind) => [kind, String(flags[`--${kind}`]).split(',')]));
+  const given = KINDS.filter((kind) => flags[`--${kind}-paths`] !== undefined);
+  return Object.fromEntries(given.map((kind) => [kind, String(flags[`--${kind}-paths`]).split(',')]));
 }
 
 function expandShort(word: string): string[] {

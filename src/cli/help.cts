@@ -19,9 +19,9 @@ Ways
   Without one: PROBE_SOCKET, else PROBE_URL, else http://127.0.0.1:$PORT.
 
 Paths of openapi, as in the option \`paths\`; several are separated by commas
-  --liveness <paths>   /livez,/healthz by default
-  --readiness <paths>  /readyz by default
-  --startup <paths>    /startupz by default
+  --liveness-paths <paths>   /livez,/healthz by default
+  --readiness-paths <paths>  /readyz by default
+  --startup-paths <paths>    /startupz by default
 
 Options
   --timeout <seconds>  for everything, from the start of the process on (probe: 0.9, list: 30)

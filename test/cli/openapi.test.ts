@@ -29,7 +29,7 @@ describe('koa-probes openapi', () => {
   });
 
   it('takes paths by kind, several of them by commas, and gives each operation an id of its own', async () => {
-    const document = await print('--readiness', '/health/ready,/health-ready', '--startup=/started');
+    const document = await print('--readiness-paths', '/health/ready,/health-ready', '--startup-paths=/started');
     expect(await validate(document)).to.deep.equal({ valid: true });
     expect(Object.keys(document.paths).filter((path) => !path.endsWith('}'))).to.deep.equal([
       '/health-ready',
@@ -68,10 +68,10 @@ describe('koa-probes openapi', () => {
 
   it('exits with 2 for a path that is not fit, and for an argument that is unknown', async () => {
     const wrong: readonly (readonly [readonly string[], RegExp])[] = [
-      [['--readiness', '/ready/'], /^koa-probes: Expected the path "\/ready\/" in `paths\.readiness` to have no "\/" at its end/],
-      [['--readiness', '/livez'], /is used twice/],
-      [['--readiness'], /--readiness needs a value: --readiness \/readyz\./],
-      [['--app', 'x'], /unknown argument "--app"\. Known are --help, --version, --liveness, --readiness, --startup\./],
+      [['--readiness-paths', '/ready/'], /^koa-probes: Expected the path "\/ready\/" in `paths\.readiness` to have no "\/" at its end/],
+      [['--readiness-paths', '/livez'], /is used twice/],
+      [['--readiness-paths'], /--readiness-paths needs a value: --readiness-paths \/readyz\./],
+      [['--app', 'x'], /unknown argument "--app"\. Known are --help, --version, --liveness-paths, --readiness-paths, --startup-paths\./],
     ];
     for (const [args, message] of wrong) {
       const { code, stdout, stderr } = await runCommand(['openapi', ...args]);
