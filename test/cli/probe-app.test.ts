@@ -483,6 +483,7 @@ describe('koa-probes', () => {
         successThreshold: 'default',
         critical: 'default',
         restartOnOutage: 'default',
+        slowMs: 'default',
       });
       expect([jobs?.name, jobs?.sources['name']]).to.deep.equal(['jobs', 'decorator']);
       expect(disk).to.deep.include({ name: 'disk', kinds: ['startup'] });
