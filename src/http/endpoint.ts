@@ -53,15 +53,19 @@ export function createAnswerer<Request>(caller: string, probes: ProbeRegistry, o
 
   return (target, accept, request) => {
     const { kind, name, title, query } = target;
+    const note = (answer: ProbeAnswer): ProbeAnswer => {
+      probes.noteAnswer(kind, name, answer.status);
+      return answer;
+    };
     if (name !== undefined && !probes.has(kind, name))
-      return Promise.resolve(plainAnswer(404, `no ${kind} probe is named ${show(name.slice(0, 100))}`));
+      return Promise.resolve(note(plainAnswer(404, `no ${kind} probe is named ${show(name.slice(0, 100))}`)));
     const { exclude, isVerbose } = query === '' ? NO_QUERY : readQuery(query);
     const type = chooseMediaType(format, accept);
     return runProbes(probes, kind, name, exclude).then((report) => {
-      if (report.status !== 'fail' && type === 'text/plain' && !isVerbose) return OK;
+      if (report.status !== 'fail' && type === 'text/plain' && !isVerbose) return note(OK);
       const audience = chooseAudience(details, request, probes.logger);
       const body = type === 'text/plain' ? renderText(report, { title, audience, isVerbose }) : renderJson(report, audience);
-      return { status: statusCodeOf(report), headers: headersOf(type, body), body };
+      return note({ status: statusCodeOf(report), headers: headersOf(type, body), body });
     });
   };
 }

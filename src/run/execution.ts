@@ -3,6 +3,7 @@ import { isError, ProbeTimeoutError } from '../errors.js';
 import type { Probe, ProbeKind } from '../probe.js';
 import { failed, passed, type ProbeData, type ProbeResult } from '../report/report.js';
 import { ExecutionContext, type ContextListener } from './execution-context.js';
+import { outcomeOf, type ObservedRun, type RunObservers } from './observers.js';
 import { adopt, readReturned } from './returned.js';
 
 /** A run, as a check sees it that the run waits for. Times are readings of `performance.now()`. */
@@ -10,6 +11,8 @@ export interface WaitingRun {
   readonly kind: ProbeKind;
   /** Whether a result that is there already will do. */
   readonly acceptsLatest: boolean;
+  /** Undefined if nobody listens, which is usual. */
+  readonly observers: RunObservers | undefined;
   /** When the next check begins. */
   readonly beginsAt: number;
   /** When all checks had begun. Timeouts count from here, so that a check that blocks the event loop takes no time from the others. */
@@ -38,6 +41,8 @@ const nativeThen = Promise.prototype.then;
 export interface ExecutionOwner {
   readonly name: string;
   readonly timeoutMs: number;
+  /** Whether its executions are told to those who observe the registry. */
+  readonly isObservable: boolean;
   /** What those who wait are given for an outcome. */
   judge(execution: Execution, outcome: ProbeResult): ProbeResult;
   /** The check reaches outside the process. */
@@ -68,6 +73,7 @@ export class Execution implements ContextListener {
   private timer: NodeJS.Timeout | undefined;
   /** What its signal was aborted with. Its time is over: however it settles now, it has failed. */
   private expiry: ProbeTimeoutError | undefined;
+  private observed: ObservedRun | undefined;
 
   constructor(
     private readonly probe: Probe,
@@ -82,7 +88,8 @@ export class Execution implements ContextListener {
     if (this.kind !== run.kind) this.renewContext(run.kind);
     let returned: unknown;
     try {
-      returned = this.probe.check(this.context as ExecutionContext);
+      returned =
+        run.observers === undefined ? this.probe.check(this.context as ExecutionContext) : this.checkObserved(run.observers, run.kind);
       // A native `then` calls back once, and later. Anything else may do as it likes. Without `?.`, with which V8 does not inline the call.
       if (returned !== undefined && returned !== null) {
         if ((returned as Partial<Promise<unknown>>).then === nativeThen) return void nativeThen.call(returned, this.accept, this.fail);
@@ -148,6 +155,7 @@ export class Execution implements ContextListener {
     const { context } = this;
     this.isPlain = false;
     this.isAbandoned = true;
+    this.observed?.end('canceled', performance.now() - this.startedAt, reason);
     const tell = this.release();
     tell(result);
     context?.abort(reason);
@@ -178,6 +186,15 @@ export class Execution implements ContextListener {
 
   private readonly fail = (error: unknown): void => this.settle({ error }, undefined);
 
+  /** Not plain: a plain pass is told to nobody. */
+  private checkObserved(observers: RunObservers, kind: ProbeKind): unknown {
+    const context = this.context as ExecutionContext;
+    if (!this.owner.isObservable) return this.probe.check(context);
+    this.isPlain = false;
+    this.observed = observers.begin(this.owner.name, kind);
+    return this.observed.callCheck(() => this.probe.check(context));
+  }
+
   private passOn(): void {
     this.isInFlight = false;
     this.run?.pass(this.place, this.startedAt);
@@ -187,8 +204,11 @@ export class Execution implements ContextListener {
     const durationMs = (this.run?.readClock() ?? performance.now()) - this.startedAt;
     if (!this.isInFlight) return this.owner.onLateSettlement(this, durationMs, failure);
     const outcome = this.toOutcome(durationMs, failure, data);
+    const { observed, expiry } = this;
     const tell = this.release();
-    tell(this.owner.judge(this, outcome));
+    const result = this.owner.judge(this, outcome);
+    observed?.end(outcomeOf(outcome, expiry !== undefined), durationMs, outcome.error);
+    tell(result);
   }
 
   private toOutcome(durationMs: number, failure: Failure | undefined, data: ProbeData | undefined): ProbeResult {
@@ -213,6 +233,7 @@ export class Execution implements ContextListener {
     this.run = undefined;
     this.others = undefined;
     this.expiry = undefined;
+    this.observed = undefined;
     clearTimeout(this.timer);
     // A context whose signal nobody has serves the next execution too.
     if (this.context?.hasSignal === true) this.kind = undefined;
