@@ -3,7 +3,7 @@ import { isError, ProbeTimeoutError } from '../errors.js';
 import type { Probe, ProbeKind } from '../probe.js';
 import { failed, passed, type ProbeData, type ProbeResult } from '../report/report.js';
 import { ExecutionContext, type ContextListener } from './execution-context.js';
-import { outcomeOf, type ObservedRun, type RunObservers } from './observers.js';
+import { outcomeOf, type RunObservers, type TracedRun } from './observers.js';
 import { adopt, readReturned } from './returned.js';
 
 /** A run, as a check sees it that the run waits for. Times are readings of `performance.now()`. */
@@ -73,7 +73,9 @@ export class Execution implements ContextListener {
   private timer: NodeJS.Timeout | undefined;
   /** What its signal was aborted with. Its time is over: however it settles now, it has failed. */
   private expiry: ProbeTimeoutError | undefined;
-  private observed: ObservedRun | undefined;
+  /** Those of the run that has begun it. */
+  private observers: RunObservers | undefined;
+  private traced: TracedRun | undefined;
 
   constructor(
     private readonly probe: Probe,
@@ -85,11 +87,12 @@ export class Execution implements ContextListener {
     this.startedAt = run.beginsAt;
     this.run = run;
     this.place = place;
+    this.observers = run.observers;
     if (this.kind !== run.kind) this.renewContext(run.kind);
     let returned: unknown;
     try {
       returned =
-        run.observers === undefined ? this.probe.check(this.context as ExecutionContext) : this.checkObserved(run.observers, run.kind);
+        this.observers === undefined ? this.probe.check(this.context as ExecutionContext) : this.checkObserved(this.observers, run.kind);
       // A native `then` calls back once, and later. Anything else may do as it likes. Without `?.`, with which V8 does not inline the call.
       if (returned !== undefined && returned !== null) {
         if ((returned as Partial<Promise<unknown>>).then === nativeThen) return void nativeThen.call(returned, this.accept, this.fail);
@@ -155,8 +158,9 @@ export class Execution implements ContextListener {
     const { context } = this;
     this.isPlain = false;
     this.isAbandoned = true;
-    this.observed?.end('canceled', performance.now() - this.startedAt, reason);
+    const { traced, startedAt } = this;
     const tell = this.release();
+    traced?.end('canceled', performance.now() - startedAt, reason);
     tell(result);
     context?.abort(reason);
   }
@@ -186,28 +190,36 @@ export class Execution implements ContextListener {
 
   private readonly fail = (error: unknown): void => this.settle({ error }, undefined);
 
-  /** Not plain: a plain pass is told to nobody. */
   private checkObserved(observers: RunObservers, kind: ProbeKind): unknown {
     const context = this.context as ExecutionContext;
-    if (!this.owner.isObservable) return this.probe.check(context);
+    if (!this.owner.isObservable) this.observers = undefined;
+    else this.traced = observers.trace(this.owner.name, kind);
+    if (this.traced === undefined) return this.probe.check(context);
+    // A plain pass does not end a traced run.
     this.isPlain = false;
-    this.observed = observers.begin(this.owner.name, kind);
-    return this.observed.callCheck(() => this.probe.check(context));
+    return this.traced.callCheck(() => this.probe.check(context));
   }
 
   private passOn(): void {
     this.isInFlight = false;
-    this.run?.pass(this.place, this.startedAt);
+    const { run } = this;
+    if (run === undefined) return;
+    this.observers?.tellRun(this.owner.name, 'pass', this.startedAt, run.readClock());
+    run.pass(this.place, this.startedAt);
   }
 
   private settle(failure: Failure | undefined, data: ProbeData | undefined): void {
     const durationMs = (this.run?.readClock() ?? performance.now()) - this.startedAt;
     if (!this.isInFlight) return this.owner.onLateSettlement(this, durationMs, failure);
     const outcome = this.toOutcome(durationMs, failure, data);
-    const { observed, expiry } = this;
+    const { observers, traced, startedAt, expiry } = this;
     const tell = this.release();
     const result = this.owner.judge(this, outcome);
-    observed?.end(outcomeOf(outcome, expiry !== undefined), durationMs, outcome.error);
+    if (observers !== undefined) {
+      const ended = outcomeOf(outcome, expiry !== undefined);
+      traced?.end(ended, durationMs, outcome.error);
+      observers.tellRun(this.owner.name, ended, startedAt, startedAt + durationMs);
+    }
     tell(result);
   }
 
@@ -233,7 +245,7 @@ export class Execution implements ContextListener {
     this.run = undefined;
     this.others = undefined;
     this.expiry = undefined;
-    this.observed = undefined;
+    this.traced = undefined;
     clearTimeout(this.timer);
     // A context whose signal nobody has serves the next execution too.
     if (this.context?.hasSignal === true) this.kind = undefined;

@@ -15,7 +15,15 @@ const sources = [...importsByFile.keys()];
 /** The stages in the order in which they build on one another; the files beside them are the ground of all. */
 const STAGES = ['report', 'run', 'lifecycle', 'registry', 'discovery'];
 /** What each folder of the rim takes beside the stages. */
-const RIM: Readonly<Record<string, readonly string[]>> = { http: [], koa: ['http'], heartbeat: [], shutdown: [], cli: [], probes: [] };
+const RIM: Readonly<Record<string, readonly string[]>> = {
+  http: [],
+  koa: ['http'],
+  heartbeat: [],
+  shutdown: [],
+  cli: [],
+  telemetry: [],
+  probes: [],
+};
 
 const folderOf = (file: string) => (file === 'src/index.ts' ? 'index' : (/^src\/([^/]+)\//.exec(file)?.[1] ?? 'ground'));
 const isStage = (file: string) => folderOf(file) === 'ground' || STAGES.includes(folderOf(file));
