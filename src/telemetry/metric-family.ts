@@ -1,4 +1,4 @@
-import type { LifecycleState } from '../lifecycle/lifecycle.js';
+import { LIFECYCLE_STATES } from '../lifecycle/lifecycle.js';
 import type { ProbeResult } from '../report/report.js';
 import type { Monitor } from '../run/monitor.js';
 import { RUN_OUTCOMES } from '../run/observers.js';
@@ -23,7 +23,6 @@ export interface MetricDefinition {
 }
 
 const NO_LABELS: Labels = {};
-const LIFECYCLE_STATES: readonly LifecycleState[] = ['starting', 'running', 'draining'];
 const DURATION = 'koa_probes_run_duration_seconds';
 
 export const METRICS: readonly MetricDefinition[] = [
@@ -166,11 +165,9 @@ export class MetricFamily {
 
   /** With the labels of each sample in one object, as prom-client gives its own. */
   async get(): Promise<object> {
-    const values = this.#samples().map(({ value, labels, sharedLabels, metricName }) => ({
-      value,
-      labels: Object.assign({}, labels, sharedLabels),
-      ...(metricName !== undefined && { metricName }),
-    }));
+    const values = this.#samples().map(({ sharedLabels, ...sample }) =>
+      Object.assign(sample, { labels: Object.assign({}, sample.labels, sharedLabels) }),
+    );
     return { ...this.#description, values };
   }
 
