@@ -21,7 +21,7 @@ const RIM: Readonly<Record<string, readonly string[]>> = {
   heartbeat: [],
   shutdown: [],
   cli: [],
-  telemetry: [],
+  telemetry: ['http'],
   probes: [],
 };
 
