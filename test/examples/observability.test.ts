@@ -64,6 +64,13 @@ describe('examples/observability', function () {
     }
   });
 
+  it('has every metric and every alert in the documents', () => {
+    const documents = readFileSync(projectPath('docs', 'observability.md'), 'utf8');
+    const metrics = [...metricsIn(read('dashboard.json'))].map((name) => name.replace(/_bucket$/, ''));
+    for (const name of [...metrics, ...alerts.map(({ alert }) => alert)])
+      expect(documents).to.match(new RegExp(`^\\| \`${name}[\`{]`, 'm'));
+  });
+
   it('gives values for every query of the dashboard and of the alerts in a real Prometheus', async () => {
     const [pod, leaving] = await Promise.all([startPod(), startPod()]);
     const prometheus = await startPrometheus({ shop: [pod.target, leaving.target] });

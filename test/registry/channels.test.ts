@@ -190,6 +190,38 @@ describe('the diagnostics channels', () => {
       registry.close();
     });
 
+    const entanglements: Record<string, (registry: ProbeRegistry, remove: () => void) => { check?: () => unknown; onEnd?: () => void }> = {
+      'its check takes the probe out': (_, remove) => ({ check: remove }),
+      'its check closes the registry': (registry) => ({ check: () => registry.close() }),
+      'its check runs the kind again': (registry) => ({ check: () => void registry.run('readiness') }),
+      'its check settles twice': () => ({
+        check: () => ({
+          // oxlint-disable-next-line unicorn/no-thenable
+          then: (resolve: () => void, reject: (error: Error) => void) => [resolve(), reject(new Error('late')), resolve()],
+        }),
+      }),
+      'a subscriber closes the registry': (registry) => ({ onEnd: () => registry.close() }),
+      'a subscriber takes the probe out': (_, remove) => ({ onEnd: remove }),
+      'a subscriber runs the kind again': (registry) => ({ onEnd: () => void registry.run('readiness', { only: 'other' }) }),
+    };
+    for (const [title, entangle] of Object.entries(entanglements)) {
+      it(`tells each event of a run once if ${title}`, async () => {
+        const { events } = traceRuns();
+        const registry = createRegistry({ other: () => {} });
+        let step: () => unknown = () => undefined;
+        const remove = registry.register({ name: 'a', kinds: ['readiness'], check: () => step() });
+        const { check, onEnd } = entangle(registry, remove);
+        if (check !== undefined) step = check;
+        const subscriber = ({ probe }: RunMessage) => (probe === 'a' ? onEnd?.() : undefined);
+        runs.asyncEnd.subscribe(subscriber as never);
+        cleanUps.push(() => runs.asyncEnd.unsubscribe(subscriber as never));
+        await registry.run('readiness');
+        await new Promise(setImmediate);
+        const ofA = events.filter((event) => event.includes(' a'));
+        for (const event of ['start', 'asyncStart', 'asyncEnd']) expect(ofA.filter((one) => one.startsWith(`${event} `))).to.have.length(1);
+      });
+    }
+
     it('runs the check within the stores that are bound to `start`', async () => {
       const storage = new AsyncLocalStorage<string>();
       runs.start.bindStore(storage, (message) => `within ${message.probe}`);
