@@ -73,7 +73,7 @@ export class Execution implements ContextListener {
   private timer: NodeJS.Timeout | undefined;
   /** What its signal was aborted with. Its time is over: however it settles now, it has failed. */
   private expiry: ProbeTimeoutError | undefined;
-  /** Those of the run that has begun it. */
+  /** Those who hear of its end. Set if the run that has begun it is observed. */
   private observers: RunObservers | undefined;
   private traced: TracedRun | undefined;
 
@@ -87,12 +87,11 @@ export class Execution implements ContextListener {
     this.startedAt = run.beginsAt;
     this.run = run;
     this.place = place;
-    this.observers = run.observers;
     if (this.kind !== run.kind) this.renewContext(run.kind);
     let returned: unknown;
     try {
       returned =
-        this.observers === undefined ? this.probe.check(this.context as ExecutionContext) : this.checkObserved(this.observers, run.kind);
+        run.observers === undefined ? this.probe.check(this.context as ExecutionContext) : this.checkObserved(run.observers, run.kind);
       // A native `then` calls back once, and later. Anything else may do as it likes. Without `?.`, with which V8 does not inline the call.
       if (returned !== undefined && returned !== null) {
         if ((returned as Partial<Promise<unknown>>).then === nativeThen) return void nativeThen.call(returned, this.accept, this.fail);
@@ -192,8 +191,9 @@ export class Execution implements ContextListener {
 
   private checkObserved(observers: RunObservers, kind: ProbeKind): unknown {
     const context = this.context as ExecutionContext;
-    if (!this.owner.isObservable) this.observers = undefined;
-    else this.traced = observers.trace(this.owner.name, kind);
+    if (!this.owner.isObservable) return this.probe.check(context);
+    this.observers = observers;
+    this.traced = observers.trace(this.owner.name, kind);
     if (this.traced === undefined) return this.probe.check(context);
     // A plain pass does not end a traced run.
     this.isPlain = false;
@@ -201,10 +201,10 @@ export class Execution implements ContextListener {
   }
 
   private passOn(): void {
-    this.isInFlight = false;
     const { run } = this;
+    this.isInFlight = false;
     if (run === undefined) return;
-    this.observers?.tellRun(this.owner.name, 'pass', this.startedAt, run.readClock());
+    if (run.observers !== undefined) this.observers?.tellRun(this.owner.name, 'pass', this.startedAt, run.readClock());
     run.pass(this.place, this.startedAt);
   }
 
@@ -245,6 +245,7 @@ export class Execution implements ContextListener {
     this.run = undefined;
     this.others = undefined;
     this.expiry = undefined;
+    this.observers = undefined;
     this.traced = undefined;
     clearTimeout(this.timer);
     // A context whose signal nobody has serves the next execution too.

@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import Koa from 'koa';
 import { Degraded, probeMiddleware, ProbeRegistry, type ProbeOptions } from 'koa-probes';
 import { probeMetrics, type ProbeMetricsOptions } from 'koa-probes/prometheus';
-import { Counter, Registry } from 'prom-client';
+import { AggregatorRegistry, Counter, Registry } from 'prom-client';
 import { ask, closeServers, serve } from '../support/http.js';
 import { ControlledCheck } from '../support/probes.js';
 import { promtool, startPrometheus, untilQueried } from '../support/prometheus.js';
@@ -256,6 +256,24 @@ describe('probeMetrics(probes, { register })', () => {
     const text = await register.metrics();
     expect(text).to.include('# TYPE koa_probes_runs counter\nkoa_probes_runs_total{outcome="pass",probe="search"} 1\n');
     expect(text.endsWith('# EOF\n')).to.equal(true);
+  });
+
+  it('is aggregated with the metrics of other processes: a probe is up if it is up in all of them', async () => {
+    const [a, b] = [createRegistry({ search: () => {} }), createRegistry({ search: () => false })];
+    const parts = await Promise.all(
+      [a, b].map(async (probes) => {
+        const { register } = observed(probes);
+        await probes.run('readiness');
+        return register.getMetricsAsJSON();
+      }),
+    );
+    const lines = await scrape(AggregatorRegistry.aggregate(parts), 'probe="search"');
+    expect(lines).to.include.members([
+      'probe_up{probe="search",kind="readiness"} 0',
+      'runs_total{outcome="pass",probe="search"} 1',
+      'runs_total{outcome="fail",probe="search"} 1',
+      'run_duration_seconds_count{probe="search"} 2',
+    ]);
   });
 
   it('begins at 0 after resetMetrics()', async () => {
