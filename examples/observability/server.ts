@@ -47,4 +47,4 @@ createServer((_request, response) => {
   void register.metrics().then((text) => response.setHeader('Content-Type', register.contentType).end(text));
 }).listen(Number(process.env['METRICS_PORT'] ?? 9464));
 
-gracefulShutdown(server, probes, { timeoutMs: 25_000 });
+gracefulShutdown(server, probes, { timeoutMs: Number(process.env['SHUTDOWN_TIMEOUT_MS'] ?? 25_000) });

