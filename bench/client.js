@@ -38,6 +38,20 @@ export async function requestSteadily(port, connections, durationMs) {
   return counts.reduce((sum, count) => sum + count);
 }
 
+const CONNECTIONS = 8;
+const RUN_MS = 200;
+
+/** Microseconds of CPU of the server's process for a request that runs that many checks. */
+export async function measureCpu(server, port, checks) {
+  const before = await server.ask('usage');
+  const requests = await requestSteadily(port, CONNECTIONS, RUN_MS);
+  const after = await server.ask('usage');
+  const executions = after.executions - before.executions;
+  if (executions !== requests * checks)
+    throw new Error(`Expected ${requests} requests to run ${checks} checks each, but ${executions} ran.`);
+  return (after.cpuUs - before.cpuUs) / requests;
+}
+
 async function requestInTurn(port, endsAt) {
   const socket = await open(port);
   let count = 0;

@@ -1,10 +1,8 @@
 /** The processor's time for a readiness that passes, of the server's process alone, over a plain `Promise.all` that Koa answers and over terminus. */
-import { requestSteadily, startServer } from './client.js';
+import { measureCpu, startServer } from './client.js';
 import { interleave, median, report } from './support.js';
 
 const ROUNDS = 21;
-const CONNECTIONS = 8;
-const RUN_MS = 200;
 
 const FLOOR = 'Promise.all';
 const CONTROL = 'control, Promise.all again';
@@ -48,15 +46,4 @@ for (const [key, targets] of Object.entries(TARGETS)) {
     report({ ...figure, case: `${checks} checks: ${name}`, unit: `of ${FLOOR}`, value: ratio(name, FLOOR) });
   }
   report({ ...figure, case: `${checks} checks: ${FLOOR}`, unit: 'µs/request', value: median(rounds.map((values) => values[FLOOR])) });
-}
-
-/** Microseconds of CPU a request. */
-async function measureCpu(server, port, checks) {
-  const before = await server.ask('usage');
-  const requests = await requestSteadily(port, CONNECTIONS, RUN_MS);
-  const after = await server.ask('usage');
-  const executions = after.executions - before.executions;
-  if (executions !== requests * checks)
-    throw new Error(`Expected ${requests} requests to run ${checks} checks each, but ${executions} ran.`);
-  return (after.cpuUs - before.cpuUs) / requests;
 }

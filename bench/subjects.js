@@ -4,7 +4,9 @@ import healthConnect from '@cloudnative/health-connect';
 import Koa from 'koa';
 import connect from 'koa-connect';
 import mount from 'koa-mount';
+import { Registry } from 'prom-client';
 import { ProbeRegistry, probeMiddleware } from '../dist/index.js';
+import { probeMetrics } from '../dist/telemetry/prometheus.js';
 
 /** Where every subject answers. */
 export const PATH = '/readyz';
@@ -22,6 +24,12 @@ export const subjects = {
     ),
 
   'koa-probes': (checks, { timeoutMs } = {}) => serve(new Koa().use(probeMiddleware(createRegistry(checks, { timeoutMs }))).use(answerOk)),
+
+  'koa-probes with metrics': (checks) => {
+    const probes = createRegistry(checks);
+    probeMetrics(probes, { register: new Registry() });
+    return serve(new Koa().use(probeMiddleware(probes)).use(answerOk));
+  },
 
   '@godaddy/terminus': (checks) =>
     createTerminus(serve(new Koa().use(answerOk)), {

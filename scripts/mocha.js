@@ -6,6 +6,7 @@ import { root, run } from './setup.js';
 
 /** The files that take longest, longest first: begun last, they would keep one process busy while the others have nothing left to do. */
 const slowest = [
+  'examples/observability',
   'cli/leftovers',
   'cli/probe-app',
   'probes/knex/database-probe',

@@ -16,6 +16,8 @@ const services = {
   openssl: 'openssl',
   pgbouncer: 'pgbouncer',
   postgres: 'postgresql',
+  prometheus: 'prometheus',
+  promtool: 'prometheus',
   'redis-server': 'redis-server',
   saslpasswd2: 'sasl2-bin',
   script: 'bsdutils',
@@ -63,7 +65,7 @@ export function installPackages(folder = root) {
 export function installServices() {
   const missing = Object.keys(services).filter((program) => !findProgram(program));
   if (missing.length === 0) return;
-  const packages = missing.map((program) => services[program]);
+  const packages = [...new Set(missing.map((program) => services[program]))];
   if (process.getuid?.() !== 0 || !findProgram('apt-get')) {
     console.error(`Install ${missing.join(' and ')} first, for example with: sudo apt-get install ${packages.join(' ')}`);
     process.exit(1);

@@ -19,6 +19,11 @@ export {
 export { Lifecycle, type LifecycleState } from './lifecycle/lifecycle.js';
 export type { ProbeLogger } from './logger.js';
 
+// Observe
+export type { ProbeMessages } from './registry/messages.js';
+export type { ProbeAnswered } from './registry/observation.js';
+export type { ProbeRun, RunOutcome } from './run/observers.js';
+
 // Report
 export type { ProbeFailure } from './report/failure.js';
 export type { ProbeData, ProbeReport, ProbeResult } from './report/report.js';

@@ -56,18 +56,22 @@ export function createAnswerer<Request>(caller: string, probes: ProbeRegistry, o
 
   return (target, accept, request) => {
     const { kind, name, title } = target;
+    const note = (answer: ProbeAnswer): ProbeAnswer => {
+      probes.noteAnswer(kind, name, answer.status);
+      return answer;
+    };
     if (name !== undefined && !probes.has(kind, name))
-      return Promise.resolve(plainAnswer(404, `no ${kind} probe is named ${show(name.slice(0, 100))}`));
+      return Promise.resolve(note(plainAnswer(404, `no ${kind} probe is named ${show(name.slice(0, 100))}`)));
     const query = target.query === '' ? NO_QUERY : readQuery(target.query);
     const type = chooseMediaType(format, accept);
     return runProbes(probes, kind, name, query.exclude).then((report) => {
       // Before `render`, which could change the report.
       const status = statusCodeOf(report);
       const body = renderBody(report, { type, query, title, request });
-      if (body === OK_BODY) return OK;
+      if (body === OK_BODY) return note(OK);
       const headers = headersOf(body);
       if (status === 503 && retryAfterSeconds !== undefined) headers['Retry-After'] = String(retryAfterSeconds);
-      return { status, headers, body: body.body };
+      return note({ status, headers, body: body.body });
     });
   };
 }

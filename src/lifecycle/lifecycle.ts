@@ -4,8 +4,10 @@ import type { Probe, ProbeContext, ProbeKind } from '../probe.js';
 import { show } from '../validation.js';
 import { Work } from './work.js';
 
+export const LIFECYCLE_STATES = ['starting', 'running', 'draining'] as const;
+
 /** `starting` until every startup probe has passed once; `draining` from the begin of the shutdown on, for good. */
-export type LifecycleState = 'starting' | 'running' | 'draining';
+export type LifecycleState = (typeof LIFECYCLE_STATES)[number];
 
 /** Where a graceful shutdown is, and what is left. */
 export interface ShutdownProgress {

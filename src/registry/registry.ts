@@ -5,7 +5,9 @@ import { ConfigurationError, describeError, NotReady } from '../errors.js';
 import { Lifecycle, type ShutdownProgress } from '../lifecycle/lifecycle.js';
 import { resolveLogger, type FieldLogger, type ProbeLogger } from '../logger.js';
 import { Monitor, type MonitorListener } from '../run/monitor.js';
+import { RunObservers } from '../run/observers.js';
 import { PROBE_KINDS, resolveProbeOptions, type ProbeKind } from '../probe.js';
+import { hasSubscribers, publish, type ProbeObserver } from './observation.js';
 import { OperatorLog } from './operator-log.js';
 import { reasonKeyOf } from './reason.js';
 import { makeReport, passed, worseOf, type ProbeReport, type ProbeResult, type ReportStatus } from '../report/report.js';
@@ -85,6 +87,10 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   readonly logger: FieldLogger;
   /** @internal Deactivates what the container of these probes has made, at the end of a shutdown. */
   deactivate: (() => Promise<void>) | undefined;
+  /** @internal Who listens to its runs and answers: `observers.add(…)`. While nobody does, they cost nothing. */
+  readonly observers = new RunObservers<ProbeObserver>(this, (error) =>
+    this.logger.error(`what observes the probes failed: ${describeError(error)}`),
+  );
   readonly #deadlineMs: number | undefined;
   readonly #monitors = new Map<string, Monitor>();
   readonly #origins = new WeakMap<Monitor, ProbeOrigin>();
@@ -160,7 +166,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     this.#origins.set(monitor, origin);
     for (const kind of kinds) this.#setMonitors(kind, [...this.#byKind[kind], monitor]);
     if (outside !== undefined) monitor.onOutside(outside);
-    if (options.intervalMs > 0) this.#schedules.set(monitor, startSchedule(monitor));
+    if (options.intervalMs > 0) this.#schedules.set(monitor, startSchedule(monitor, this.observers));
     return monitor;
   }
 
@@ -177,6 +183,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     }
     monitor.remove(new NotReady('the probe was taken out'));
     this.#log.forget(monitor);
+    this.observers.tell((observer) => observer.onRemove?.(monitor.name));
     // Readiness may have waited for it, if it was a startup probe.
     this.#onToggle();
   }
@@ -193,6 +200,11 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
       const origin = this.#origins.get(monitor) ?? originOf(undefined);
       return describeProbe(monitor, origin, this.#lastResultOf(monitor));
     });
+  }
+
+  /** @internal */
+  get monitors(): Iterable<Monitor> {
+    return this.#monitors.values();
   }
 
   /** What is known of a kind without running anything: the last result of each of its probes. */
@@ -266,10 +278,13 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     if (only !== undefined) {
       if (!this.has(kind, only)) throw new ConfigurationError(`No ${kind} probe is named ${show(only)}.`);
       const monitors = this.#byKind[kind].filter(({ name }) => name === only);
-      return runTogether<ProbeReport>({ kind, monitors, deadlineMs }, (run) => makeReport(run, NONE));
+      const settings = { kind, monitors, deadlineMs, observers: this.observers };
+      return runTogether<ProbeReport>(settings, (run) => makeReport(run, NONE));
     }
     // Readiness does not wait for startup probes if nobody asks the lifecycle.
-    const settings = exclude.includes(LIFECYCLE) ? { kind, monitors: this.#byKind[kind], deadlineMs } : this.#settingsOf(kind);
+    const settings = exclude.includes(LIFECYCLE)
+      ? { kind, monitors: this.#byKind[kind], deadlineMs, observers: this.observers }
+      : this.#settingsOf(kind);
     const unknownExcludes = [...new Set(exclude)].filter((name) => !this.has(kind, name));
     return runTogether<ProbeReport>({ ...settings, exclude }, (run) => makeReport(run, unknownExcludes));
   }
@@ -286,6 +301,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
       monitors: this.#byKind[kind],
       last: this.#lifecycleByKind[kind],
       deadlineMs: this.deadlineOf(kind),
+      observers: this.observers,
     });
     if (kind === 'startup' && this.lifecycle.isBeingStarted) {
       const last = this.#startingLifecycle;
@@ -310,7 +326,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   }
 
   #monitorLifecycle(kind: ProbeKind): Monitor {
-    return new Monitor(LIFECYCLE, [kind], resolveProbeOptions(LIFECYCLE, {}), this.lifecycle, this.#listener);
+    return new Monitor(LIFECYCLE, [kind], resolveProbeOptions(LIFECYCLE, {}), this.lifecycle, this.#listener, false);
   }
 
   /** Says the change now and not at the next request. */
@@ -328,8 +344,17 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     this.announce('change', { name, kinds, result, previous: previous?.status, reason: result.failure?.detail });
   }
 
+  /** @internal A probe was answered over HTTP. */
+  noteAnswer(kind: ProbeKind, probe: string | undefined, code: number): void {
+    if (this.observers.isEmpty && !hasSubscribers('answer')) return;
+    const answer = { kind, probe, code };
+    this.observers.tell((observer) => observer.onAnswer?.(answer));
+    publish('answer', this, answer);
+  }
+
   /** @internal Each listener for itself: one that throws or rejects keeps no other from hearing of it. */
   announce<Name extends keyof ProbeEvents>(name: Name, ...payload: ProbeEvents[Name]): void {
+    publish(name, this, payload[0]);
     const complain = (error: unknown) => this.logger.error(`a listener for "${name}" failed: ${describeError(error)}`, { err: error });
     for (const listener of this.rawListeners(name) as ((...event: ProbeEvents[Name]) => unknown)[]) {
       try {

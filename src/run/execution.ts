@@ -3,6 +3,7 @@ import { Degraded, ProbeTimeoutError } from '../errors.js';
 import type { Probe, ProbeKind } from '../probe.js';
 import { failed, passed, type ProbeData, type ProbeResult } from '../report/report.js';
 import { ExecutionContext, type ContextListener } from './execution-context.js';
+import { outcomeOf, type RunObservers, type TracedRun } from './observers.js';
 import { adopt, readReturned, type Failure } from './returned.js';
 
 /** A run, as a check sees it that the run waits for. Times are readings of `performance.now()`. */
@@ -10,6 +11,8 @@ export interface WaitingRun {
   readonly kind: ProbeKind;
   /** Whether a result that is there already will do. */
   readonly acceptsLatest: boolean;
+  /** Undefined if nobody listens, which is usual. */
+  readonly observers: RunObservers | undefined;
   /** When the next check begins. */
   readonly beginsAt: number;
   /** When all checks had begun. Timeouts count from here, so that a check that blocks the event loop takes no time from the others. */
@@ -31,6 +34,8 @@ const nativeThen = Promise.prototype.then;
 export interface ExecutionOwner {
   readonly name: string;
   readonly timeoutMs: number;
+  /** Whether its executions are told to those who observe the registry. */
+  readonly isObservable: boolean;
   /** What those who wait are given for an outcome. */
   judge(execution: Execution, outcome: ProbeResult): ProbeResult;
   /** The check reaches outside the process. */
@@ -64,6 +69,9 @@ export class Execution implements ContextListener {
   private timer: NodeJS.Timeout | undefined;
   /** What its signal was aborted with. Its time is over: however it settles now, it has failed. */
   private expiry: ProbeTimeoutError | undefined;
+  /** Those who hear of its end. Set if the run that has begun it is observed. */
+  private observers: RunObservers | undefined;
+  private traced: TracedRun | undefined;
 
   constructor(
     private readonly probe: Probe,
@@ -78,7 +86,8 @@ export class Execution implements ContextListener {
     if (this.kind !== run.kind) this.renewContext(run.kind);
     let returned: unknown;
     try {
-      returned = this.probe.check(this.context as ExecutionContext);
+      returned =
+        run.observers === undefined ? this.probe.check(this.context as ExecutionContext) : this.checkObserved(run.observers, run.kind);
       // A native `then` calls back once, and later. Anything else may do as it likes. Without `?.`, with which V8 does not inline the call.
       if (returned !== undefined && returned !== null) {
         if ((returned as Partial<Promise<unknown>>).then === nativeThen) return void nativeThen.call(returned, this.accept, this.fail);
@@ -144,7 +153,10 @@ export class Execution implements ContextListener {
     const { context } = this;
     this.isPlain = false;
     this.isAbandoned = true;
-    tell(this.release(), result);
+    const { traced, startedAt } = this;
+    const waiting = this.release();
+    traced?.end('canceled', performance.now() - startedAt, reason);
+    tell(waiting, result);
     context?.abort(reason);
   }
 
@@ -165,19 +177,39 @@ export class Execution implements ContextListener {
 
   private readonly fail = (error: unknown): void => this.settle({ error }, undefined);
 
+  private checkObserved(observers: RunObservers, kind: ProbeKind): unknown {
+    const context = this.context as ExecutionContext;
+    if (!this.owner.isObservable) return this.probe.check(context);
+    this.observers = observers;
+    this.traced = observers.trace(this.owner.name, kind);
+    if (this.traced === undefined) return this.probe.check(context);
+    // A plain pass does not end a traced run.
+    this.isPlain = false;
+    return this.traced.callCheck(() => this.probe.check(context));
+  }
+
   private passOn(): void {
     const { run } = this;
     this.isInFlight = false;
     this.run = undefined;
-    run?.pass(this.place, this.startedAt);
+    if (run === undefined) return;
+    if (run.observers !== undefined) this.observers?.tellRun(this.owner.name, 'pass', this.startedAt, run.readClock());
+    run.pass(this.place, this.startedAt);
   }
 
   private settle(failure: Failure | undefined, data: ProbeData | undefined): void {
     const durationMs = (this.run?.readClock() ?? performance.now()) - this.startedAt;
     if (!this.isInFlight) return this.owner.onLateSettlement(this, durationMs, failure);
     const outcome = this.toOutcome(durationMs, failure, data);
+    const { observers, traced, startedAt, expiry } = this;
     const waiting = this.release();
-    tell(waiting, this.owner.judge(this, outcome));
+    const result = this.owner.judge(this, outcome);
+    if (observers !== undefined) {
+      const ended = outcomeOf(outcome, expiry !== undefined);
+      traced?.end(ended, durationMs, outcome.error);
+      observers.tellRun(this.owner.name, ended, startedAt, startedAt + durationMs);
+    }
+    tell(waiting, result);
   }
 
   private toOutcome(durationMs: number, failure: Failure | undefined, data: ProbeData | undefined): ProbeResult {
@@ -204,6 +236,8 @@ export class Execution implements ContextListener {
     this.run = undefined;
     this.others = undefined;
     this.expiry = undefined;
+    this.observers = undefined;
+    this.traced = undefined;
     clearTimeout(this.timer);
     // A context whose signal nobody has serves the next execution too.
     if (this.context?.hasSignal === true) this.kind = undefined;

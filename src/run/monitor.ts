@@ -23,6 +23,10 @@ export interface MonitorListener {
  */
 export class Monitor implements ExecutionOwner {
   readonly timeoutMs: number;
+  /** How many requests have joined an execution in flight. */
+  sharedRuns = 0;
+  /** How many executions were abandoned and have not settled. */
+  hangingRuns = 0;
   /** The pass with which a startup probe is done for good. */
   firstPass: ProbeResult | undefined;
   /** Kept only if it can be given again: what outlives its answer costs the collector more than the run. */
@@ -54,6 +58,8 @@ export class Monitor implements ExecutionOwner {
     readonly options: ResolvedProbeOptions,
     private readonly probe: Probe,
     private readonly listener: MonitorListener,
+    /** Whether observers hear of its runs. */
+    readonly isObservable = true,
   ) {
     this.timeoutMs = options.timeoutMs;
     this.execution = new Execution(probe, this);
@@ -70,7 +76,10 @@ export class Monitor implements ExecutionOwner {
     if (this.isRemoved) return run.take(place, excluded(this.name));
     if (this.closedBy !== undefined) return run.take(place, failed(this.name, 0, this.closedBy));
     if (this.latest !== undefined && run.acceptsLatest && now - this.latestAt < this.maxAgeMs) return run.take(place, this.latest);
-    if (this.execution.isInFlight) return this.execution.wait(run, place);
+    if (this.execution.isInFlight) {
+      this.sharedRuns += 1;
+      return this.execution.wait(run, place);
+    }
     if (this.abandoned !== undefined && now < this.retryAt) return run.take(place, this.failStillRunning(this.abandoned, now));
     this.execution.begin(run, place);
   }
@@ -101,6 +110,7 @@ export class Monitor implements ExecutionOwner {
   remove(reason: Error): void {
     this.isRemoved = true;
     this.execution.isPlain = false;
+    if (this.execution.isInFlight) this.hangingRuns += 1;
     this.execution.dismiss(excluded(this.name), reason);
   }
 
@@ -124,6 +134,7 @@ export class Monitor implements ExecutionOwner {
   }
 
   onLateSettlement(execution: Execution, durationMs: number, failure: Failure | undefined): void {
+    this.hangingRuns -= 1;
     if (execution === this.abandoned) this.abandoned = undefined;
     if (this.closedBy !== undefined || this.isRemoved || failure !== undefined || this.isLatePassTold) return;
     this.isLatePassTold = true;
@@ -157,6 +168,7 @@ export class Monitor implements ExecutionOwner {
     const hangsAgain = this.abandoned !== undefined;
     this.backOffMs = Math.min(hangsAgain ? this.backOffMs * 2 : this.timeoutMs, LONGEST_BACK_OFF_MS);
     this.abandoned = execution;
+    this.hangingRuns += 1;
     this.execution = new Execution(this.probe, this);
     this.retryAt = performance.now() + this.backOffMs;
   }

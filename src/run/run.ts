@@ -4,6 +4,7 @@ import type { ProbeKind } from '../probe.js';
 import { excluded, failed, passed, worseOf, type ProbeResult, type ReportStatus } from '../report/report.js';
 import { afterLastWords, type WaitingRun } from './execution.js';
 import type { Monitor } from './monitor.js';
+import type { RunObservers } from './observers.js';
 
 /** Timers count in whole milliseconds, and may fire that much early on the clock of `performance.now()`. */
 const EARLIEST_MS = 1;
@@ -23,6 +24,8 @@ export interface RunSettings {
   readonly deadlineMs: number;
   /** Whether a result that is there already will do. A schedule wants a new one. */
   readonly acceptsLatest?: boolean;
+  /** Who may listen to the runs of these monitors. */
+  readonly observers?: RunObservers | undefined;
 }
 
 /** When a check began and when it passed. Checks with the same times share one. */
@@ -40,6 +43,7 @@ export interface Pass {
 export class Run<T = unknown> implements WaitingRun {
   readonly kind: ProbeKind;
   readonly acceptsLatest: boolean;
+  readonly observers: RunObservers | undefined;
   /** The worst that is reported. */
   status: ReportStatus = 'pass';
   readonly startedAt = performance.now();
@@ -64,9 +68,10 @@ export class Run<T = unknown> implements WaitingRun {
     private readonly finish: (run: Run<T>) => T,
     private readonly resolve: (answer: T) => void,
   ) {
-    const { kind, monitors, unreported, last, acceptsLatest = true } = settings;
+    const { kind, monitors, unreported, last, acceptsLatest = true, observers } = settings;
     this.kind = kind;
     this.acceptsLatest = acceptsLatest;
+    this.observers = observers?.isActive === true ? observers : undefined;
     // One more, for the loop that begins the checks: what ends meanwhile must not end the run.
     this.pending = monitors.length + (unreported?.length ?? 0) - (last === undefined ? 0 : 1) + 1;
     this.last = last;

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { Monitor } from './monitor.js';
+import type { RunObservers } from './observers.js';
 import { runTogether } from './run.js';
 
 /** The runs of one probe in the background. */
@@ -9,7 +10,7 @@ export interface Schedule {
 }
 
 /** Begins a run now and then every `intervalMs`, counted from begin to begin; for a startup probe until it has passed. Nothing of it keeps the process alive between two runs. */
-export function startSchedule(monitor: Monitor): Schedule {
+export function startSchedule(monitor: Monitor, observers: RunObservers): Schedule {
   const { intervalMs, timeoutMs } = monitor.options;
   const [kind = 'readiness'] = monitor.kinds;
   let timer: NodeJS.Timeout | undefined;
@@ -18,7 +19,7 @@ export function startSchedule(monitor: Monitor): Schedule {
   const run = async (): Promise<void> => {
     if (isDone(monitor)) return;
     const startedAt = performance.now();
-    await runTogether({ kind, monitors: [monitor], deadlineMs: 2 * timeoutMs, acceptsLatest: false }, () => {});
+    await runTogether({ kind, monitors: [monitor], deadlineMs: 2 * timeoutMs, acceptsLatest: false, observers }, () => {});
     if (isStopped) return;
     timer = setTimeout(() => void run(), Math.max(0, startedAt + intervalMs - performance.now())).unref();
   };

@@ -23,6 +23,7 @@ const RIM: Readonly<Record<string, readonly string[]>> = {
   heartbeat: [],
   shutdown: [],
   cli: ['http'],
+  telemetry: ['http'],
   probes: [],
   testing: [],
 };
