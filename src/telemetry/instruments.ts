@@ -1,9 +1,9 @@
-import type { Attributes, BatchObservableResult, Meter } from '@opentelemetry/api';
+import type { BatchObservableResult, Meter } from '@opentelemetry/api';
 import { LIFECYCLE_STATES } from '../lifecycle/lifecycle.js';
-import type { ProbeRegistry, ProbeStatus } from '../registry/registry.js';
+import type { ProbeRegistry } from '../registry/registry.js';
 import { PROBE_KINDS, type ProbeKind } from '../probe.js';
 import { RUN_OUTCOMES } from '../run/observers.js';
-import { PROBE_KIND, PROBE_NAME, PROBE_STATE, RUN_OUTCOME } from './attributes.js';
+import { LIFECYCLE_STATE, PROBE_KIND, PROBE_NAME, PROBE_STATE, RUN_OUTCOME } from './attributes.js';
 import { DURATION_BUCKETS, RunCounts } from './run-counts.js';
 
 const PROBE_STATES = ['pass', 'warn', 'fail', 'unknown'] as const;
@@ -11,7 +11,29 @@ const PROBE_STATES = ['pass', 'warn', 'fail', 'unknown'] as const;
 /** Creates the instruments of a registry. Reading them runs no probe. The function that it returns ends them. */
 export function createInstruments(meter: Meter, probes: ProbeRegistry): () => void {
   const counts = new RunCounts(probes);
-  const instruments = {
+  const instruments = createObservables(meter);
+  const duration = meter.createHistogram('koa_probes.run.duration', {
+    description: 'Time from the beginning of a run to its outcome, at most the timeout of the probe.',
+    unit: 's',
+    advice: { explicitBucketBoundaries: [...DURATION_BUCKETS] },
+  });
+  const stopDurations = probes.observers.add({
+    onRun: (probe, _outcome, startedAt, endedAt) => duration.record((endedAt - startedAt) / 1_000, { [PROBE_NAME]: probe }),
+  });
+  const reader = new Reader(probes, counts, instruments);
+  const all = Object.values(instruments);
+  meter.addBatchObservableCallback(reader.read, all);
+  return () => {
+    meter.removeBatchObservableCallback(reader.read, all);
+    stopDurations();
+    counts.stop();
+  };
+}
+
+type Observables = ReturnType<typeof createObservables>;
+
+function createObservables(meter: Meter) {
+  return {
     kindUp: meter.createObservableGauge('koa_probes.kind.up', {
       description: 'Whether the kind of probe passes or is degraded (1) or fails (0), by the last results.',
     }),
@@ -38,61 +60,65 @@ export function createInstruments(meter: Meter, probes: ProbeRegistry): () => vo
       description: 'The state of the application: 1 for the state that it is in, 0 for the others.',
     }),
   };
-  const duration = meter.createHistogram('koa_probes.run.duration', {
-    description: 'Time from the beginning of a run to its outcome, at most the timeout of the probe.',
-    unit: 's',
-    advice: { explicitBucketBoundaries: [...DURATION_BUCKETS] },
-  });
-  /** What was told of, so that a probe that is taken out does not stay in its last state. */
-  const told = new Map<string, Attributes>();
-
-  const observeStatus = (result: BatchObservableResult, probe: string, kind: ProbeKind, current: string | undefined): void => {
-    for (const state of PROBE_STATES) {
-      result.observe(instruments.status, state === current ? 1 : 0, { [PROBE_NAME]: probe, [PROBE_KIND]: kind, [PROBE_STATE]: state });
-    }
-  };
-
-  const observe = (result: BatchObservableResult): void => {
-    const gone = new Map(told);
-    told.clear();
-    for (const status of PROBE_KINDS.map((kind) => probes.status(kind))) {
-      if (status.status !== 'unknown') result.observe(instruments.kindUp, status.status === 'fail' ? 0 : 1, { [PROBE_KIND]: status.kind });
-      for (const [probe, state] of statesOf(status)) {
-        observeStatus(result, probe, status.kind, state);
-        const key = `${status.kind} ${probe}`;
-        told.set(key, { [PROBE_NAME]: probe, [PROBE_KIND]: status.kind });
-        gone.delete(key);
-      }
-    }
-    for (const { [PROBE_NAME]: probe, [PROBE_KIND]: kind } of gone.values()) {
-      observeStatus(result, String(probe), kind as ProbeKind, undefined);
-      if (!probes.has(kind as ProbeKind, String(probe))) result.observe(instruments.hanging, 0, { [PROBE_NAME]: String(probe) });
-    }
-    for (const { name, sharedRuns, hangingRuns } of probes.monitors) {
-      const attributes = { [PROBE_NAME]: name };
-      const { outcomes, lastPassSeconds } = counts.of(name);
-      for (const outcome of RUN_OUTCOMES) result.observe(instruments.runs, outcomes[outcome], { ...attributes, [RUN_OUTCOME]: outcome });
-      result.observe(instruments.shared, sharedRuns, attributes);
-      result.observe(instruments.hanging, hangingRuns, attributes);
-      if (lastPassSeconds !== undefined) result.observe(instruments.lastPass, lastPassSeconds, attributes);
-    }
-    for (const state of LIFECYCLE_STATES) {
-      result.observe(instruments.lifecycle, probes.lifecycle.state === state ? 1 : 0, { 'koa_probes.lifecycle.state': state });
-    }
-  };
-
-  const all = Object.values(instruments);
-  meter.addBatchObservableCallback(observe, all);
-  const stopDurations = probes.observers.add({
-    onRun: (probe, _outcome, startedAt, endedAt) => duration.record((endedAt - startedAt) / 1_000, { [PROBE_NAME]: probe }),
-  });
-  return () => {
-    meter.removeBatchObservableCallback(observe, all);
-    stopDurations();
-    counts.stop();
-  };
 }
 
-function statesOf({ results, pending }: ProbeStatus): (readonly [probe: string, state: string])[] {
-  return [...results.map(({ name, status }) => [name, status] as const), ...pending.map((name) => [name, 'unknown'] as const)];
+/** Reads what is known of a registry into the instruments. */
+class Reader {
+  /** The probes that were told of. */
+  #told = new Map<string, readonly [probe: string, kind: ProbeKind]>();
+
+  constructor(
+    private readonly probes: ProbeRegistry,
+    private readonly counts: RunCounts,
+    private readonly instruments: Observables,
+  ) {}
+
+  readonly read = (result: BatchObservableResult): void => {
+    this.#readStatuses(result);
+    this.#readCounts(result);
+    const { state } = this.probes.lifecycle;
+    for (const one of LIFECYCLE_STATES) result.observe(this.instruments.lifecycle, one === state ? 1 : 0, { [LIFECYCLE_STATE]: one });
+  };
+
+  #readStatuses(result: BatchObservableResult): void {
+    const gone = this.#told;
+    this.#told = new Map();
+    for (const kind of PROBE_KINDS) {
+      const { status, results, pending } = this.probes.status(kind);
+      if (status !== 'unknown') result.observe(this.instruments.kindUp, status === 'fail' ? 0 : 1, { [PROBE_KIND]: kind });
+      const states = [
+        ...results.map(({ name, status: state }) => [name, state] as const),
+        ...pending.map((name) => [name, 'unknown'] as const),
+      ];
+      for (const [probe, state] of states) {
+        this.#observeState(result, probe, kind, state);
+        this.#told.set(`${kind} ${probe}`, [probe, kind]);
+        gone.delete(`${kind} ${probe}`);
+      }
+    }
+    // The SDK keeps the last value of a series: a probe that was taken out must not stay in its last state.
+    for (const [probe, kind] of gone.values()) {
+      this.#observeState(result, probe, kind, undefined);
+      result.observe(this.instruments.hanging, 0, { [PROBE_NAME]: probe });
+    }
+  }
+
+  #observeState(result: BatchObservableResult, probe: string, kind: ProbeKind, current: string | undefined): void {
+    for (const state of PROBE_STATES) {
+      const attributes = { [PROBE_NAME]: probe, [PROBE_KIND]: kind, [PROBE_STATE]: state };
+      result.observe(this.instruments.status, state === current ? 1 : 0, attributes);
+    }
+  }
+
+  #readCounts(result: BatchObservableResult): void {
+    const { runs, shared, hanging, lastPass } = this.instruments;
+    for (const { name, sharedRuns, hangingRuns } of this.probes.monitors) {
+      const attributes = { [PROBE_NAME]: name };
+      const { outcomes, lastPassSeconds } = this.counts.of(name);
+      for (const outcome of RUN_OUTCOMES) result.observe(runs, outcomes[outcome], { ...attributes, [RUN_OUTCOME]: outcome });
+      result.observe(shared, sharedRuns, attributes);
+      result.observe(hanging, hangingRuns, attributes);
+      if (lastPassSeconds !== undefined) result.observe(lastPass, lastPassSeconds, attributes);
+    }
+  }
 }

@@ -196,7 +196,6 @@ describe('the diagnostics channels', () => {
       'its check runs the kind again': (registry) => ({ check: () => void registry.run('readiness') }),
       'its check settles twice': () => ({
         check: () => ({
-          // oxlint-disable-next-line unicorn/no-thenable
           then: (resolve: () => void, reject: (error: Error) => void) => [resolve(), reject(new Error('late')), resolve()],
         }),
       }),
