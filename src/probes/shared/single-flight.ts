@@ -5,8 +5,14 @@
 export class SingleFlight<Key, Result> {
   readonly #underWay = new Map<Key, Promise<Result>>();
 
+  /** A failure that was under way before the call says nothing about now: it is tried again, once. */
   join(key: Key, begin: () => Promise<Result>): Promise<Result> {
-    const pending = this.#underWay.get(key) ?? begin().finally(() => this.#underWay.delete(key));
+    const underWay = this.#underWay.get(key);
+    return underWay === undefined ? this.#begin(key, begin) : underWay.catch(() => this.#underWay.get(key) ?? this.#begin(key, begin));
+  }
+
+  #begin(key: Key, begin: () => Promise<Result>): Promise<Result> {
+    const pending = begin().finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, pending);
     return pending;
   }
