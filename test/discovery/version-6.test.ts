@@ -6,9 +6,9 @@ import { MemoryLogger } from '../support/probes.js';
 
 /** What these tests use of Inversify 6. test/package/majors.test.ts runs all tests of discovery on it. */
 interface Version6 {
-  Container: new () => Container6;
-  decorate(decorator: unknown, target: object): void;
-  injectable(): unknown;
+  readonly Container: new () => Container6;
+  readonly decorate: (decorator: unknown, target: object) => void;
+  readonly injectable: () => unknown;
 }
 
 interface Binding6 {
@@ -20,7 +20,7 @@ interface Binding6 {
 
 interface Container6 extends ProbeContainer {
   bind(identifier: unknown): Binding6;
-  get<T>(identifier: unknown): T;
+  get(identifier: unknown): unknown;
 }
 
 const { Container, decorate, injectable } = createRequire(import.meta.url)('inversify-6') as Version6;
@@ -42,7 +42,7 @@ describe('discoverProbes() with a container of Inversify 6', () => {
     const container = new Container();
     container.bind(CONSUMER).to(ConsumerProbe).inSingletonScope();
     const probes = await discover(container);
-    container.get<ConsumerProbe>(CONSUMER).isStuck = true;
+    (container.get(CONSUMER) as ConsumerProbe).isStuck = true;
     expect((await probes.run('liveness')).status).to.equal('fail');
   });
 
