@@ -6,7 +6,18 @@ import { root, run } from './setup.js';
 
 /** The files that take longest, longest first: begun last, they would keep one process busy while the others have nothing left to do. */
 const slowest = [
+  'discovery/builds',
+  'package/majors',
+  'package/services',
+  'probes/knex/access',
+  'probes/knex/poolers',
+  'probes/knex/pool',
+  'probes/redis/failover',
   'examples/observability',
+  'examples/cluster',
+  'shutdown/terminal',
+  'shutdown/mixed-restart',
+  'testing/frameworks',
   'cli/leftovers',
   'cli/probe-app',
   'probes/knex/database-probe',
