@@ -1,6 +1,10 @@
 import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
 import type { Server } from 'node:http';
-import { connect } from 'node:net';
+import http2 from 'node:http2';
+import { connect, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import Koa, { type Middleware } from 'koa';
 import { isProbeRequest, probeMiddleware, ProbeRegistry, probeServer } from 'koa-probes';
@@ -60,6 +64,30 @@ describe('probeMiddleware, when something else answers a probe', () => {
     await ask(`${url}/health/ready?verbose`);
     await until(() => lines.length > 0);
     expect(lines.join()).to.include('GET /health/ready?verbose on port');
+  });
+
+  it('names neither a port nor a middleware if there is none to name', async () => {
+    const { probes, lines } = registryOf();
+    const socketPath = join(mkdtempSync(join(tmpdir(), 'placement-')), 'app.sock');
+    const app = new Koa()
+      .use((_, next) => next())
+      .use(hello)
+      .use(probeMiddleware(probes));
+    const server = app.listen(socketPath);
+    servers.push(server);
+    await once(server, 'listening');
+    await ask('http://localhost/readyz', { socketPath });
+    await until(() => lines.length > 0);
+    expect(lines[0]).to.include('GET /readyz was answered with 200');
+    const other = registryOf();
+    const url = await serve(
+      new Koa()
+        .use((_, next) => next())
+        .use(probeMiddleware(other.probes))
+        .use(hello),
+    );
+    await ask(`${url}/`);
+    expect(other.lines.join()).to.include('probeMiddleware is not the first middleware, an unnamed one is');
   });
 
   it('says nothing if it answers itself, or a probeServer does', async () => {
@@ -171,6 +199,54 @@ describe('a prober that hangs up before its answer is there', () => {
       );
     });
   }
+});
+
+describe('a probe that is answered before the checks are done', () => {
+  it('is left to the middleware that has answered it, without an error or a word about the prober', async () => {
+    const { probes, lines } = registryOf();
+    const slow = new ControlledCheck();
+    probes.register({ name: 'slow', kinds: ['readiness'], check: slow.check });
+    const errors: unknown[] = [];
+    const giveUp: Middleware = async (ctx, next) => {
+      const running = next();
+      ctx.res.statusCode = 504;
+      ctx.res.end('too slow');
+      await once(ctx.res, 'finish');
+      slow.resolve();
+      await running;
+      ctx.respond = false;
+    };
+    const app = new Koa().use(giveUp).use(probeMiddleware(probes));
+    app.on('error', (error) => errors.push(error));
+    const url = await serve(app);
+    expect((await ask(`${url}/readyz`)).status).to.equal(504);
+    await until(() => lines.length > 0);
+    expect(errors).to.deep.equal([]);
+    expect(lines.join()).to.include('was answered with 504 by something other').and.not.to.include('hung up');
+  });
+});
+
+describe('a prober over HTTP/2 that cancels its stream', () => {
+  it('is told as one that hung up', async () => {
+    const { probes, lines } = registryOf();
+    const slow = new ControlledCheck();
+    probes.register({ name: 'slow', kinds: ['readiness'], check: slow.check });
+    const answer = new Koa().use(probeMiddleware(probes)).callback();
+    const server = http2.createServer((request, response) => void answer(request, response)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const session = http2.connect(`http://127.0.0.1:${String((server.address() as AddressInfo).port)}`);
+    const stream = session.request({ ':path': '/readyz' });
+    stream.on('error', () => {});
+    await until(() => slow.runs === 1);
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    await once(stream, 'close');
+    await new Promise((resolve) => session.ping(resolve));
+    slow.resolve();
+    await until(() => lines.length > 0);
+    expect(lines[0]).to.include('a readiness prober hung up');
+    session.destroy();
+    server.close();
+  });
 });
 
 describe('isProbeRequest(request, options)', () => {

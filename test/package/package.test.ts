@@ -47,7 +47,7 @@ describe('the package', function () {
       const documents = String.raw`docs/[\w-]+\.(md|svg)|examples/[\w-]+/[\w.-]+\.(ts|cjs|yaml|json|md)|bench/README\.md`;
       const expected = new RegExp(`^(LICENSE|README\\.md|CHANGELOG\\.md|package\\.json|schemas/[\\w.]+\\.json|${code}|${documents})$`);
       expect(tarball.files.filter((path) => !expected.test(path))).to.deep.equal([]);
-      expect(tarball.files.filter((path) => /(^|\/)tests?\/|\.test\./.test(path))).to.deep.equal([]);
+      expect(tarball.files.filter((path) => /(^|\/)tests?\/|\.test\.(d\.)?[cm]?[jt]s/.test(path))).to.deep.equal([]);
     });
 
     it('has a target for every link of its documents, and a heading for every anchor', () => {

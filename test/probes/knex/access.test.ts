@@ -259,6 +259,25 @@ describe('koa-probes/knex with `access`', () => {
   });
 
   describe('with a query and what it must answer', () => {
+    it('says what is wrong with the expectation or the answer, in short', async () => {
+      const database = databases.embed();
+      const signal = AbortSignal.timeout(10_000);
+      const problem = (query: string, expected: unknown) =>
+        checkKnex(database, { signal }, { query, expect: expected as never }).then(
+          () => 'passes',
+          (error: unknown) => String(error),
+        );
+      expect(await problem('SELECT 7 AS n', 7n)).to.equal('passes');
+      expect(await problem("SELECT '7' AS n", 7)).to.equal('passes');
+      expect(await problem('SELECT NULL AS n', null)).to.equal('passes');
+      expect(await problem('SELECT NULL AS n', 0)).to.include('the answer null, and not 0');
+      expect(await problem('SELECT 1 AS n WHERE 0', 1n)).to.include('no rows, and not');
+      expect(await problem('SELECT 1', async () => true)).to.include('It cannot be asynchronous');
+      expect(await problem('SELECT 1', () => undefined)).to.include('to return true or false, got `undefined`');
+      expect(await problem('SELECT 1', () => new Error('no row'))).to.include('got no row');
+      expect((await problem(`SELECT '${'x'.repeat(5_000)}' AS n`, 'y')).length).to.be.below(500);
+    });
+
     let service: Service;
     before(async () => (service = await postgres.start()));
     after(() => service.stop());
