@@ -51,16 +51,17 @@ export class ContainerProbes {
   /** The instance that the application uses too. */
   async make(probeClass: ProbeClass): Promise<Probe> {
     const bindings = this.#bindings.filter(({ identifier, implementation }) => identifier === probeClass || implementation === probeClass);
-    const isInjected = bindings.length === 0 || bindings.some((binding) => binding.isInjected && binding.implementation === probeClass);
-    if (isInjected) {
-      explainSync(probeClass, () => rejectBareParameters(probeClass));
-      rejectLostArguments(probeClass);
-      const warning = findBareParameters(probeClass);
+    const injected = this.#injectedClasses(probeClass, bindings);
+    for (const made of injected) {
+      explainSync(made, () => rejectBareParameters(made));
+      rejectLostArguments(made);
+      const warning = findBareParameters(made);
       if (warning !== undefined) this.#logger.warn(warning);
     }
     const probe = await this.#warnWhileSlow(probeClass, this.#resolve(probeClass, bindings));
     this.#made.set(probeClass, probe);
-    if (isInjected) rejectLostProperties(probeClass, probe);
+    const made = injected.find((one) => one === classOf(probe) || one === probeClass);
+    if (made !== undefined) rejectLostProperties(made, probe);
     if (bindings.some(({ isMadeAnew }) => isMadeAnew)) {
       this.#logger.warn(
         `${describeClass(probeClass)} is bound in transient or request scope, so each get() makes another instance: the probe checks one that the application does not use, and the shutdown does not deactivate it. ` +
@@ -101,6 +102,13 @@ export class ContainerProbes {
       `the container is a child container: the shutdown deactivates its own bindings, and not those of its parent (${named}). ` +
       "Deactivate the parent in a hook, `shutdown.onShutdown('parent container', () => …)`."
     );
+  }
+
+  /** The classes that the container makes for the probe, with what they inject: also one that extends the class. */
+  #injectedClasses(probeClass: ProbeClass, bindings: readonly ContainerBinding[]): ProbeClass[] {
+    if (bindings.length === 0) return [probeClass];
+    const made = bindings.filter(({ isInjected }) => isInjected).map(({ implementation }) => implementation);
+    return [...new Set(made)].filter((one): one is ProbeClass => typeof one === 'function');
   }
 
   #bindToItself(probeClass: ProbeClass): void {

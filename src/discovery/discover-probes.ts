@@ -73,6 +73,7 @@ export async function discoverProbes(container?: ProbeContainer, options: Discov
   }
   const registry = given === undefined ? new ProbeRegistry(registryOptions) : checkGivenRegistry(given, registryOptions);
   if (container !== undefined) registry.deactivate = () => deactivateContainer(container);
+  discovered.add(registry);
   const start = beginDiscovery(registry);
   try {
     await discoverInto(registry, start, container, options);
@@ -107,8 +108,12 @@ async function discoverInto(
   else await makeInContainer(container, registry, start, enabled, register);
   const warning = findGeneratedNames(enabled);
   if (warning !== undefined) registry.logger.warn(warning);
-  announceProbes(registry.logger, enabled, classes?.length === 0 || candidates.length > enabled.length);
+  const isNoneWanted = classes?.length === 0 || candidates.length > enabled.length || registry.list().length > enabled.length;
+  announceProbes(registry.logger, enabled, isNoneWanted);
 }
+
+/** Registries whose probes were discovered. A second discovery would fail in the middle, and close a registry that is in use. */
+const discovered = new WeakSet<ProbeRegistry>();
 
 /** By its parts: it may come from another installed copy of the package. */
 function checkGivenRegistry(registry: ProbeRegistry, registryOptions: RegistryOptions): ProbeRegistry {
@@ -123,8 +128,13 @@ function checkGivenRegistry(registry: ProbeRegistry, registryOptions: RegistryOp
       `\`${option}\` of discoverProbes() is an option of the registry, and one is given. Give it to that: \`new ProbeRegistry({ ${option} })\`.`,
     );
   }
+  if (registry.isClosed)
+    throw new ConfigurationError('`registry` of discoverProbes() is closed. Make another one with `new ProbeRegistry()`.');
   if (registry.deactivate !== undefined) {
     throw new ConfigurationError('`registry` of discoverProbes() has probes of a container already. Make a registry for each container.');
+  }
+  if (discovered.has(registry)) {
+    throw new ConfigurationError('discoverProbes() was called already with this `registry`. Call it once for each registry.');
   }
   return registry;
 }

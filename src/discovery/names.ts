@@ -50,6 +50,8 @@ const GENERATED = [
   /^(?![A-Z][a-z]{2}$|[A-Z]{2}[A-Z\d]$)[\w$]{3}$/,
   // Where a name is taken: `QueueProbe2` (esbuild), `QueueProbe$1` (Rollup), `_QueueProbe` (Babel, swc), `queue_QueueProbe` (webpack).
   /(?:Probe|Check|Indicator)[_$]?\d+$/,
+  // `Queue2`: bundlers count from 2. `Http2` and `OAuth2` are honest.
+  /^(?!.*(?:[Hh]ttp|[Oo]?[Aa]uth|[Vv]|[Hh]|[Ll]og4|[Pp]ython|[Ss]wagger)\d+$).*[a-z]{2}[2-9]\d?$/,
   /\$/,
   /^_/,
   /^[a-z\d]\w*_[A-Z]\w*$/,

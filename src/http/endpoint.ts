@@ -47,7 +47,7 @@ export function createAnswerer<Request>(caller: string, probes: ProbeRegistry, o
   const renderBody = (report: ProbeReport, asked: Asked<Request>): Body => {
     if (render === undefined) return renderDefault(report, asked);
     try {
-      return readRendered(render(report, asked.request));
+      return readRendered(render(copyOf(report), asked.request));
     } catch (error) {
       complain('`render` failed, the default text is answered', error);
       return renderDefault(report, { ...asked, type: 'text/plain' });
@@ -74,6 +74,12 @@ export function createAnswerer<Request>(caller: string, probes: ProbeRegistry, o
       return note({ status, headers, body: body.body });
     });
   };
+}
+
+/** For `render`, which may do to it as it likes: the results belong to all who ask. */
+function copyOf({ kind, status, results, unknownExcludes }: ProbeReport): ProbeReport {
+  const copies = results.map((result) => Object.assign({}, result, { failure: result.failure && { ...result.failure } }));
+  return { kind, status, results: copies, unknownExcludes: [...unknownExcludes] };
 }
 
 /** What a request asks for, beside the probes. */

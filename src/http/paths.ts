@@ -19,6 +19,8 @@ export interface Route {
 /** What a URL asks for. */
 export interface ProbeTarget {
   readonly kind: ProbeKind;
+  /** The path of the kind, as it was set. */
+  readonly path: string;
   /** The path asked, without the slashes at its ends. */
   readonly title: string;
   /** The name behind the path, for one probe alone. */
@@ -89,6 +91,7 @@ function readTarget({ kind, path }: Route, url: string): ProbeTarget | undefined
   const name = decode((queryAt === -1 ? rest : rest.slice(0, queryAt)).replace(/^\/|\/$/g, ''));
   return {
     kind,
+    path,
     title: (name === '' ? path : `${path}/${name}`).slice(1),
     name: name === '' ? undefined : name,
     query: queryAt === -1 ? '' : rest.slice(queryAt + 1),

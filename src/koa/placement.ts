@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { performance } from 'node:perf_hooks';
 import type { Context, Middleware } from 'koa';
 import { isAnsweredByProbes } from '../http/answered.js';
 import type { UrlMatcher } from '../http/paths.js';
@@ -11,15 +12,29 @@ const RESPONSES = 'http.server.response.finish';
 /** Of whatever stands in the way of `probeMiddleware`. */
 export const CURE = 'Call app.use(probeMiddleware(probes)) first.';
 
-/** A middleware that never calls `next()` keeps every probe from this one, and may answer them with 200. Watches until the first probe is answered, by whom it may be. */
-export function watchForOtherAnswers(matchUrl: UrlMatcher, probes: ProbeRegistry): void {
+/** A wrong place shows within the first requests of the kubelet. Watching longer would cost every response of the process. */
+const WATCHED_MS = 600_000;
+
+/** What was told, whichever registry it was for: a process can have many, in tests for example. */
+const told = new Set<string>();
+
+/** A middleware that never calls `next()` keeps probes from this one, and may answer them with 200. Watches each path until it is answered, for ten minutes at most. */
+export function watchForOtherAnswers(matchUrl: UrlMatcher, paths: readonly string[], probes: ProbeRegistry): void {
+  const endsAt = performance.now() + WATCHED_MS;
+  const unseen = new Set(paths);
   const onResponse = (message: unknown) => {
     const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
+    if (performance.now() > endsAt) return stop();
     const url = request.url ?? '';
-    if (matchUrl(url) === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return;
-    stop();
+    const path = matchUrl(url)?.path;
+    if (path === undefined || !unseen.has(path) || (request.method !== 'GET' && request.method !== 'HEAD')) return;
+    unseen.delete(path);
+    if (unseen.size === 0) stop();
     if (isAnsweredByProbes(response)) return;
     const port = request.socket.localPort;
+    const place = `${path} ${String(port)}`;
+    if (told.has(place)) return;
+    told.add(place);
     probes.logger.warn(
       `${request.method} ${url.slice(0, 100)} ${port === undefined ? '' : `on port ${String(port)} `}was answered with ${String(response.statusCode)} by something other than probeMiddleware: ` +
         `the answer says nothing about the probes. ${CURE}`,

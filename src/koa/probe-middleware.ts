@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { createAnswerer, ENDPOINT_OPTION_NAMES, type EndpointOptions } from '../http/endpoint.js';
-import { createUrlMatcher } from '../http/paths.js';
+import { createUrlMatcher, resolvePaths } from '../http/paths.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { rejectUnknownOptions } from '../validation.js';
 import { createDelivery } from './delivery.js';
@@ -20,18 +20,17 @@ export function probeMiddleware(probes: ProbeRegistry, options: ProbeMiddlewareO
   const answer = createAnswerer('probeMiddleware()', probes, options);
   const deliver = createDelivery(probes);
   let isPlaceChecked = false;
-  watchForOtherAnswers(matchUrl, probes);
+  const paths = resolvePaths(options.paths).map(({ path }) => path);
+  watchForOtherAnswers(matchUrl, paths, probes);
 
   // Not async, and `ctx.req` and not `ctx`: each costs a request that is not a probe more than all else here.
   return function answerProbes(ctx, next) {
     const target = matchUrl(ctx.req.url ?? '');
-    if (target === undefined || (ctx.req.method !== 'GET' && ctx.req.method !== 'HEAD')) {
-      if (!isPlaceChecked) {
-        isPlaceChecked = true;
-        warnIfNotFirst(ctx, answerProbes, probes);
-      }
-      return next();
+    if (!isPlaceChecked) {
+      isPlaceChecked = true;
+      warnIfNotFirst(ctx, answerProbes, probes);
     }
+    if (target === undefined || (ctx.req.method !== 'GET' && ctx.req.method !== 'HEAD')) return next();
     return answer(target, ctx.req.headers.accept, ctx).then((answered) => deliver(ctx, target, answered));
   };
 }

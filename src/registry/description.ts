@@ -39,5 +39,12 @@ export function describeProbe(
   lastResult: ProbeResult | undefined,
 ): ProbeDescription {
   const settled = ['name', ...Object.keys(options)].map((option) => [option, sources[option] ?? 'default']);
-  return { name, kinds, className, options, sources: Object.fromEntries(settled) as ProbeDescription['sources'], lastResult };
+  return {
+    name,
+    kinds: [...kinds],
+    className,
+    options: { ...options },
+    sources: Object.fromEntries(settled) as ProbeDescription['sources'],
+    lastResult,
+  };
 }

@@ -81,22 +81,28 @@ export class ProbeLog {
 
   #noteTrouble(result: ProbeResult, previous: ProbeResult | undefined, outcome: ProbeResult, now: number): void {
     const hasFailed = outcome.status !== 'pass' && !Degraded.is(outcome.error);
+    // A pass that `successThreshold` does not count yet is none.
+    const isReason = outcome.status !== 'pass' || Degraded.is(result.error);
     const isFall = this.#outage === undefined;
     const excuse = this.settings.excuse(this.#hasPassed);
     const outage = (this.#outage ??= new Outage(now, excuse === 'starting'));
     if (hasFailed) outage.failedRuns += 1;
     if (excuse === 'draining') this.stop();
     if (this.#flapping !== undefined) {
-      if (isFall || result.status !== previous?.status) this.#flapping.noteChange(now);
-      this.#flapping.noteRun(result, hasFailed);
+      const isChange = isFall || result.status !== previous?.status;
+      if (isChange) this.#flapping.noteChange(now);
+      if (isReason) this.#flapping.noteRun(result, hasFailed);
+      // It may be the beginning of an outage, whose reasons no summary is to hide.
+      if (isReason && this.#flapping.changes === 0) this.#noteSame(result, previous, { outage, excuse, now });
     } else if (isFall && this.#isFlap(now) && excuse === undefined) {
       this.#startFlapping(result, previous, { outage, hasFailed, now });
     } else if (isFall || result.status !== previous?.status) {
       this.#tellTrouble(result, previous, { outage, excuse, now });
-    } else if (outcome.status !== 'pass' || Degraded.is(result.error)) {
-      // A pass that `successThreshold` does not count yet is no reason.
+    } else if (isReason) {
       this.#noteSame(result, previous, { outage, excuse, now });
     }
+    // It was slow, and has passed.
+    if (outcome.status === 'pass' && isReason) this.#hasPassed = true;
     // A start is no fall.
     if (isFall && excuse === undefined) this.#fellAt = now;
   }
@@ -123,9 +129,14 @@ export class ProbeLog {
   #tellTrouble(result: ProbeResult, previous: ProbeResult | undefined, moment: Moment, isStill = false): void {
     const { outage, excuse, now } = moment;
     outage.markAsTold(result, { isExact: this.settings.isDeliberate, now });
-    this.#say(levelOf(moment), `${verbOf(result, excuse, isStill)}: ${detailOf(result)}`, {
+    const isBetter = previous?.status === 'fail' && result.status === 'warn';
+    const failures = outage.failedRuns === 0 ? '' : `, ${showCount(outage.failedRuns, 'run')} failed`;
+    const verb = isBetter
+      ? `no longer fails after ${showDuration(now - outage.startedAt)}${failures}, and is degraded`
+      : verbOf(result, excuse, isStill);
+    this.#say(levelOf(moment), `${verb}: ${detailOf(result)}`, {
       ...fieldsOf(result, previous),
-      ...(isStill ? outage.describe(now) : {}),
+      ...(isStill || isBetter ? outage.describe(now) : {}),
     });
   }
 

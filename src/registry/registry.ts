@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { performance } from 'node:perf_hooks';
 import { LIFECYCLE, resolveDefinition, type ProbeDefinition, type ResolvedDefinition } from './definition.js';
 import { describeProbe, originOf, type ProbeDescription, type ProbeOrigin } from './description.js';
 import { ConfigurationError, describeError, NotReady } from '../errors.js';
@@ -9,6 +10,7 @@ import { RunObservers } from '../run/observers.js';
 import { PROBE_KINDS, resolveProbeOptions, type ProbeKind } from '../probe.js';
 import { hasSubscribers, publish, type ProbeObserver } from './observation.js';
 import { OperatorLog } from './operator-log.js';
+import { COMPLAINT_PAUSES_MS, Pace } from './pace.js';
 import { reasonKeyOf } from './reason.js';
 import { makeReport, passed, worseOf, type ProbeReport, type ProbeResult, type ReportStatus } from '../report/report.js';
 import { runTogether, type Run, type RunSettings } from '../run/run.js';
@@ -88,9 +90,11 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   /** @internal Deactivates what the container of these probes has made, at the end of a shutdown. */
   deactivate: (() => Promise<void>) | undefined;
   /** @internal Who listens to its runs and answers: `observers.add(…)`. While nobody does, they cost nothing. */
-  readonly observers = new RunObservers<ProbeObserver>(this, (error) =>
-    this.logger.error(`what observes the probes failed: ${describeError(error)}`),
-  );
+  readonly observers = new RunObservers<ProbeObserver>(this, (error) => {
+    if (!this.#complaints.take(performance.now())) return;
+    this.logger.error(`what observes the probes failed: ${describeError(error)}`, { err: error });
+  });
+  readonly #complaints = new Pace(COMPLAINT_PAUSES_MS);
   readonly #deadlineMs: number | undefined;
   readonly #monitors = new Map<string, Monitor>();
   readonly #origins = new WeakMap<Monitor, ProbeOrigin>();
@@ -217,7 +221,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
       if (result === undefined) pending.push(monitor.name);
       else results.push(result);
     }
-    const worst = results.reduce(worseOf, 'pass' as const);
+    const worst = this.#isClosed && kind === 'readiness' ? 'fail' : results.reduce(worseOf, 'pass' as const);
     return { kind, status: worst !== 'fail' && pending.length > 0 ? 'unknown' : worst, results, pending };
   }
 

@@ -35,9 +35,11 @@ const LONGEST_TEXT = 1_000;
  */
 export function readReturned(value: unknown): Returned {
   if (value === undefined) return {};
-  if (value === false) return { failure: { error: new Error('the check returned false') } };
+  if (value === false) return failWith('the check returned false');
   try {
     if (isError(value)) return { failure: { error: value } };
+    if (typeof Response === 'function' && value instanceof Response && !value.ok)
+      return failWith(`the check returned a Response with status ${String(value.status)}`);
     if (!isPlainObject(value)) return {};
     const entries = readEntries(value);
     const error = findVerdict(value, entries);
@@ -45,6 +47,10 @@ export function readReturned(value: unknown): Returned {
   } catch (error) {
     return { failure: { error } };
   }
+}
+
+function failWith(message: string): Returned {
+  return { failure: { error: new Error(message) } };
 }
 
 function isPlainObject(value: unknown): value is PlainObject {
@@ -101,7 +107,7 @@ function judgeEntry(path: string, key: string, value: unknown, object: PlainObje
   const isFlag = FLAGS.has(name);
   if (!isFlag && !STATUSES.has(name)) return undefined;
   const word = typeof value === 'string' ? lettersOf(value) : '';
-  const isFailure = value === false || (isFlag ? word === 'false' || (name === 'ok' && value === 0) : FAILED.has(word));
+  const isFailure = value === false || (isFlag ? value === 0 || value === '0' || word === 'false' || word === 'no' : FAILED.has(word));
   const isDegraded = !isFlag && DEGRADED.has(word);
   if (!isFailure && !isDegraded) return undefined;
   const said = `the check returned { ${path}${key}: ${typeof value === 'string' ? JSON.stringify(shorten(value)) : String(value)} }`;

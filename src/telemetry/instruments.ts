@@ -1,4 +1,4 @@
-import type { BatchObservableResult, Meter } from '@opentelemetry/api';
+import type { Attributes, BatchObservableResult, Meter } from '@opentelemetry/api';
 import { LIFECYCLE_STATES } from '../lifecycle/lifecycle.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { PROBE_KINDS, type ProbeKind } from '../probe.js';
@@ -9,7 +9,7 @@ import { DURATION_BUCKETS, RunCounts } from './run-counts.js';
 const PROBE_STATES = ['pass', 'warn', 'fail', 'unknown'] as const;
 
 /** Creates the instruments of a registry. Reading them runs no probe. The function that it returns ends them. */
-export function createInstruments(meter: Meter, probes: ProbeRegistry): () => void {
+export function createInstruments(meter: Meter, probes: ProbeRegistry, base: Attributes): () => void {
   const counts = new RunCounts(probes);
   const instruments = createObservables(meter);
   const duration = meter.createHistogram('koa_probes.run.duration', {
@@ -18,9 +18,9 @@ export function createInstruments(meter: Meter, probes: ProbeRegistry): () => vo
     advice: { explicitBucketBoundaries: [...DURATION_BUCKETS] },
   });
   const stopDurations = probes.observers.add({
-    onRun: (probe, _outcome, startedAt, endedAt) => duration.record((endedAt - startedAt) / 1_000, { [PROBE_NAME]: probe }),
+    onRun: (probe, _outcome, startedAt, endedAt) => duration.record((endedAt - startedAt) / 1_000, { ...base, [PROBE_NAME]: probe }),
   });
-  const reader = new Reader(probes, counts, instruments);
+  const reader = new Reader(probes, counts, instruments, base);
   const all = Object.values(instruments);
   meter.addBatchObservableCallback(reader.read, all);
   return () => {
@@ -71,9 +71,14 @@ class Reader {
     private readonly probes: ProbeRegistry,
     private readonly counts: RunCounts,
     private readonly instruments: Observables,
+    /** Attributes of every value. */
+    private readonly base: Attributes,
   ) {}
 
-  readonly read = (result: BatchObservableResult): void => {
+  readonly read = (values: BatchObservableResult): void => {
+    const result: BatchObservableResult = {
+      observe: (instrument, value, attributes) => values.observe(instrument, value, { ...this.base, ...attributes }),
+    };
     this.#readStatuses(result);
     this.#readCounts(result);
     const { state } = this.probes.lifecycle;

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { ConfigurationError, discoverProbes, ReadinessProbe, StartupProbe, type ProbeClass } from 'koa-probes';
+import { ConfigurationError, discoverProbes, ProbeRegistry, ReadinessProbe, StartupProbe, type ProbeClass } from 'koa-probes';
 import { MemoryLogger, PassingProbe, TwoKindsProbe } from '../support/probes.js';
 
 const discover = (...classes: readonly ProbeClass[]) => discoverProbes(undefined, { classes, logger: false });
@@ -88,5 +88,29 @@ describe('discoverProbes() without a container', () => {
     const [first, second] = [await discover(PassingProbe), await discover(PassingProbe)];
     first.lifecycle.setReady(false);
     expect((await second.run('readiness')).status).to.equal('pass');
+  });
+
+  it('says of a bundled probe that it needs a container, and how to leave it out', async () => {
+    const { HttpProbe } = await import('koa-probes/http');
+    const problem = await discoverProbes(undefined, { classes: [HttpProbe], logger: false }).catch(String);
+    expect(problem).to.match(/HttpProbe cannot be made without a container.*its module was imported.*`disabled`.*koa-probes\/checks/);
+  });
+
+  it('refuses a registry that was given before, or is closed, and leaves it in use', async () => {
+    const registry = new ProbeRegistry({ logger: false });
+    await discoverProbes(undefined, { registry, classes: [] });
+    expect(await discoverProbes(undefined, { registry, classes: [] }).catch(String)).to.include('was called already with this `registry`');
+    expect(registry.isClosed).to.equal(false);
+    registry.close();
+    expect(await discoverProbes(undefined, { registry, classes: [] }).catch(String)).to.include('is closed');
+  });
+
+  it('does not call a registry empty that has probes of its own', async () => {
+    const lines: string[] = [];
+    const write = (line: string) => lines.push(line);
+    const registry = new ProbeRegistry({ logger: { info: write, warn: write, error: write } });
+    registry.register({ name: 'own', kinds: ['readiness'], check: () => {} });
+    await discoverProbes(undefined, { registry, classes: [] });
+    expect(lines.join()).not.to.include('no probe was found');
   });
 });

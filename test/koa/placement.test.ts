@@ -57,6 +57,19 @@ describe('probeMiddleware, when something else answers a probe', () => {
     expect(lines[0]).to.include('Call app.use(probeMiddleware(probes)) first.');
   });
 
+  it('says so for each path, whatever was answered before', async () => {
+    const { probes, lines } = registryOf();
+    const early: Middleware = async (ctx, next) => {
+      if (ctx.path === '/healthz') ctx.body = 'fine';
+      else await next();
+    };
+    const url = await serve(new Koa().use(early).use(probeMiddleware(probes)));
+    await ask(`${url}/readyz`);
+    expect((await ask(`${url}/healthz`)).body).to.equal('fine');
+    await until(() => lines.some((line) => line.includes('GET /healthz on port')));
+    expect(lines.filter((line) => line.includes('was answered'))).to.have.length(1);
+  });
+
   it('says so for paths of its own, too', async () => {
     const { probes, lines } = registryOf();
     const url = await serve(new Koa().use(hello).use(probeMiddleware(probes, { paths: { readiness: '/health/ready' } })));

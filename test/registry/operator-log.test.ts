@@ -49,6 +49,37 @@ describe('the log of a registry', () => {
   };
   const readLines = () => logger.lines.splice(0).map((line) => line.replace('koa-probes: readiness probe ', ''));
 
+  describe('when an outage begins after a flicker', () => {
+    it('has a line for each new reason all the same', async () => {
+      register();
+      await run();
+      await run('hung up');
+      await runFor(1);
+      await run('refused');
+      await runFor(1.5, 'silent');
+      await runFor(4, 'wrong password');
+      const lines = readLines().join('\n');
+      for (const reason of ['hung up', 'refused', 'silent', 'wrong password']) expect(lines).to.include(reason);
+    });
+  });
+
+  describe('when a slow probe gets better', () => {
+    it('says how long it failed, and does not call the next pass its first', async () => {
+      register({
+        slowMs: 50,
+        check: () => (error === undefined ? undefined : error.message === 'slow' ? clock.tickAsync(60) : Promise.reject(error)),
+      });
+      await run('slow');
+      await run('down');
+      await run('slow');
+      await run();
+      const lines = readLines();
+      expect(lines[0]).to.match(/^warn db is degraded: slow/);
+      expect(lines.slice(-2)[0]).to.match(/no longer fails after .*1 run failed, and is degraded/);
+      expect(lines.at(-1)).to.match(/^info db passes again/);
+    });
+  });
+
   describe('while a probe fails', () => {
     it('has a line for each new reason, once', async () => {
       register();

@@ -95,6 +95,18 @@ describe('the function that register() returns', () => {
 });
 
 describe('list()', () => {
+  it('gives copies, which nobody can change a probe by', async () => {
+    const registry = new ProbeRegistry({ logger: false });
+    registry.register({ name: 'search', kinds: ['readiness'], check: () => {} });
+    for (const { kinds, options } of registry.list()) {
+      (kinds as string[]).push('liveness');
+      Object.assign(options, { timeoutMs: 1 });
+    }
+    expect(registry.list()[0]).to.deep.include({ kinds: ['readiness'] });
+    expect(registry.list()[0]?.options.timeoutMs).to.equal(800);
+    expect(registry.has('liveness', 'search')).to.equal(false);
+  });
+
   it('tells the options of each probe, where they come from, and its last result, and runs nothing', async () => {
     const registry = new ProbeRegistry({ logger: false });
     const check = new ControlledCheck();
@@ -192,6 +204,13 @@ describe('status(kind)', () => {
     registry.register({ name: 'warm-up', kinds: ['startup'], check: () => {} });
     await registry.run('startup');
     expect(registry.status('startup').status).to.equal('pass');
+  });
+
+  it('fails for readiness once the registry is closed', async () => {
+    const registry = new ProbeRegistry({ logger: false });
+    await registry.run('readiness');
+    registry.close();
+    expect(registry.status('readiness').status).to.equal('fail');
   });
 
   it('refuses a kind that does not exist', () => {

@@ -30,6 +30,8 @@ describe('what a check returns', () => {
     [{ status: false }, '{ status: false }'],
     [{ is_healthy: false }, '{ is_healthy: false }'],
     [{ healthy: 'false' }, '{ healthy: "false" }'],
+    [{ healthy: 0 }, '{ healthy: 0 }'],
+    [{ up: 'no' }, '{ up: "no" }'],
     [{ status: 'NOT_SERVING' }, '{ status: "NOT_SERVING" }'],
     [{ status: 'not healthy' }, '{ status: "not healthy" }'],
     [{ status: 'timeout' }, '{ status: "timeout" }'],
@@ -67,6 +69,12 @@ describe('what a check returns', () => {
     const { results } = await runOnce(() => ({ status: 'down', message: long, other: long }));
     expect(results[0]?.failure?.detail.length).to.be.within(1, 1_000);
     expect((await runOnce(() => ({ status: `down${long}`, message: long }))).status).to.equal('pass');
+  });
+
+  it('fails a check that returns the Response of a request that failed, and passes one that is ok', async () => {
+    const { status, results } = await runOnce(async () => new Response('x', { status: 503 }));
+    expect([status, results[0]?.failure?.detail]).to.deep.equal(['fail', 'the check returned a Response with status 503']);
+    expect((await runOnce(async () => new Response('x'))).status).to.equal('pass');
   });
 
   it('tells what the object says about the failure', async () => {

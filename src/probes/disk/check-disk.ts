@@ -28,7 +28,7 @@ export async function checkDisk(target: DiskTarget, context: Pick<ProbeContext, 
 const inspections = new SingleFlight<string, FreeSpace>();
 
 export function inspect(target: DiskTarget, signal: AbortSignal): Promise<FreeSpace> {
-  const inspection = inspections.join(JSON.stringify(target), () => inspectDisk(target));
+  const inspection = inspections.joinOrRepeat(JSON.stringify(target), () => inspectDisk(target));
   return untilAborted(inspection, signal, `the file system of ${target.path} has not answered`);
 }
 

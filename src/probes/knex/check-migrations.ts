@@ -142,7 +142,7 @@ async function listShipped({ config }: Migrator, signal: AbortSignal, server: st
   };
   // A source of the application is its own affair; a folder can be on a file system that hangs.
   const isFolder = migrationSource.migrationsPaths !== undefined;
-  const listing = isFolder ? listings.join(JSON.stringify([migrationSource.migrationsPaths, loadExtensions]), list) : list();
+  const listing = isFolder ? listings.joinOrRepeat(JSON.stringify([migrationSource.migrationsPaths, loadExtensions]), list) : list();
   const listed = listing.catch((error: unknown) => {
     throw new Error(`${server}: its migrations cannot be listed: ${describeError(error)}. ${cure}`);
   });

@@ -7,7 +7,8 @@ import { checkKnex, type CheckKnexOptions } from './check-knex.js';
 import { rejectUnknownOptions } from '../../validation.js';
 import { countNeeded, type Requirement } from '../shared/quorum.js';
 import type { TargetToken } from '../shared/target-token.js';
-import { checkEach, checkSome, DATABASE, resolveDatabases, type DatabaseTarget } from './database.js';
+import { checkTargets } from '../shared/targets.js';
+import { checkEach, DATABASE, resolveDatabases, type DatabaseTarget } from './database.js';
 
 export { checkKnex, DATABASE, type CheckKnexOptions, type DatabaseTarget };
 export type { DatabaseAccess } from './access.js';
@@ -45,7 +46,8 @@ export class DatabaseProbe implements Probe {
 
   check(context: ProbeContext): Promise<void> {
     const check = ({ knex, ...options }: DatabaseTarget, one: Pick<ProbeContext, 'signal'>) => checkKnex(knex, one, options);
-    if (this.#needed < this.#databases.length) return checkSome(this.#databases, this.#needed, context, check);
+    const quorum = { needed: this.#needed, noun: 'databases' };
+    if (this.#needed < this.#databases.length) return checkTargets(this.#databases, context, check, quorum);
     return checkEach(this.#databases, context, (database) => check(database, context));
   }
 }

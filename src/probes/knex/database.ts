@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
-import { ConfigurationError, Degraded, describeError } from '../../errors.js';
+import { ConfigurationError, Degraded } from '../../errors.js';
 import type { ProbeContext } from '../../probe.js';
 import { showType } from '../../validation.js';
-import { checkTargets, describeAll, requireTargets } from '../shared/targets.js';
+import { combineDegraded, describeAll, requireTargets } from '../shared/targets.js';
 import type { TargetToken } from '../shared/target-token.js';
 import { validateCheckKnexOptions, type CheckKnexOptions } from './check-knex.js';
 import { isKnex, validateKnex } from './knex.js';
@@ -52,33 +52,4 @@ export async function checkEach(
   const worst = failures.every(Degraded.is) ? failures : failures.filter((failure) => !Degraded.is(failure));
   if (worst.every(Degraded.is)) throw combineDegraded(worst);
   throw new Error(`${String(worst.length)} of ${String(databases.length)} databases failed: ${describeAll(worst, signal)}`);
-}
-
-/** As many as `needed` must pass; the others are let go as soon as they do. One that is degraded is good enough if too few pass. */
-export async function checkSome(
-  databases: readonly DatabaseTarget[],
-  needed: number,
-  context: Pick<ProbeContext, 'signal'>,
-  check: (database: DatabaseTarget, context: Pick<ProbeContext, 'signal'>) => Promise<void>,
-): Promise<void> {
-  const degraded: Degraded[] = [];
-  const tolerate = async (database: DatabaseTarget, one: Pick<ProbeContext, 'signal'>) => {
-    try {
-      await check(database, one);
-    } catch (error) {
-      if (Degraded.is(error)) degraded.push(error);
-      throw error;
-    }
-  };
-  try {
-    await checkTargets(databases, context, tolerate, { needed, noun: 'databases' });
-  } catch (error) {
-    throw degraded.length >= needed ? combineDegraded(degraded) : error;
-  }
-}
-
-/** The causes, which name the servers, are for the log alone. */
-function combineDegraded(degraded: readonly Degraded[]): Degraded {
-  const cause = new Error(degraded.map(({ cause: server }) => describeError(server)).join('; '));
-  return new Degraded(degraded.map(({ message }) => message).join('; '), { cause });
 }

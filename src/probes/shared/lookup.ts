@@ -11,7 +11,7 @@ export const lookupOnce: LookupFunction = (...request) => void answer(...request
 async function answer(...[hostname, options, callback]: Parameters<LookupFunction>): Promise<void> {
   let found: LookupAddress | LookupAddress[];
   try {
-    found = await lookups.join(JSON.stringify([hostname, options]), () => promises.lookup(hostname, options));
+    found = await lookups.joinOrRepeat(JSON.stringify([hostname, options]), () => promises.lookup(hostname, options));
   } catch (error) {
     callback(error as NodeJS.ErrnoException, '');
     return;

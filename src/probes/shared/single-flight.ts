@@ -5,10 +5,14 @@
 export class SingleFlight<Key, Result> {
   readonly #underWay = new Map<Key, Promise<Result>>();
 
-  /** A failure that was under way before the call says nothing about now: it is tried again, once. */
   join(key: Key, begin: () => Promise<Result>): Promise<Result> {
+    return this.#underWay.get(key) ?? this.#begin(key, begin);
+  }
+
+  /** For work that only reads: a failure that was under way before the call says nothing about now, so it is tried again, once. */
+  joinOrRepeat(key: Key, begin: () => Promise<Result>): Promise<Result> {
     const underWay = this.#underWay.get(key);
-    return underWay === undefined ? this.#begin(key, begin) : underWay.catch(() => this.#underWay.get(key) ?? this.#begin(key, begin));
+    return underWay === undefined ? this.#begin(key, begin) : underWay.catch(() => this.join(key, begin));
   }
 
   #begin(key: Key, begin: () => Promise<Result>): Promise<Result> {

@@ -1,10 +1,10 @@
 import { setMaxListeners } from 'node:events';
-import { ConfigurationError, describeError, isError } from '../../errors.js';
+import { ConfigurationError, Degraded, describeError, isError } from '../../errors.js';
 import type { ProbeContext } from '../../probe.js';
 import type { Quorum } from './quorum.js';
 
 /**
- * Checks all targets at the same time. Resolves when all have passed, or as many as the quorum needs; rejects as soon as too many have failed. By then the
+ * Checks all targets at the same time. Resolves when all have passed, or as many as the quorum needs; rejects as soon as too many have failed, and with `Degraded` if those that are degraded make up the number. By then the
  * checks that still ran have been aborted and have ended: the signal of a run that is over is never aborted, and a silent target would hold its socket for ever.
  * At the abort of its own signal it names each target that has not passed until then.
  */
@@ -23,6 +23,7 @@ export async function checkTargets<T>(
   const checks = Array.from(targets, (target) => check(target, controller));
   const needed = quorum?.needed ?? checks.length;
   const failures: unknown[] = [];
+  const degraded: Degraded[] = [];
   let passed = 0;
   let isDecided = false;
   const decide = (reason?: unknown) => {
@@ -36,12 +37,26 @@ export async function checkTargets<T>(
   const onFailure = (error: unknown) => {
     // What fails after the decision was aborted by it.
     if (isDecided && !signal.aborted) return;
+    if (Degraded.is(error)) {
+      degraded.push(error);
+      return;
+    }
     failures.push(error);
     if (checks.length - failures.length < needed) decide(error);
   };
   await Promise.all(checks.map((one) => one.then(onPass, onFailure)));
   signal.removeEventListener('abort', onAbort);
-  if (passed < needed) throw combine(failures, checks.length, signal, quorum);
+  if (passed >= needed) return;
+  // What is degraded works, if too few are better.
+  throw passed + degraded.length >= needed ? combineDegraded(degraded) : combine(failures, checks.length, signal, quorum);
+}
+
+/** The causes, which name the servers, are for the log alone. */
+export function combineDegraded(degraded: readonly Degraded[]): Degraded {
+  const [first, second] = degraded;
+  if (first !== undefined && second === undefined) return first;
+  const cause = new Error(degraded.map(({ cause: server }) => describeError(server)).join('; '));
+  return new Degraded(degraded.map(({ message }) => message).join('; '), { cause });
 }
 
 function combine(failures: readonly unknown[], total: number, signal: AbortSignal, quorum: Quorum | undefined): unknown {

@@ -447,6 +447,19 @@ describe('koa-probes/knex', () => {
         expect(result?.failure?.detail).to.match(/^2 of 3 databases failed, 2 must answer: mysql \S+: refused: .*; mysql \S+: refused/);
       });
 
+      it('is degraded if those that are busy make up the number', async () => {
+        const busy = databases.connect('better-sqlite3', ':memory:', { pool: { min: 1, max: 1 } });
+        let isOver = false;
+        const clients = Array.from({ length: 20 }, async () => {
+          while (!isOver) await busy.transaction(() => new Promise((resolve) => setTimeout(resolve, 100)));
+        });
+        const result = await databaseOf(await discoverWith(2, databases.embed(), busy, await refused()));
+        isOver = true;
+        await Promise.all(clients);
+        expect(result?.failure?.reason).to.match(/^pool busy: 1 of 1 in use/);
+        expect(result?.status).to.equal('warn');
+      });
+
       it('refuses to require more than there are, or none', async () => {
         for (const require of [2, 0, 'most']) {
           const problem = await discoverWith(require, databases.embed()).catch(String);
