@@ -449,12 +449,12 @@ describe('koa-probes/knex', () => {
 
       it('is degraded if those that are busy make up the number', async () => {
         const busy = databases.connect('better-sqlite3', ':memory:', { pool: { min: 1, max: 1 } });
-        let isOver = false;
+        const over = new AbortController();
         const clients = Array.from({ length: 20 }, async () => {
-          while (!isOver) await busy.transaction(() => new Promise((resolve) => setTimeout(resolve, 100)));
+          while (!over.signal.aborted) await busy.transaction(() => new Promise((resolve) => setTimeout(resolve, 100)));
         });
         const result = await databaseOf(await discoverWith(2, databases.embed(), busy, await refused()));
-        isOver = true;
+        over.abort();
         await Promise.all(clients);
         expect(result?.failure?.reason).to.match(/^pool busy: 1 of 1 in use/);
         expect(result?.status).to.equal('warn');
