@@ -2,23 +2,20 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import type { Context, Middleware } from 'koa';
-import { isAnsweredByProbes } from '../http/answered.js';
+import { isAnsweredByProbes, RESPONSES } from '../http/answered.js';
 import type { UrlMatcher } from '../http/paths.js';
 import type { ProbeRegistry } from '../registry/registry.js';
-
-/** Node tells each response here that was sent to its end. */
-const RESPONSES = 'http.server.response.finish';
 
 /** Of whatever stands in the way of `probeMiddleware`. */
 export const CURE = 'Call app.use(probeMiddleware(probes)) first.';
 
 /** A wrong place shows within the first requests of the kubelet. Watching longer would cost every response of the process. */
-const WATCHED_MS = 600_000;
+const WATCHED_MS = 120_000;
 
 /** What was told, whichever registry it was for: a process can have many, in tests for example. */
 const told = new Set<string>();
 
-/** A middleware that never calls `next()` keeps probes from this one, and may answer them with 200. Watches each path until it is answered, for ten minutes at most. */
+/** A middleware that never calls `next()` keeps probes from this one, and may answer them with 200. Watches each path until it is answered, for two minutes at most. */
 export function watchForOtherAnswers(matchUrl: UrlMatcher, paths: readonly string[], probes: ProbeRegistry): void {
   const endsAt = performance.now() + WATCHED_MS;
   const unseen = new Set(paths);
