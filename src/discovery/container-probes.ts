@@ -5,6 +5,7 @@ import { classOf, type ContainerBinding } from './bindings.js';
 import { describeIdentifier, type Container, type ServiceIdentifier } from './container.js';
 import { findBareParameters, rejectBareParameters, rejectLostArguments, rejectLostProperties } from './injections.js';
 import type { Inversify } from './inversify.js';
+import { readProbeMetadata } from './metadata.js';
 import { describeClass } from './names.js';
 
 /** A binding that takes longer than this to resolve is named in the log: nothing else would say why the application does not start. */
@@ -40,6 +41,7 @@ export class ContainerProbes {
     if (this.#container.isBound(probeClass)) return;
     const [binding, ...more] = this.#bindings.filter(({ implementation }) => implementation === probeClass);
     if (binding === undefined) {
+      this.#warnOfSubclass(probeClass);
       this.#boundHere.add(probeClass);
       explainSync(probeClass, () => this.#bindToItself(probeClass));
     } else if (more.length === 0 && this.#isOnlyBinding(binding)) {
@@ -90,6 +92,21 @@ export class ContainerProbes {
     this.#logger.warn(
       `${describeClass(probeClass as ProbeClass)} was made a second time, for ${describeIdentifier(identifier)}: the probe checks one instance, and the application uses another. ` +
         `Bind the class itself, and lead the identifier to it: \`.toService(${(probeClass as ProbeClass).name})\`.`,
+    );
+  }
+
+  /** The application uses an instance of a class that extends the probe, and the probe gets one of its own. */
+  #warnOfSubclass(probeClass: ProbeClass): void {
+    const extending = this.#bindings.find(({ implementation }) => {
+      const isSubclass = typeof implementation === 'function' && implementation.prototype instanceof probeClass;
+      // A subclass that is decorated is a probe itself.
+      return isSubclass && readProbeMetadata(implementation) === undefined;
+    });
+    if (extending === undefined) return;
+    const subclass = describeClass(extending.implementation as ProbeClass);
+    this.#logger.warn(
+      `${describeIdentifier(extending.identifier)} is bound to ${subclass}, which extends the probe ${describeClass(probeClass)}: the probe checks an instance of its own, and the application uses another. ` +
+        `Put the decorator of the probe on ${subclass}, or lead the class to that binding: \`container.bind(${probeClass.name}).toService(…)\`.`,
     );
   }
 

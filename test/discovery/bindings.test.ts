@@ -43,6 +43,17 @@ describe('discoverProbes(container) when a class is bound under another identifi
   let container: Container;
   beforeEach(() => (container = new Container()));
 
+  it('warns if what is bound extends the probe, for the probe then has an instance of its own', async () => {
+    const logger = new MemoryLogger();
+    @injectable()
+    class KafkaConsumerProbe extends ConsumerProbe {}
+    container.bind(TYPES.Consumer).to(KafkaConsumerProbe).inSingletonScope();
+    await discoverProbes(container, { classes: [ConsumerProbe], logger });
+    expect(logger.lines.join('\n')).to.match(
+      /warn koa-probes: .*is bound to KafkaConsumerProbe, which extends the probe ConsumerProbe: the probe checks an instance of its own/,
+    );
+  });
+
   for (const [title, identifier] of [
     ['a symbol', TYPES.Consumer],
     ['a string', 'consumer'],
