@@ -11,7 +11,7 @@ export type ProbeKind = (typeof PROBE_KINDS)[number];
 export interface ProbeContext {
   /** The kind of the request that began the run. Requests that join it while it is in flight may be of another kind. */
   readonly kind: ProbeKind;
-  /** Aborted when the run's time is over, with a `ProbeTimeoutError`, and when the registry is closed. Hand it on to `fetch` and the like. Made when it is first asked for. */
+  /** Aborted when the run times out, with a `ProbeTimeoutError`, and when the registry is closed. Hand it on to `fetch` and the like. Made when it is first asked for. */
   readonly signal: AbortSignal;
 }
 

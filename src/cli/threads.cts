@@ -39,7 +39,7 @@ function onExit(end: () => unknown): void {
   Object.assign(process, { reallyExit: end });
 }
 
-/** Calls back with `true` as soon as each lookup and file call that is in flight now is done, or with `false` when the time is over. */
+/** Calls back with `true` as soon as each lookup and file call that is in flight now is done, or with `false` at the timeout. */
 function waitForCalls(withinMs: number, callback: (areDone: boolean) => void): void {
   const endsAt = performance.now() + withinMs;
   let waiting = listCalls();

@@ -67,7 +67,7 @@ export class Execution implements ContextListener {
   private kind: ProbeKind | undefined;
   /** Guards its time once the run that has begun it is over. */
   private timer: NodeJS.Timeout | undefined;
-  /** What its signal was aborted with. Its time is over: however it settles now, it has failed. */
+  /** The reason that its signal was aborted with. It has timed out: it fails, however it settles now. */
   private expiry: ProbeTimeoutError | undefined;
   /** Those who hear of its end. Set if the run that has begun it is observed. */
   private observers: RunObservers | undefined;
@@ -117,13 +117,13 @@ export class Execution implements ContextListener {
     return true;
   }
 
-  /** When its time is over, if `run` guards it. */
+  /** When it times out, if `run` guards it. */
   dueAt(run: WaitingRun): number {
     return this.run !== run || this.expiry !== undefined ? Infinity : run.armedAt + this.owner.timeoutMs;
   }
 
   /**
-   * Its time is over. A check that heeds its signal has a turn of the event loop to say what it was waiting for, which becomes the cause of the timeout.
+   * It has timed out. A check that heeds its signal has a turn of the event loop to say what it was waiting for, which becomes the cause of the timeout.
    * A check that says nothing is abandoned.
    */
   expire(): void {
