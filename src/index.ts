@@ -8,14 +8,8 @@ export { discoverProbes, type DiscoveryOptions } from './discovery/discover-prob
 export type { ProbeContainer } from './discovery/container.js';
 export type { ProbeDefinition } from './registry/definition.js';
 export type { ProbeDescription, SettingSource } from './registry/description.js';
-export {
-  ProbeRegistry,
-  type ProbeChange,
-  type ProbeEvents,
-  type ProbeStatus,
-  type RegistryOptions,
-  type RunOptions,
-} from './registry/registry.js';
+export { ProbeRegistry, type ProbeStatus, type RegistryOptions, type RunOptions } from './registry/registry.js';
+export type { ProbeChange, ProbeEvents } from './registry/events.js';
 export { Lifecycle, type LifecycleState } from './lifecycle/lifecycle.js';
 export type { ProbeLogger } from './logger.js';
 
@@ -23,6 +17,21 @@ export type { ProbeLogger } from './logger.js';
 export type { ProbeMessages } from './registry/messages.js';
 export type { ProbeAnswered } from './registry/observation.js';
 export type { ProbeRun, RunOutcome } from './run/observers.js';
+
+// Describe
+export type {
+  HeartbeatAnswerer,
+  InstalledShutdown,
+  MiddlewareAnswerer,
+  ProbeAnswerer,
+  ProbeServing,
+  RouterAnswerer,
+  ServedPaths,
+  ServedServer,
+  ServerAnswerer,
+  ShutdownTimes,
+  ViewAnswerer,
+} from './registry/serving.js';
 
 // Report
 export type { ProbeFailure } from './report/failure.js';

@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ConfigurationError, describeError } from '../errors.js';
+import { isInspected } from '../registry/inspection.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { rejectUnknownOptions, show } from '../validation.js';
 import { createAnswerer, ENDPOINT_OPTION_NAMES, plainAnswer, type EndpointOptions, type ProbeAnswer } from './endpoint.js';
 import { markAsAnswered } from './answered.js';
+import { summariseAnswers } from './answer-options.js';
 import { createHangUpLog } from './hang-ups.js';
-import { createUrlMatcher } from './paths.js';
+import { createUrlMatcher, groupPaths } from './paths.js';
 import { explainSocket, listenOnSocket } from './socket-file.js';
 
 export interface ProbeServerOptions extends EndpointOptions<IncomingMessage> {
@@ -54,10 +56,20 @@ export async function probeServer(probes: ProbeRegistry, options: ProbeServerOpt
     // An answer that cannot be made is no reason to end the process.
     answer(target, request.headers.accept, request).then(deliver, () => write(response, plainAnswer(503, 'the answer could not be made')));
   });
-  await listen(server, options);
+  const { port, host, socket } = options;
+  const answerer = { by: 'server' as const, port, host, socket, paths: groupPaths(options.paths), ...summariseAnswers(options) };
+  const takeNoteBack = probes.servingNotes.noteAnswerer(() => answerer);
+  if (isInspected()) return server;
+  try {
+    await listen(server, options);
+  } catch (error) {
+    takeNoteBack();
+    throw error;
+  }
   const close = () => closeServer(server);
   probes.lifecycle.lastingAnswerers.add(server);
   server.once('close', () => {
+    takeNoteBack();
     probes.lifecycle.lastingAnswerers.delete(server);
     probes.off('close', close);
   });

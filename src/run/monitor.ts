@@ -44,7 +44,8 @@ export class Monitor implements ExecutionOwner {
   /** It fails until it has passed `successThreshold` times. Before the first result nothing is known to be lost. */
   private isDown = false;
   private hasPassed = false;
-  private isKnownOutside = false;
+  /** What it is known to check outside the process. */
+  outside: string | undefined;
   private isLatePassTold = false;
   private closedBy: Error | undefined;
   private isRemoved = false;
@@ -143,8 +144,8 @@ export class Monitor implements ExecutionOwner {
 
   /** Heard once a class and at each execution of a plain function: said once. */
   onOutside(what: string): void {
-    if (this.isKnownOutside) return;
-    this.isKnownOutside = true;
+    if (this.outside !== undefined) return;
+    this.outside = what;
     this.listener.onOutside(this, what);
   }
 

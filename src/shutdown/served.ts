@@ -1,0 +1,35 @@
+import type { Server } from 'node:net';
+import type { InstalledShutdown, ServedServer } from '../registry/serving.js';
+import type { ResolvedShutdownOptions, ShutdownOptions } from './options.js';
+
+/** What the registry notes of a shutdown. The addresses are those of now: most servers listen later. */
+export function describeShutdown(
+  servers: readonly Server[],
+  { drainDelayMs, timeoutMs, terminationGracePeriodSeconds }: ShutdownOptions,
+  resolved: ResolvedShutdownOptions,
+): InstalledShutdown {
+  return {
+    servers: servers.map(describeServer),
+    signals: resolved.signals,
+    here: { drainDelayMs: resolved.drainDelayMs, timeoutMs: resolved.timeoutMs },
+    inKubernetes: resolved.inKubernetes,
+    given: { drainDelayMs, timeoutMs, terminationGracePeriodSeconds },
+  };
+}
+
+function describeServer(server: Server): ServedServer {
+  const protocol = protocolOf(server);
+  const address = server.address();
+  if (address === null) return { protocol, port: undefined, host: undefined, socket: undefined };
+  if (typeof address === 'string') return { protocol, port: undefined, host: undefined, socket: address };
+  const isAny = address.address === '::' || address.address === '0.0.0.0';
+  return { protocol, port: address.port, host: isAny ? undefined : address.address, socket: undefined };
+}
+
+/** By its methods: the modules of HTTPS and HTTP/2 need not be loaded for it. */
+function protocolOf(server: Server): ServedServer['protocol'] {
+  const isSecure = 'setSecureContext' in server;
+  if ('updateSettings' in server) return isSecure ? 'http2' : 'h2c';
+  if ('closeIdleConnections' in server) return isSecure ? 'https' : 'http';
+  return 'tcp';
+}

@@ -1,0 +1,46 @@
+import { ConfigurationError } from '../errors.js';
+import type { ShutdownTimes } from '../registry/serving.js';
+import { checkMilliseconds } from '../validation.js';
+
+const SUBJECT = 'gracefulShutdown()';
+
+const DEFAULT_TIMEOUT_MS = 25_000;
+const KUBERNETES_DEFAULTS = Object.freeze({ drainDelayMs: 5_000, terminationGracePeriodSeconds: 30 });
+
+/** Of a grace period, what a shutdown may take by default: 25 s of 30. */
+const SHARE_OF_GRACE = 5 / 6;
+
+/** What is given of the times; the rest has defaults. */
+type GivenTimes = { readonly [Name in keyof ShutdownTimes]?: number | undefined };
+
+export interface ShutdownPlace {
+  readonly isInKubernetes: boolean;
+  /** Whether clients have to be waited for. */
+  readonly hasServer: boolean;
+  /** What the application was told of the grace period; undefined: nothing. */
+  readonly graceSeconds: number | undefined;
+}
+
+/** After how many milliseconds the process is killed, as far as it knows. */
+export function graceMsOf({ isInKubernetes, graceSeconds }: ShutdownPlace): number {
+  return (graceSeconds ?? (isInKubernetes ? KUBERNETES_DEFAULTS.terminationGracePeriodSeconds : Infinity)) * 1_000;
+}
+
+/**
+ * What is given counts; what is not fits into the grace period.
+ *
+ * @throws ConfigurationError if a time is out of its range, or the delay leaves nothing of the shutdown.
+ */
+export function resolveTimes(given: GivenTimes, place: ShutdownPlace): ShutdownTimes {
+  const givenDelayMs = given.drainDelayMs ?? 0;
+  if (givenDelayMs !== 0) checkMilliseconds(SUBJECT, 'drainDelayMs', givenDelayMs);
+  const fittingMs = Math.min(DEFAULT_TIMEOUT_MS, Math.floor(graceMsOf(place) * SHARE_OF_GRACE));
+  const timeoutMs = given.timeoutMs ?? (fittingMs > givenDelayMs ? fittingMs : DEFAULT_TIMEOUT_MS);
+  checkMilliseconds(SUBJECT, 'timeoutMs', timeoutMs);
+  const usualDelayMs = place.isInKubernetes && place.hasServer ? KUBERNETES_DEFAULTS.drainDelayMs : 0;
+  const drainDelayMs = given.drainDelayMs ?? Math.min(usualDelayMs, Math.floor(timeoutMs / 2));
+  if (drainDelayMs < timeoutMs) return { drainDelayMs, timeoutMs };
+  throw new ConfigurationError(
+    `\`drainDelayMs\` of ${SUBJECT}, ${String(drainDelayMs)}, leaves nothing of \`timeoutMs\`, ${String(timeoutMs)}, in which it is included. Shorten the one or lengthen the other.`,
+  );
+}
