@@ -79,7 +79,7 @@ export function installServices() {
 export function build() {
   run('tsc', '--build');
   const loadedLater = ['help', 'heartbeat', 'heartbeats', 'summary', 'threads'].map((name) => `./${name}.cjs`);
-  const external = ['./list-app.js', './openapi.js', './probe-app.js', '../../package.json', ...loadedLater].map(
+  const external = ['./list-app.js', './manifest-app.js', './openapi.js', './probe-app.js', '../../package.json', ...loadedLater].map(
     (file) => `--external:${file}`,
   );
   const options = ['--bundle', '--platform=node', '--target=node20', '--sourcemap', '--sources-content=false', '--log-level=warning'];

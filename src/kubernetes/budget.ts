@@ -44,13 +44,19 @@ export function budgetOf(probes: readonly ProbeDescription[], kind: ProbeKind): 
 
 /** `the slowest readiness probe, search, has 1.5 s, and 100 ms to answer`. */
 export function explainBudget({ kind, slowest }: KindBudget): string {
-  if (slowest === undefined) return `no ${kind} probe has to be waited for: ${showTime(ANSWER_MS)} to answer`;
+  if (slowest === undefined) return `no ${kind} probe to wait for: ${showTime(ANSWER_MS)} to answer`;
   return `the slowest ${kind} probe, ${slowest.name}, has ${showTime(slowest.options.timeoutMs)}, and ${showTime(ANSWER_MS)} to answer`;
 }
 
 /** `timeoutSeconds` of an httpGet probe, in whole seconds. */
 export function neededTimeoutSeconds({ milliseconds }: KindBudget): number {
   return Math.max(PROBE_DEFAULTS.timeoutSeconds, Math.ceil(milliseconds / 1_000));
+}
+
+/** How many failing runs in a row a kind tolerates by the `failureThreshold` of its probes, before the kubelet sees one. A probe in the background counts at its own pace. */
+export function toleratedFailures(probes: readonly ProbeDescription[], kind: ProbeKind): number {
+  const counted = probes.filter(({ kinds, options }) => kinds.includes(kind) && options.critical && options.intervalMs === 0);
+  return Math.max(1, ...counted.map(({ options }) => options.failureThreshold)) - 1;
 }
 
 /** In how many seconds, at most, a pod that fails its readiness gets no new requests. */
