@@ -47,7 +47,7 @@ export function probeView(probes: ProbeRegistry, kind: ProbeKind, options: Answe
       .replace(/^\/+|\/+$/g, '')
       .slice(0, 200);
     const name = ctx.params?.['name']?.replace(/\/$/, '') || undefined;
-    deliver(ctx, { kind, title }, await answer({ kind, path: ctx.path, title, name, query: ctx.querystring }, ctx.req.headers.accept, ctx));
+    deliver(ctx, kind, await answer({ kind, path: ctx.path, title, name, query: ctx.querystring }, ctx.req.headers.accept, ctx));
   };
 }
 
