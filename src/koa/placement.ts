@@ -45,13 +45,6 @@ export function watchForOtherAnswers(matchUrl: UrlMatcher, paths: readonly strin
   probes.once('close', stop);
 }
 
-/** Another middleware may change an answer after `await next()`: an error handler that turns every failure into 200, for example. */
-export function watchForChangedAnswer(ctx: Context, status: number, onChange: (changedTo: number) => void): void {
-  ctx.res.once('finish', () => {
-    if (ctx.res.statusCode !== status) onChange(ctx.res.statusCode);
-  });
-}
-
 /** The name of a middleware that stands before `self`; undefined if there is none. */
 export function findMiddlewareBefore({ app }: Context, self: Middleware): string | undefined {
   const place = app.middleware.indexOf(self);

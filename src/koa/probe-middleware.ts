@@ -34,7 +34,7 @@ export function probeMiddleware(probes: ProbeRegistry, options: ProbeMiddlewareO
       warnIfNotFirst(ctx, answerProbes, probes);
     }
     if (target === undefined || (ctx.req.method !== 'GET' && ctx.req.method !== 'HEAD')) return next();
-    return answer(target, ctx.req.headers.accept, ctx).then((answered) => deliver(ctx, target, answered));
+    return answer(target, ctx.req.headers.accept, ctx).then((answered) => deliver(ctx, target.kind, answered));
   };
 }
 

@@ -59,7 +59,7 @@ function createView(probes: ProbeRegistry, kind: ProbeKind, options: AnswerOptio
       .replace(/^\/+|\/+$/g, '')
       .slice(0, 200);
     const name = ctx.params?.['name']?.replace(/\/$/, '') || undefined;
-    deliver(ctx, { kind, title }, await answer({ kind, path: ctx.path, title, name, query: ctx.querystring }, ctx.req.headers.accept, ctx));
+    deliver(ctx, kind, await answer({ kind, path: ctx.path, title, name, query: ctx.querystring }, ctx.req.headers.accept, ctx));
   };
 }
 

@@ -173,13 +173,13 @@ export class Lifecycle implements Probe {
 
   /** @throws NotReady with all reasons, where the kind fails. */
   check({ kind }: ProbeContext): void {
-    if (this.#hasNothingToSay(kind)) return;
+    if (this.hasNothingToSay(kind)) return;
     const reasons = this.#reasonsOf(kind);
     if (reasons.length > 0) throw new NotReady(reasons.join('; '));
   }
 
   /** The way of nearly all checks, without an array. */
-  #hasNothingToSay(kind: ProbeKind): boolean {
+  hasNothingToSay(kind: ProbeKind): boolean {
     if (kind === 'liveness') return this.#notLive === undefined;
     if (kind === 'startup') return this.#starting.isDone;
     const isQuiet = this.#draining === undefined && this.#notReady === undefined && this.#holds.size === 0;

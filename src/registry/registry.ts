@@ -14,7 +14,7 @@ import { OperatorLog } from './operator-log.js';
 import { COMPLAINT_PAUSES_MS, Pace } from './pace.js';
 import { isInspected } from './inspection.js';
 import { makeReport, passed, worseOf, type ProbeReport, type ProbeResult, type ReportStatus } from '../report/report.js';
-import { runTogether, type Run, type RunSettings } from '../run/run.js';
+import { RunPlan, runTogether, type EndedRun } from '../run/run.js';
 import { startSchedule, type Schedule } from '../run/schedule.js';
 import { ServingNotes, type ProbeServing } from './serving.js';
 import { checkArray, checkMilliseconds, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
@@ -90,9 +90,9 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   /** In startup only while the probes are being discovered: it would pass, since no startup probe is known. */
   readonly #startingLifecycle: Monitor;
   /** How a whole kind is run, until its probes change. */
-  readonly #settings: Partial<Record<ProbeKind, RunSettings | undefined>> = {};
+  readonly #plans: Partial<Record<ProbeKind, RunPlan | undefined>> = {};
   /** The last run of each kind that has ended: it knows when each check passed. */
-  readonly #lastRuns: Partial<Record<ProbeKind, Run<ProbeReport>>> = {};
+  readonly #lastRuns: Partial<Record<ProbeKind, EndedRun>> = {};
   readonly #schedules = new Map<Monitor, Schedule>();
   readonly #log: OperatorLog;
   readonly #listener: MonitorListener = {
@@ -181,7 +181,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   /** A run under way keeps its own array. */
   #setMonitors(kind: ProbeKind, monitors: readonly Monitor[]): void {
     this.#byKind[kind] = monitors;
-    this.#settings[kind] = undefined;
+    this.#plans[kind] = undefined;
   }
 
   /** The probes as they are set up, in the order of registration, with what is known of each. It runs none of them. */
@@ -244,7 +244,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     // Not async: that would cost as much as ten trivial checks.
     try {
       checkOneOf('run()', 'kind', kind, PROBE_KINDS);
-      return options === undefined ? runTogether(this.#settingsOf(kind), this.#report) : this.#runSome(kind, options);
+      return options === undefined ? runTogether(this.#planOf(kind), this.#makeReport) : this.#runSome(kind, options);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -273,38 +273,38 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     if (only !== undefined) {
       if (!this.has(kind, only)) throw new ConfigurationError(`No ${kind} probe is named ${show(only)}.`);
       const monitors = this.#byKind[kind].filter(({ name }) => name === only);
-      const settings = { kind, monitors, deadlineMs, observers: this.observers };
-      return runTogether<ProbeReport>(settings, (run) => makeReport(run, NONE));
+      const plan = new RunPlan({ kind, monitors, deadlineMs, observers: this.observers });
+      return runTogether<ProbeReport>(plan, (run) => makeReport(run, NONE));
     }
     // Readiness does not wait for startup probes if nobody asks the lifecycle.
     const settings = exclude.includes(LIFECYCLE)
       ? { kind, monitors: this.#byKind[kind], deadlineMs, observers: this.observers }
-      : this.#settingsOf(kind);
+      : this.#planOf(kind).settings;
     const unknownExcludes = [...new Set(exclude)].filter((name) => !this.has(kind, name));
-    return runTogether<ProbeReport>({ ...settings, exclude }, (run) => makeReport(run, unknownExcludes));
+    return runTogether<ProbeReport>(new RunPlan({ ...settings, exclude }), (run) => makeReport(run, unknownExcludes));
   }
 
-  readonly #report = (run: Run<ProbeReport>): ProbeReport => {
+  readonly #makeReport = (run: EndedRun): ProbeReport => {
     this.#lastRuns[run.kind] = run;
     return makeReport(run, NONE);
   };
 
   /** What the kubelet asks for. The lifecycle comes last, so that a toggle that is turned while the checks run counts for this answer too. */
-  #settingsOf(kind: ProbeKind): RunSettings {
-    const settings = (this.#settings[kind] ??= {
+  #planOf(kind: ProbeKind): RunPlan {
+    const plan = (this.#plans[kind] ??= new RunPlan({
       kind,
       monitors: this.#byKind[kind],
       last: this.#lifecycleByKind[kind],
       deadlineMs: this.deadlineOf(kind),
       observers: this.observers,
-    });
+    }));
     if (kind === 'startup' && this.lifecycle.isBeingStarted) {
       const last = this.#startingLifecycle;
-      return { ...settings, monitors: [last, ...settings.monitors], last };
+      return new RunPlan({ ...plan.settings, monitors: [last, ...plan.settings.monitors], last });
     }
     const startups = kind === 'readiness' ? this.#pendingStartups() : NO_MONITORS;
-    if (startups.length === 0) return settings;
-    return { ...settings, unreported: startups.filter((monitor) => !monitor.kinds.includes(kind)) };
+    if (startups.length === 0) return plan;
+    return new RunPlan({ ...plan.settings, unreported: startups.filter((monitor) => !monitor.kinds.includes(kind)) });
   }
 
   #pendingStartups(): readonly Monitor[] {
@@ -321,14 +321,17 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   }
 
   #monitorLifecycle(kind: ProbeKind): Monitor {
-    return new Monitor(LIFECYCLE, [kind], resolveProbeOptions(LIFECYCLE, {}), this.lifecycle, this.#listener, false);
+    return new Monitor(LIFECYCLE, [kind], resolveProbeOptions(LIFECYCLE, {}), this.lifecycle, this.#listener, false, () =>
+      this.lifecycle.hasNothingToSay(kind),
+    );
   }
 
   /** Says the change now and not at the next request. */
   #onToggle(): void {
     for (const kind of PROBE_KINDS) {
       const lifecycle = this.#lifecycleByKind[kind];
-      if (lifecycle !== undefined) void runTogether({ kind, monitors: [lifecycle], deadlineMs: this.deadlineOf(kind) }, () => {});
+      if (lifecycle !== undefined)
+        void runTogether(new RunPlan({ kind, monitors: [lifecycle], deadlineMs: this.deadlineOf(kind) }), () => {});
     }
   }
 

@@ -6,6 +6,12 @@ import { ExecutionContext, type ContextListener } from './execution-context.js';
 import { outcomeOf, type RunObservers, type TracedRun } from './observers.js';
 import { adopt, readReturned, type Failure } from './returned.js';
 
+/** What a run reads of an execution that has passed. */
+export interface PassingExecution {
+  readonly place: number;
+  readonly startedAt: number;
+}
+
 /** A run, as a check sees it that the run waits for. Times are readings of `performance.now()`. */
 export interface WaitingRun {
   readonly kind: ProbeKind;
@@ -21,8 +27,8 @@ export interface WaitingRun {
   readClock(): number;
   /** A check has ended at once, and it may have blocked the event loop: that time is its own. */
   turnClock(): void;
-  /** The check at that place has passed, and there is nothing more to say about it. */
-  pass(place: number, startedAt: number): void;
+  /** The check has passed, and there is nothing more to say about it. */
+  pass(execution: PassingExecution): void;
   /** The result of the check at that place. */
   take(place: number, result: ProbeResult): void;
 }
@@ -56,14 +62,17 @@ export class Execution implements ContextListener {
    * The owner sets it after each judgement, and what changes any of these clears it.
    */
   isPlain = false;
-  isAbandoned = false;
-  startedAt = 0;
-  /** The run that has begun it and guards its time, and the place there. */
+  startedAt = NaN;
+  /** The run that has begun it and guards its time. It stays after a plain pass: the next one is as a rule the same, and storing it again costs as much as the rest. */
   private run: WaitingRun | undefined;
-  private place = 0;
+  /** The place in that run. */
+  place = 0;
+  private context: ExecutionContext | undefined;
+  private readonly accept: (value: unknown) => void;
+  private readonly fail: (error: unknown) => void;
+  isAbandoned = false;
   /** The runs that wait too. */
   private others: Map<WaitingRun, number> | undefined;
-  private context: ExecutionContext | undefined;
   private kind: ProbeKind | undefined;
   /** Guards its time once the run that has begun it is over. */
   private timer: NodeJS.Timeout | undefined;
@@ -76,14 +85,24 @@ export class Execution implements ContextListener {
   constructor(
     private readonly probe: Probe,
     private readonly owner: ExecutionOwner,
-  ) {}
+  ) {
+    this.accept = (value) => {
+      // The way of nearly all executions.
+      if (value === undefined && this.isPlain) return this.passOn();
+      const { failure, data } = readReturned(value);
+      this.settle(failure, data);
+    };
+    this.fail = (error) => this.settle({ error }, undefined);
+  }
 
   begin(run: WaitingRun, place: number): void {
     this.isInFlight = true;
     this.startedAt = run.beginsAt;
-    this.run = run;
-    this.place = place;
-    if (this.kind !== run.kind) this.renewContext(run.kind);
+    if (this.run !== run) {
+      this.run = run;
+      this.place = place;
+      if (this.kind !== run.kind) this.renewContext(run.kind);
+    }
     let returned: unknown;
     try {
       returned =
@@ -109,7 +128,7 @@ export class Execution implements ContextListener {
 
   /** Whether `run` was waiting. The execution goes on. It guards its time by itself if `run` did so. */
   stopWaiting(run: WaitingRun): boolean {
-    if (this.run !== run) return this.others?.delete(run) ?? false;
+    if (!this.isInFlight || this.run !== run) return this.others?.delete(run) ?? false;
     const dueAt = this.dueAt(run);
     this.isPlain = false;
     this.run = undefined;
@@ -119,7 +138,7 @@ export class Execution implements ContextListener {
 
   /** When it times out, if `run` guards it. */
   dueAt(run: WaitingRun): number {
-    return this.run !== run || this.expiry !== undefined ? Infinity : run.armedAt + this.owner.timeoutMs;
+    return !this.isInFlight || this.run !== run || this.expiry !== undefined ? Infinity : run.armedAt + this.owner.timeoutMs;
   }
 
   /**
@@ -168,15 +187,6 @@ export class Execution implements ContextListener {
     this.owner.onOutside(what);
   }
 
-  private readonly accept = (value: unknown): void => {
-    // The way of nearly all executions.
-    if (value === undefined && this.isPlain) return this.passOn();
-    const { failure, data } = readReturned(value);
-    this.settle(failure, data);
-  };
-
-  private readonly fail = (error: unknown): void => this.settle({ error }, undefined);
-
   private checkObserved(observers: RunObservers, kind: ProbeKind): unknown {
     const context = this.context as ExecutionContext;
     if (!this.owner.isObservable) return this.probe.check(context);
@@ -191,10 +201,9 @@ export class Execution implements ContextListener {
   private passOn(): void {
     const { run } = this;
     this.isInFlight = false;
-    this.run = undefined;
     if (run === undefined) return;
     if (run.observers !== undefined) this.observers?.tellRun(this.owner.name, 'pass', this.startedAt, run.readClock());
-    run.pass(this.place, this.startedAt);
+    run.pass(this);
   }
 
   private settle(failure: Failure | undefined, data: ProbeData | undefined): void {

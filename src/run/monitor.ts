@@ -61,6 +61,8 @@ export class Monitor implements ExecutionOwner {
     private readonly listener: MonitorListener,
     /** Whether observers hear of its runs. */
     readonly isObservable = true,
+    /** Whether the check would pass at once. Asking costs less than a run of the check. */
+    private readonly hasNothingToSay?: () => boolean,
   ) {
     this.timeoutMs = options.timeoutMs;
     this.execution = new Execution(probe, this);
@@ -83,6 +85,12 @@ export class Monitor implements ExecutionOwner {
     }
     if (this.abandoned !== undefined && now < this.retryAt) return run.take(place, this.failStillRunning(this.abandoned, now));
     this.execution.begin(run, place);
+  }
+
+  /** Whether it would pass at once, as it did before. */
+  get isQuiet(): boolean {
+    const { execution, hasNothingToSay } = this;
+    return hasNothingToSay !== undefined && execution.isPlain && !execution.isInFlight && hasNothingToSay();
   }
 
   /** When the time of the execution in flight is over, if `run` guards it. */

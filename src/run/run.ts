@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { ProbeTimeoutError } from '../errors.js';
 import type { ProbeKind } from '../probe.js';
 import { excluded, failed, passed, worseOf, type ProbeResult, type ReportStatus } from '../report/report.js';
-import { afterLastWords, type WaitingRun } from './execution.js';
+import { afterLastWords, type PassingExecution, type WaitingRun } from './execution.js';
 import type { Monitor } from './monitor.js';
 import type { RunObservers } from './observers.js';
 
@@ -28,7 +28,15 @@ export interface RunSettings {
   readonly observers?: RunObservers | undefined;
 }
 
-/** When a check began and when it passed. Checks with the same times share one. */
+/** What is run, once or again and again. */
+export class RunPlan {
+  /** A run that has ended and can serve again. */
+  spare: Run | undefined;
+
+  constructor(readonly settings: RunSettings) {}
+}
+
+/** When a check began and when it passed. */
 export interface Pass {
   readonly startedAt: number;
   readonly endedAt: number;
@@ -36,85 +44,117 @@ export interface Pass {
   readonly time: number;
 }
 
+/** What became of the checks of a run that has ended. A check that passed has no result until somebody reads it. */
+export class EndedRun implements Pass {
+  constructor(
+    readonly kind: ProbeKind,
+    /** The worst that is reported. */
+    readonly status: ReportStatus,
+    private readonly monitors: readonly Monitor[],
+    private readonly outcomes: readonly (Pass | ProbeResult | undefined)[] | undefined,
+    /** The place of the check that began when all others were known, and took no time. */
+    private readonly lastPlace: number,
+    readonly startedAt: number,
+    readonly endedAt: number,
+    readonly time: number,
+  ) {}
+
+  /** The pass of the probe in this run, if it has none but that. */
+  passOf(monitor: Monitor): Pass | undefined {
+    const place = this.monitors.indexOf(monitor);
+    if (place === -1) return undefined;
+    const outcome = this.outcomeAt(place);
+    return 'name' in outcome ? undefined : outcome;
+  }
+
+  readResults(): ProbeResult[] {
+    return this.monitors.map(({ name }, place) => {
+      const outcome = this.outcomeAt(place);
+      return 'name' in outcome ? outcome : passed(name, outcome.endedAt - outcome.startedAt, outcome.time, undefined);
+    });
+  }
+
+  private outcomeAt(place: number): Pass | ProbeResult {
+    const { endedAt, time } = this;
+    return this.outcomes?.[place] ?? (place === this.lastPlace ? { startedAt: endedAt, endedAt, time } : this);
+  }
+}
+
 /**
  * One run of several checks: starts all of them together, and calls `finish` as soon as all outcomes are known, at the latest after `deadlineMs`.
  * A check goes this way: `Run.start`, `Monitor.join`, `Execution.begin`, the check itself, `Monitor.judge`, and back here to `pass` or `take`.
+ * A run that has ended serves the next one with the same plan: making one costs as much as a few trivial checks.
  */
-export class Run<T = unknown> implements WaitingRun {
+export class Run implements WaitingRun {
   readonly kind: ProbeKind;
   readonly acceptsLatest: boolean;
-  readonly observers: RunObservers | undefined;
-  /** The worst that is reported. */
-  status: ReportStatus = 'pass';
-  readonly startedAt = performance.now();
-  beginsAt = this.startedAt;
+  observers: RunObservers | undefined;
+  beginsAt = NaN;
   armedAt = Infinity;
-  /** By place. No array is made as long as all checks pass with the times of the first one, and `last` after them. */
+  private readonly settings: RunSettings;
+  private startedAt = NaN;
+  private status: ReportStatus = 'pass';
+  private finish: ((ended: EndedRun) => unknown) | undefined;
+  private resolve: ((answer: unknown) => void) | undefined;
+  /** By place. No array is made as long as all checks pass with the times of the first one. */
   private outcomes: (Pass | ProbeResult | undefined)[] | undefined;
-  private firstPass: Pass | undefined;
-  private lastPass: Pass | undefined;
-  private lastPlace = 0;
+  /** The times of the first check that passes, which most others share. */
+  private passStartedAt = NaN;
+  private passEndedAt = NaN;
+  private passTime = NaN;
+  private lastPlace = -1;
   /** Whether `last` has begun. */
   private isEnding = false;
-  private pending: number;
-  private last: Monitor | undefined;
+  private pending = 0;
   private timer: NodeJS.Timeout | undefined;
   /** The time in this turn of the microtask queue: reading the clock for each outcome costs as much as a trivial check. */
-  private now: number | undefined;
+  private now = NaN;
   private isTurning = false;
 
-  constructor(
-    private readonly settings: RunSettings,
-    private readonly finish: (run: Run<T>) => T,
-    private readonly resolve: (answer: T) => void,
-  ) {
-    const { kind, monitors, unreported, last, acceptsLatest = true, observers } = settings;
+  constructor(private readonly plan: RunPlan) {
+    const { kind, acceptsLatest = true } = plan.settings;
+    this.settings = plan.settings;
     this.kind = kind;
     this.acceptsLatest = acceptsLatest;
-    this.observers = observers?.isActive === true ? observers : undefined;
-    // One more, for the loop that begins the checks: what ends meanwhile must not end the run.
-    this.pending = monitors.length + (unreported?.length ?? 0) - (last === undefined ? 0 : 1) + 1;
-    this.last = last;
   }
 
-  start(): void {
-    const { monitors, exclude, unreported } = this.settings;
+  start(finish: (ended: EndedRun) => unknown, resolve: (answer: unknown) => void): void {
+    const { monitors, exclude, unreported, last, observers } = this.settings;
+    this.finish = finish;
+    this.resolve = resolve;
+    this.observers = observers?.isActive === true ? observers : undefined;
+    this.startedAt = performance.now();
+    this.beginsAt = this.startedAt;
+    this.now = NaN;
+    // One more, for the loop that begins the checks: what ends meanwhile must not end the run.
+    this.pending = monitors.length + (unreported?.length ?? 0) - (last === undefined ? 0 : 1) + 1;
     for (let place = 0; place < monitors.length; place += 1) {
       const monitor = monitors[place] as Monitor;
-      if (monitor === this.last) this.lastPlace = place;
+      if (monitor === last) this.lastPlace = place;
       else if (exclude?.includes(monitor.name) === true) this.take(place, excluded(monitor.name));
       else monitor.join(this, place);
     }
     if (unreported !== undefined) for (const [index, monitor] of unreported.entries()) monitor.join(this, monitors.length + index);
     this.pending -= 1;
     if (this.pending === 0) return this.end();
-    this.now = undefined;
+    this.now = NaN;
     this.turnSoon();
   }
 
-  pass(place: number, startedAt: number): void {
-    const endedAt = this.readClock();
-    const first = this.firstPass;
-    if (first === undefined || this.isEnding || startedAt !== first.startedAt || endedAt !== first.endedAt) {
-      this.keepPass(place, startedAt, endedAt);
-    }
+  pass({ place, startedAt }: PassingExecution): void {
+    if (startedAt !== this.passStartedAt || this.now !== this.passEndedAt) this.keepPass(place, startedAt);
     this.pending -= 1;
     if (this.pending === 0) this.end();
   }
 
-  private keepPass(place: number, startedAt: number, endedAt: number): void {
-    const first = this.firstPass;
-    const pass = { startedAt, endedAt, time: endedAt === first?.endedAt ? first.time : Date.now() };
-    if (this.isEnding) this.lastPass = pass;
-    else if (first === undefined) this.firstPass = pass;
-    else this.put(place, pass);
-  }
-
-  /** The pass of the probe in this run, if it has none but that. */
-  passOf(monitor: Monitor): Pass | undefined {
-    const place = this.settings.monitors.indexOf(monitor);
-    const outcome = place === -1 ? undefined : this.outcomeAt(place);
-    return outcome === undefined || 'name' in outcome ? undefined : outcome;
+  private keepPass(place: number, startedAt: number): void {
+    const endedAt = this.readClock();
+    if (endedAt === this.passEndedAt && (startedAt === this.passStartedAt || (this.isEnding && startedAt === endedAt))) return;
+    if (Number.isNaN(this.passStartedAt)) {
+      this.passStartedAt = startedAt;
+      this.passEndedAt = endedAt;
+      this.passTime = Date.now();
+    } else this.put(place, { startedAt, endedAt, time: endedAt === this.passEndedAt ? this.passTime : Date.now() });
   }
 
   take(place: number, result: ProbeResult): void {
@@ -126,28 +166,14 @@ export class Run<T = unknown> implements WaitingRun {
     if (this.pending === 0) this.end();
   }
 
-  private outcomeAt(place: number): Pass | ProbeResult | undefined {
-    const { monitors, last } = this.settings;
-    return this.outcomes?.[place] ?? (last !== undefined && monitors[place] === last ? this.lastPass : this.firstPass);
-  }
-
   private put(place: number, outcome: Pass | ProbeResult): void {
     // oxlint-disable-next-line unicorn/no-new-array -- one that grows is copied again and again
     (this.outcomes ??= new Array<undefined>(this.settings.monitors.length))[place] = outcome;
   }
 
-  /** What became of the checks. One that passed has no result until somebody reads it. */
-  readResults(): ProbeResult[] {
-    return this.settings.monitors.map(({ name }, place) => {
-      const outcome = this.outcomeAt(place);
-      if (outcome === undefined) throw new Error(`The run has no outcome for ${name}.`);
-      return 'name' in outcome ? outcome : passed(name, outcome.endedAt - outcome.startedAt, outcome.time, undefined);
-    });
-  }
-
   /** One reading serves the outcomes that are told in one turn of the microtask queue. */
   readClock(): number {
-    if (this.now === undefined) {
+    if (Number.isNaN(this.now)) {
       this.now = performance.now();
       this.turnSoon();
     }
@@ -163,17 +189,17 @@ export class Run<T = unknown> implements WaitingRun {
   private turnSoon(): void {
     if (this.isTurning) return;
     this.isTurning = true;
-    void SETTLED.then(() => this.turn());
+    void SETTLED.then(this.turn);
   }
 
   /** The microtasks that waited are done. Checks that read memory alone have ended by now, and need no timer. */
-  private turn(): void {
+  private readonly turn = (): void => {
     this.isTurning = false;
-    this.now = undefined;
+    this.now = NaN;
     if (this.timer !== undefined || this.pending === 0) return;
     this.armedAt = performance.now();
     this.armNext(this.armedAt);
-  }
+  };
 
   /** At their places. An excluded one does not wait for this run, nor does one that has ended: neither has a timeout here. */
   private get joined(): readonly Monitor[] {
@@ -215,20 +241,36 @@ export class Run<T = unknown> implements WaitingRun {
   }
 
   private end(): void {
-    const last = this.last;
-    if (last === undefined) {
-      clearTimeout(this.timer);
-      return this.resolve(this.finish(this));
+    const { last } = this.settings;
+    // If it has nothing to say, and all others have just ended, it takes no time.
+    if (last !== undefined && !this.isEnding && !(this.now === this.passEndedAt && last.isQuiet)) {
+      this.isEnding = true;
+      this.pending = 1;
+      this.beginsAt = this.readClock();
+      return last.join(this, this.lastPlace);
     }
-    this.last = undefined;
-    this.isEnding = true;
-    this.pending = 1;
-    this.beginsAt = this.readClock();
-    last.join(this, this.lastPlace);
+    const { kind, status, settings, outcomes, lastPlace, passStartedAt, passEndedAt, passTime, finish, resolve } = this;
+    this.makeSpare();
+    resolve?.(finish?.(new EndedRun(kind, status, settings.monitors, outcomes, lastPlace, passStartedAt, passEndedAt, passTime)));
+  }
+
+  /** A timer that was armed may still call back: such a run does not serve again. */
+  private makeSpare(): void {
+    if (this.timer !== undefined) return clearTimeout(this.timer);
+    this.status = 'pass';
+    this.outcomes = undefined;
+    this.passStartedAt = NaN;
+    this.passEndedAt = NaN;
+    this.isEnding = false;
+    this.plan.spare = this;
   }
 }
 
-/** Runs the checks together, and resolves to what `finish` makes of the run. */
-export function runTogether<T>(settings: RunSettings, finish: (run: Run<T>) => T): Promise<T> {
-  return new Promise((resolve) => new Run(settings, finish, resolve).start());
+/** Runs the checks together, and resolves to what `finish` makes of the run that has ended. */
+export function runTogether<T>(plan: RunPlan, finish: (ended: EndedRun) => T): Promise<T> {
+  return new Promise((resolve) => {
+    const run = plan.spare ?? new Run(plan);
+    plan.spare = undefined;
+    run.start(finish, resolve as (answer: unknown) => void);
+  });
 }

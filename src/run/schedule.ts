@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Monitor } from './monitor.js';
 import type { RunObservers } from './observers.js';
-import { runTogether } from './run.js';
+import { RunPlan, runTogether } from './run.js';
 
 /** The runs of one probe in the background. */
 export interface Schedule {
@@ -13,13 +13,14 @@ export interface Schedule {
 export function startSchedule(monitor: Monitor, observers: RunObservers): Schedule {
   const { intervalMs, timeoutMs } = monitor.options;
   const [kind = 'readiness'] = monitor.kinds;
+  const plan = new RunPlan({ kind, monitors: [monitor], deadlineMs: 2 * timeoutMs, acceptsLatest: false, observers });
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
 
   const run = async (): Promise<void> => {
     if (isDone(monitor)) return;
     const startedAt = performance.now();
-    await runTogether({ kind, monitors: [monitor], deadlineMs: 2 * timeoutMs, acceptsLatest: false, observers }, () => {});
+    await runTogether(plan, () => {});
     if (isStopped) return;
     timer = setTimeout(() => void run(), Math.max(0, startedAt + intervalMs - performance.now())).unref();
   };

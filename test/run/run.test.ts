@@ -24,6 +24,61 @@ function resultOf(report: ProbeReport, name: string) {
 const statusesOf = (report: ProbeReport) => report.results.map(({ name, status }) => `${name} ${status}`);
 
 describe('run(kind)', () => {
+  describe('one after the other', () => {
+    it('keeps what each report says, also if it is read after later runs', async () => {
+      let isDown = false;
+      const registry = registryOf({
+        check: async () => {
+          if (isDown) throw new NotReady('down');
+        },
+      });
+      registry.register({ name: 'other', kinds: ['readiness'], check: async () => {} });
+      const reports: ProbeReport[] = [];
+      for (isDown of [false, false, true, false, true, false, false]) reports.push(await registry.run('readiness'));
+      expect(reports.map(statusesOf)).to.deep.equal(
+        [false, false, true, false, true, false, false].map((wasDown) => [
+          'lifecycle pass',
+          `odd ${wasDown ? 'fail' : 'pass'}`,
+          'other pass',
+        ]),
+      );
+      const times = reports.map((report) => resultOf(report, 'other').time ?? 0);
+      expect(times).to.deep.equal(times.toSorted((a, b) => a - b));
+      for (const { results } of reports) for (const { durationMs } of results) expect(durationMs).to.be.at.least(0);
+    });
+
+    it('leaves out what this run excludes, and nothing in the next one', async () => {
+      const registry = registryOf({ check: async () => {} });
+      await registry.run('readiness');
+      await registry.run('readiness');
+      expect(statusesOf(await registry.run('readiness', { exclude: ['odd'] }))).to.deep.equal(['lifecycle pass', 'odd excluded']);
+      expect(statusesOf(await registry.run('readiness'))).to.deep.equal(['lifecycle pass', 'odd pass']);
+    });
+
+    it('answers a run that begins before another of the same kind has ended', async () => {
+      const registry = registryOf({ check: async () => {} });
+      await registry.run('readiness');
+      const reports = await Promise.all([registry.run('readiness'), registry.run('readiness'), registry.run('liveness')]);
+      expect(reports.map(statusesOf)).to.deep.equal([['lifecycle pass', 'odd pass'], ['lifecycle pass', 'odd pass'], ['lifecycle pass']]);
+    });
+
+    it('says at the deadline only of the check that hangs that it is not known', async () => {
+      const registry = new ProbeRegistry({ logger: false, deadlineMs: 60 });
+      let isHanging = false;
+      registry.register({ name: 'quick', kinds: ['readiness'], timeoutMs: 50, check: async () => {} });
+      registry.register({
+        name: 'odd',
+        kinds: ['readiness'],
+        timeoutMs: 50,
+        check: () => (isHanging ? new Promise(() => {}) : Promise.resolve()),
+      });
+      for (let runs = 0; runs < 3; runs += 1) await registry.run('readiness');
+      isHanging = true;
+      expect(statusesOf(await registry.run('readiness'))).to.deep.equal(['lifecycle pass', 'quick pass', 'odd fail']);
+      registry.close();
+    });
+  });
+
   const unhandled: unknown[] = [];
   const keep = (reason: unknown) => unhandled.push(reason);
   before(() => process.on('unhandledRejection', keep));
