@@ -1,13 +1,15 @@
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import type { Application } from '../kubernetes/application.js';
 import { beginInspection } from '../registry/inspection.js';
+import { holdServers } from './held-servers.js';
 import { loadRegistry, type AppRegistry } from './load-app.js';
 
 const LOOK_EVERY_MS = 5;
 
-/** Imports an application, and reads how it is set up. No probe is run, and nothing of this package starts in it. */
+/** Imports an application, and reads how it is set up. No probe is run, no server listens, and no heartbeat is written. */
 export async function inspectApp(specifier: string): Promise<Application> {
   beginInspection();
+  holdServers();
   const registry = await loadRegistry(specifier);
   await whenSetUp(registry);
   const application = { probes: registry.list(), serving: registry.serving ?? NO_SERVING };

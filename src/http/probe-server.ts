@@ -59,7 +59,6 @@ export async function probeServer(probes: ProbeRegistry, options: ProbeServerOpt
   const { port, host, socket } = options;
   const answerer = { by: 'server' as const, port, host, socket, paths: groupPaths(options.paths), ...summariseAnswers(options) };
   const takeNoteBack = probes.servingNotes.noteAnswerer(() => answerer);
-  if (isInspected()) return server;
   try {
     await listen(server, options);
   } catch (error) {
@@ -100,9 +99,10 @@ function checkAddress({ port, host, socket }: ProbeServerOptions): void {
 
 async function listen(server: Server, { port, host, socket }: ProbeServerOptions): Promise<void> {
   try {
-    if (socket !== undefined) return await listenOnSocket(server, socket);
+    if (socket !== undefined && !isInspected()) return await listenOnSocket(server, socket);
     const listening = once(server, 'listening');
-    server.listen({ port, host });
+    // A command that only reads how the application is set up holds the server: no file is made.
+    server.listen(socket === undefined ? { port, host } : { path: socket });
     await listening;
   } catch (error) {
     if (ConfigurationError.is(error)) throw error;

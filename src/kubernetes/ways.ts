@@ -136,7 +136,7 @@ function explainNoWay(serving: ProbeServing, kind: ProbeKind, { port, isExec }: 
   if (server?.protocol === 'h2c')
     return `The kubelet cannot ask for ${kind} probes: the application's server speaks HTTP/2 without TLS. Call \`await probeServer(probes, { port: 9090 })\`.`;
   if ((port ?? server?.port) === undefined)
-    return `The port of the application is not known: its server does not listen when the module is imported. Say it: \`--port 3000\`.`;
+    return `The port of the application is not known: its server takes a free one, or does not listen when the module is imported. Say it: \`--port 3000\`.`;
   const cure = 'Call `await probeServer(probes, { port: 9090 })`.';
   if (isExec) return `The command asks for the default path of ${kind} probes, and the application answers at another one. ${cure}`;
   return `The kubelet does not reach the application's server, which listens on ${String(server?.host)} alone. ${cure}`;

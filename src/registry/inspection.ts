@@ -4,8 +4,8 @@ const INSPECTION = Symbol.for('koa-probes.inspection');
 const shared = globalThis as { [INSPECTION]?: true };
 
 /**
- * From now on nothing of this package starts in this process: no server of it listens, no heartbeat is written, and no probe is run in the background.
- * For a command that imports an application to read how it is set up, on a machine that has neither its ports nor its directories.
+ * From now on this package makes no socket and no heartbeat in this process, and runs no probe in the background.
+ * For a command that imports an application to read how it is set up, on a machine that has neither its ports nor its directories. The command holds the servers that listen on ports.
  */
 export function beginInspection(): void {
   shared[INSPECTION] = true;

@@ -23,7 +23,8 @@ function describeServer(server: Server): ServedServer {
   if (address === null) return { protocol, port: undefined, host: undefined, socket: undefined };
   if (typeof address === 'string') return { protocol, port: undefined, host: undefined, socket: address };
   const isAny = address.address === '::' || address.address === '0.0.0.0';
-  return { protocol, port: address.port, host: isAny ? undefined : address.address, socket: undefined };
+  // With 0, as the commands see it that hold an application back, it is another port each time.
+  return { protocol, port: address.port || undefined, host: isAny ? undefined : address.address, socket: undefined };
 }
 
 /** By its methods: the modules of HTTPS and HTTP/2 need not be loaded for it. */
