@@ -77,7 +77,7 @@ container
   .onDeactivation((one) => one.close());
 container.bind(VisitCounter).toSelf().inSingletonScope();
 
-const probes = new ProbeRegistry();
+export const probes = new ProbeRegistry();
 const visits = container.get(VisitCounter);
 const router = new Router();
 router.get('/internal/ready', probeView(probes, 'readiness'));

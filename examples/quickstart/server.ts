@@ -19,7 +19,7 @@ const container = new Container();
 const database = knex({ client: 'better-sqlite3', connection: ':memory:', useNullAsDefault: true });
 container.bind(DATABASE).toConstantValue({ knex: database, access: 'write' }); // a read-only standby fails
 
-const probes = new ProbeRegistry();
+export const probes = new ProbeRegistry();
 const app = new Koa();
 app.use(probeMiddleware(probes)); // first
 
