@@ -20,6 +20,7 @@ const SPECS: [string, string, readonly string[], Record<string, string>?][] = [
 /** What the documents show of such a spec: the fences of YAML that the words before them introduce. */
 const SHOWN: [string, string, string][] = [
   ['README.md', 'Part of it:\n', 'examples/quickstart/server.js'],
+  ['docs/kubernetes.md', 'that is:\n', 'examples/kubernetes/server.js'],
   ['docs/exec.md', 'shell.yaml), [app](../examples/worker/app.yaml).\n', 'examples/worker/app.js'],
 ];
 
