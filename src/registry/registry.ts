@@ -13,7 +13,8 @@ import { OperatorLog } from './operator-log.js';
 import { COMPLAINT_PAUSES_MS, Pace } from './pace.js';
 import { reasonKeyOf } from './reason.js';
 import { makeReport, passed, worseOf, type ProbeReport, type ProbeResult, type ReportStatus } from '../report/report.js';
-import { RunPlan, runTogether, type EndedRun } from '../run/run.js';
+import type { EndedRun } from '../run/ended-run.js';
+import { RunPlan, runTogether } from '../run/run.js';
 import { startSchedule, type Schedule } from '../run/schedule.js';
 import { checkArray, checkMilliseconds, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
 
