@@ -35,7 +35,8 @@ export class Monitor implements ExecutionOwner {
   /** The last result that was judged, and when that was. Of the passes after a pass the runs alone know. */
   judged: ProbeResult | undefined;
   judgedAt = -Infinity;
-  private execution: Execution;
+  /** The one in flight, or the next. Replaced when it is abandoned. */
+  execution: Execution;
   private abandoned: Execution | undefined;
   private backOffMs = 0;
   private retryAt = 0;

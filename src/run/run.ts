@@ -1,13 +1,17 @@
 import { performance } from 'node:perf_hooks';
 import { ProbeTimeoutError } from '../errors.js';
 import type { ProbeKind } from '../probe.js';
-import { excluded, failed, passed, worseOf, type ProbeResult, type ReportStatus } from '../report/report.js';
-import { afterLastWords, type PassingExecution, type WaitingRun } from './execution.js';
+import { excluded, failed, worseOf, type ProbeResult, type ReportStatus } from '../report/report.js';
+import { EndedRun, type Pass } from './ended-run.js';
+import { afterLastWords, type Execution, type PassingExecution, type WaitingRun } from './execution.js';
 import type { Monitor } from './monitor.js';
 import type { RunObservers } from './observers.js';
 
 /** Timers count in whole milliseconds, and may fire that much early on the clock of `performance.now()`. */
 const EARLIEST_MS = 1;
+
+/** How long a reading of the system's clock is used. If the clock is set, or the machine is suspended, the `time` of results is wrong for this long. */
+const TIME_OFFSET_LASTS_MS = 100;
 
 const SETTLED = Promise.resolve();
 
@@ -19,7 +23,7 @@ export interface RunSettings {
   readonly exclude?: readonly string[];
   /** Probes that run along without being reported. */
   readonly unreported?: readonly Monitor[] | undefined;
-  /** The one of the monitors that begins when all others are known. */
+  /** The first of the monitors, if it begins when all others are known. */
   readonly last?: Monitor | undefined;
   readonly deadlineMs: number;
   /** Whether a result that is there already will do. A schedule wants a new one. */
@@ -30,60 +34,25 @@ export interface RunSettings {
 
 /** What is run, once or again and again. */
 export class RunPlan {
-  /** A run that has ended and can serve again. */
+  /** The place of the first check that begins at the start. */
+  readonly firstPlace: number;
+  /** The execution of each monitor, by place. With many checks, a loop over the monitors spends its time on reading these from memory. */
+  readonly executions: Execution[];
+  /** A run that has ended and can be started again. */
   spare: Run | undefined;
 
-  constructor(readonly settings: RunSettings) {}
-}
-
-/** When a check began and when it passed. */
-export interface Pass {
-  readonly startedAt: number;
-  readonly endedAt: number;
-  /** The end by the system's clock, in milliseconds since 1970 UTC. */
-  readonly time: number;
-}
-
-/** What became of the checks of a run that has ended. A check that passed has no result until somebody reads it. */
-export class EndedRun implements Pass {
-  constructor(
-    readonly kind: ProbeKind,
-    /** The worst that is reported. */
-    readonly status: ReportStatus,
-    private readonly monitors: readonly Monitor[],
-    private readonly outcomes: readonly (Pass | ProbeResult | undefined)[] | undefined,
-    /** The place of the check that began when all others were known, and took no time. */
-    private readonly lastPlace: number,
-    readonly startedAt: number,
-    readonly endedAt: number,
-    readonly time: number,
-  ) {}
-
-  /** The pass of the probe in this run, if it has none but that. */
-  passOf(monitor: Monitor): Pass | undefined {
-    const place = this.monitors.indexOf(monitor);
-    if (place === -1) return undefined;
-    const outcome = this.outcomeAt(place);
-    return 'name' in outcome ? undefined : outcome;
-  }
-
-  readResults(): ProbeResult[] {
-    return this.monitors.map(({ name }, place) => {
-      const outcome = this.outcomeAt(place);
-      return 'name' in outcome ? outcome : passed(name, outcome.endedAt - outcome.startedAt, outcome.time, undefined);
-    });
-  }
-
-  private outcomeAt(place: number): Pass | ProbeResult {
-    const { endedAt, time } = this;
-    return this.outcomes?.[place] ?? (place === this.lastPlace ? { startedAt: endedAt, endedAt, time } : this);
+  constructor(readonly settings: RunSettings) {
+    const { monitors, last } = settings;
+    this.firstPlace = last === undefined ? 0 : 1;
+    this.executions = monitors.map(({ execution }) => execution);
   }
 }
 
 /**
  * One run of several checks: starts all of them together, and calls `finish` as soon as all outcomes are known, at the latest after `deadlineMs`.
- * A check goes this way: `Run.start`, `Monitor.join`, `Execution.begin`, the check itself, `Monitor.judge`, and back here to `pass` or `take`.
- * A run that has ended serves the next one with the same plan: making one costs as much as a few trivial checks.
+ * A check goes this way: `Run.start`, `Monitor.join`, `Execution.begin`, the check itself, `Monitor.judge`, and back here to `take`.
+ * If nothing has changed since its last pass, it goes directly from `Run.start` to `Execution.begin`, and from there to `pass`.
+ * A run that has ended is started again for the next request with the same plan: making a run costs as much as a few trivial checks.
  */
 export class Run implements WaitingRun {
   readonly kind: ProbeKind;
@@ -102,7 +71,6 @@ export class Run implements WaitingRun {
   private passStartedAt = NaN;
   private passEndedAt = NaN;
   private passTime = NaN;
-  private lastPlace = -1;
   /** Whether `last` has begun. */
   private isEnding = false;
   private pending = 0;
@@ -110,6 +78,9 @@ export class Run implements WaitingRun {
   /** The time in this turn of the microtask queue: reading the clock for each outcome costs as much as a trivial check. */
   private now = NaN;
   private isTurning = false;
+  /** The system's clock minus `performance.now()`, and when it was read. */
+  private timeOffset = NaN;
+  private timeReadAt = NaN;
 
   constructor(private readonly plan: RunPlan) {
     const { kind, acceptsLatest = true } = plan.settings;
@@ -128,17 +99,37 @@ export class Run implements WaitingRun {
     this.now = NaN;
     // One more, for the loop that begins the checks: what ends meanwhile must not end the run.
     this.pending = monitors.length + (unreported?.length ?? 0) - (last === undefined ? 0 : 1) + 1;
-    for (let place = 0; place < monitors.length; place += 1) {
-      const monitor = monitors[place] as Monitor;
-      if (monitor === last) this.lastPlace = place;
-      else if (exclude?.includes(monitor.name) === true) this.take(place, excluded(monitor.name));
-      else monitor.join(this, place);
-    }
+    if (exclude === undefined) this.beginAll();
+    else this.beginSome(exclude);
     if (unreported !== undefined) for (const [index, monitor] of unreported.entries()) monitor.join(this, monitors.length + index);
     this.pending -= 1;
     if (this.pending === 0) return this.end();
     this.now = NaN;
     this.turnSoon();
+  }
+
+  private beginAll(): void {
+    const { executions, firstPlace } = this.plan;
+    for (let place = firstPlace; place < executions.length; place += 1) {
+      const execution = executions[place] as Execution;
+      if (execution.isPlain && !execution.isInFlight) execution.begin(this, place);
+      else this.join(place);
+    }
+  }
+
+  private join(place: number): void {
+    const monitor = this.settings.monitors[place] as Monitor;
+    monitor.join(this, place);
+    this.plan.executions[place] = monitor.execution;
+  }
+
+  private beginSome(exclude: readonly string[]): void {
+    const { monitors } = this.settings;
+    for (let place = this.plan.firstPlace; place < monitors.length; place += 1) {
+      const { name } = monitors[place] as Monitor;
+      if (exclude.includes(name)) this.take(place, excluded(name));
+      else this.join(place);
+    }
   }
 
   pass({ place, startedAt }: PassingExecution): void {
@@ -153,8 +144,17 @@ export class Run implements WaitingRun {
     if (Number.isNaN(this.passStartedAt)) {
       this.passStartedAt = startedAt;
       this.passEndedAt = endedAt;
-      this.passTime = Date.now();
-    } else this.put(place, { startedAt, endedAt, time: endedAt === this.passEndedAt ? this.passTime : Date.now() });
+      this.passTime = this.timeAt(endedAt);
+    } else this.put(place, { startedAt, endedAt, time: this.timeAt(endedAt) });
+  }
+
+  /** The system's clock at `now`, which has just been read. Reading both clocks costs as much as a trivial check. */
+  private timeAt(now: number): number {
+    if (!(now - this.timeReadAt < TIME_OFFSET_LASTS_MS)) {
+      this.timeReadAt = now;
+      this.timeOffset = Date.now() - now;
+    }
+    return Math.round(now + this.timeOffset);
   }
 
   take(place: number, result: ProbeResult): void {
@@ -242,19 +242,19 @@ export class Run implements WaitingRun {
 
   private end(): void {
     const { last } = this.settings;
-    // If it has nothing to say, and all others have just ended, it takes no time.
+    // If the others have just ended, and the last one has nothing to say, it passes and takes no time.
     if (last !== undefined && !this.isEnding && !(this.now === this.passEndedAt && last.isQuiet)) {
       this.isEnding = true;
       this.pending = 1;
       this.beginsAt = this.readClock();
-      return last.join(this, this.lastPlace);
+      return last.join(this, 0);
     }
-    const { kind, status, settings, outcomes, lastPlace, passStartedAt, passEndedAt, passTime, finish, resolve } = this;
+    const { kind, status, settings, outcomes, passStartedAt, passEndedAt, passTime, finish, resolve } = this;
     this.makeSpare();
-    resolve?.(finish?.(new EndedRun(kind, status, settings.monitors, outcomes, lastPlace, passStartedAt, passEndedAt, passTime)));
+    resolve?.(finish?.(new EndedRun(kind, status, settings.monitors, outcomes, last !== undefined, passStartedAt, passEndedAt, passTime)));
   }
 
-  /** A timer that was armed may still call back: such a run does not serve again. */
+  /** Not if its timer was armed: the timer may still call back. */
   private makeSpare(): void {
     if (this.timer !== undefined) return clearTimeout(this.timer);
     this.status = 'pass';
