@@ -1,6 +1,7 @@
-import { dirname } from 'node:path/posix';
+import { dirname, isAbsolute } from 'node:path/posix';
 import { ConfigurationError } from '../errors.js';
 import type { ProbeKind } from '../probe.js';
+import { show } from '../validation.js';
 import type { ProbeAnswerer, ProbeServing, ServedServer, ServerAnswerer } from '../registry/serving.js';
 
 /** The kubelet sends a request to the address of the pod. */
@@ -95,11 +96,21 @@ function findUrl(serving: ProbeServing, kind: ProbeKind, givenPort: number | und
 }
 
 function askSocket(kind: ProbeKind, socket: string): ExecWay {
+  checkAbsolute('the socket', socket, '--socket /run/app/probes.sock');
   return { by: 'exec', words: [COMMANDS[kind].flag, '--socket', socket], directory: dirname(socket), waitsForChecks: true };
 }
 
 function readHeartbeat(kind: ProbeKind, directory: string): ExecWay {
+  checkAbsolute('the heartbeat', directory, '--heartbeat /run/app');
   return { by: 'exec', words: [COMMANDS[kind].flag, '--heartbeat', directory], directory, waitsForChecks: false };
+}
+
+/** The kubelet starts the command in the working directory of the image, and a volume has an absolute path. */
+function checkAbsolute(what: string, path: string, cure: string): void {
+  if (isAbsolute(path)) return;
+  throw new ConfigurationError(
+    `The path of ${what} is ${show(path)}, relative to the working directory. Give an absolute one in the code, or say where it is in the container: \`${cure}\`.`,
+  );
 }
 
 /** The command asks for the default paths, behind a prefix. */

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { build } from 'esbuild';
 import { parse } from 'yaml';
 import { runCommand } from '../support/command.js';
 import { projectPath } from '../support/consumer.js';
@@ -48,6 +49,9 @@ const SERVICE = `
   gracefulShutdown(createServer(), probes);
   await probeServer(probes, { port: 9090 });
 `;
+
+/** What is CommonJS in a bundle needs it. */
+const REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
 describe('koa-probes manifest', () => {
   let folder: string;
@@ -121,6 +125,42 @@ containers:
     );
     await print(source);
     expect(readdirSync(folder)).to.deep.equal(['app.mjs']);
+  });
+
+  it('reads an application that is bundled and minified with a copy of the package of its own', async () => {
+    const source = app(
+      `${SERVICE} probeHeartbeat(probes, { directory: '/proc/none' });`,
+      "name: 'search', kinds: ['readiness'], intervalMs: 1",
+    );
+    writeFileSync(join(folder, 'source.mjs'), source);
+    const outfile = join(folder, 'app.mjs');
+    await build({
+      entryPoints: [join(folder, 'source.mjs')],
+      outfile,
+      bundle: true,
+      minify: true,
+      platform: 'node',
+      format: 'esm',
+      banner: { js: REQUIRE },
+    });
+    const { code, stdout, stderr } = await runCommand(['manifest', '--app', './app.mjs', '--port', '3000'], { cwd: folder });
+    expect([code, stderr]).to.deep.equal([0, '']);
+    expect((parse(stdout) as Pod).containers[0].readinessProbe.httpGet?.port).to.equal(9090);
+  });
+
+  it('reads an application of CommonJS', async () => {
+    writeFileSync(
+      join(folder, 'app.cjs'),
+      `const { probeMiddleware, ProbeRegistry } = require('koa-probes');
+      const probes = new ProbeRegistry();
+      probeMiddleware(probes);
+      module.exports = { probes };`,
+    );
+    const { code, stdout } = await runCommand(['manifest', '--app', './app.cjs', '--port', '3000'], {
+      cwd: folder,
+      flags: ['--no-warnings'],
+    });
+    expect([code, (parse(stdout) as Pod).containers[0].livenessProbe.httpGet?.port]).to.deep.equal([0, 3000]);
   });
 
   describe('asks the application where it answers', () => {
@@ -378,6 +418,11 @@ containers:
         'its only port is 0',
         app('await probeServer(probes, { port: 0 });'),
         /`port` of probeServer\(\) is 0, which takes another port at each start\. Choose one/,
+      ],
+      [
+        'its socket has a relative path',
+        app("await probeServer(probes, { socket: './probes.sock' });"),
+        /^koa-probes: The path of the socket is "\.\/probes\.sock", relative to the working directory\. .*: `--socket \/run\/app\/probes\.sock`\.\n$/,
       ],
       [
         'the port is not known',
