@@ -1,8 +1,8 @@
 import { Server } from 'node:net';
 
 /**
- * From now on no server of this process listens. Each takes itself for one that does, at the address that was asked for:
- * an application is imported to be read, and its port may be taken, by the application itself as a rule.
+ * From now on no server of this process listens. Each behaves as if it listened at the address that it was given:
+ * the application is imported only to be read, and its port may be in use, usually by the application itself.
  */
 export function holdServers(): void {
   Server.prototype.listen = function listen(this: Server, ...given: readonly unknown[]) {

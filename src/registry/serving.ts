@@ -3,7 +3,7 @@ import type { ProbeKind } from '../probe.js';
 /** The paths that a kind is answered at, by kind. */
 export type ServedPaths = Readonly<Record<ProbeKind, readonly string[]>>;
 
-/** Options of the answers that whoever asks for a probe has to know. */
+/** Options of the answers that matter to whoever asks for a probe. */
 interface ServedAnswers {
   /** Who sees the reasons that are withheld from the public; `some`: those for whom the function of the application returns `true`. */
   readonly details: 'public' | 'all' | 'some';
@@ -16,7 +16,7 @@ export interface MiddlewareAnswerer extends ServedAnswers {
   readonly paths: ServedPaths;
 }
 
-/** `probeRouter()`. The paths include the router's own prefix; that of a router in which it is mounted is not known. */
+/** `probeRouter()`. The paths include the router's own prefix. The prefix of another router in which it is mounted is not known. */
 export interface RouterAnswerer extends ServedAnswers {
   readonly by: 'router';
   readonly paths: ServedPaths;
@@ -51,7 +51,7 @@ export interface HeartbeatAnswerer {
 
 export type ProbeAnswerer = MiddlewareAnswerer | RouterAnswerer | ViewAnswerer | ServerAnswerer | HeartbeatAnswerer;
 
-/** A server that was given to `gracefulShutdown()`. Its address is undefined until it listens: nobody knows it before. */
+/** A server that was given to `gracefulShutdown()`. Its address is undefined until it listens. */
 export interface ServedServer {
   /** `h2c` is HTTP/2 without TLS; `http2` is HTTP/2 with TLS; `tcp` is a server that does not speak HTTP. */
   readonly protocol: 'http' | 'https' | 'h2c' | 'http2' | 'tcp';
@@ -91,7 +91,7 @@ export interface ProbeServing {
   readonly shutdowns: readonly InstalledShutdown[];
 }
 
-/** What the functions that answer probes and end the process were called with. It is noted when they are called, so that the import of an application tells it. */
+/** What the functions that answer probes and end the process were called with. It is noted when they are called, so importing an application is enough to know it. */
 export class ServingNotes {
   readonly #answerers = new Set<() => ProbeAnswerer>();
   readonly #shutdowns = new Set<() => InstalledShutdown>();
