@@ -8,6 +8,7 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** The programs (and a library) that the tests start, and the Debian package of each. */
 const services = {
+  chromium: 'chromium',
   garbd: 'galera-arbitrator-4',
   haproxy: 'haproxy',
   'libgalera_smm.so': 'galera-4',

@@ -39,7 +39,7 @@ export type { ProbeData, ProbeReport, ProbeResult } from './report/report.js';
 
 // Answer
 export { probeMiddleware, type ProbeMiddlewareOptions } from './koa/probe-middleware.js';
-export { probeServer, type ProbeServerOptions } from './http/probe-server.js';
+export { probeServer, type ProbeServerOptions, type RequestHandler } from './http/probe-server.js';
 export { probeHeartbeat, type ProbeHeartbeat, type ProbeHeartbeatOptions } from './heartbeat/probe-heartbeat.js';
 export type { AnswerOptions, RenderedBody } from './http/answer-options.js';
 export type { EndpointOptions } from './http/endpoint.js';

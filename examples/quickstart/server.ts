@@ -4,6 +4,7 @@ import knex from 'knex';
 import Koa from 'koa';
 import { discoverProbes, gracefulShutdown, NotReady, probeMiddleware, ProbeRegistry, ReadinessProbe } from 'koa-probes';
 import { DATABASE } from 'koa-probes/knex';
+import { statusPage } from 'koa-probes/page';
 
 const jobs: string[] = [];
 
@@ -22,10 +23,12 @@ container.bind(DATABASE).toConstantValue({ knex: database, access: 'write' }); /
 export const probes = new ProbeRegistry();
 const app = new Koa();
 app.use(probeMiddleware(probes)); // first
+app.use(statusPage(probes)); // for people: http://localhost:3000/probes
 
 let isOn = true;
 app.use((ctx) => {
   if (ctx.method === 'POST' && ctx.path === '/toggle') probes.lifecycle.setReady((isOn = !isOn), 'switched off by hand');
+  else if (ctx.method === 'POST') jobs.push(ctx.path);
   ctx.body = isOn ? 'Hello\n' : 'Hello, but not ready\n';
 });
 

@@ -21,6 +21,16 @@ export interface ProbeServerOptions extends EndpointOptions<IncomingMessage> {
   host?: string | undefined;
   /** Path of a UNIX socket, for the user of this process alone. The file that a dead process has left is replaced. Either this or `port`. */
   socket?: string | undefined;
+  /**
+   * The status page, `statusPage(probes, …)` of `koa-probes/page`.
+   * @default none
+   */
+  page?: RequestHandler | undefined;
+}
+
+/** Answers requests that are not for the probes. `handle` returns whether it answers this one. */
+export interface RequestHandler {
+  handle(request: IncomingMessage, response: ServerResponse): boolean;
 }
 
 /** A client that takes longer to send its request is no prober. Node looks for them at intervals. */
@@ -36,15 +46,19 @@ const CLOSE_GRACE_MS = 100;
  * @throws ConfigurationError where it cannot listen, or an option is out of its range.
  */
 export async function probeServer(probes: ProbeRegistry, options: ProbeServerOptions): Promise<Server> {
-  rejectUnknownOptions('probeServer()', options, ['port', 'host', 'socket', ...ENDPOINT_OPTION_NAMES]);
+  rejectUnknownOptions('probeServer()', options, ['port', 'host', 'socket', 'page', ...ENDPOINT_OPTION_NAMES]);
   checkAddress(options);
+  checkPage(options.page);
   const matchUrl = createUrlMatcher(options.paths);
   const answer = createAnswerer('probeServer()', probes, options);
   const noteDelivery = createHangUpLog(probes);
 
   const server = createServer(SLOW_CLIENT_LIMITS, (request, response) => {
     const target = matchUrl(request.url ?? '');
-    if (target === undefined) return write(response, plainAnswer(404, 'not found'));
+    if (target === undefined) {
+      if (options.page?.handle(request, response) !== true) write(response, plainAnswer(404, 'not found'));
+      return;
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD');
       return write(response, plainAnswer(405, 'method not allowed'));
@@ -95,6 +109,13 @@ function checkAddress({ port, host, socket }: ProbeServerOptions): void {
   if (host !== undefined && (socket !== undefined || typeof host !== 'string' || host === '')) {
     throw new ConfigurationError(`Expected \`host\` of probeServer() to be an address beside a \`port\`, got ${show(host)}.`);
   }
+}
+
+function checkPage(page: Partial<RequestHandler> | null | undefined): void {
+  if (page === undefined || typeof page?.handle === 'function') return;
+  throw new ConfigurationError(
+    `Expected \`page\` of probeServer() to be a status page, got ${show(page)}. Make it with \`statusPage(probes)\` from koa-probes/page.`,
+  );
 }
 
 async function listen(server: Server, { port, host, socket }: ProbeServerOptions): Promise<void> {

@@ -100,6 +100,16 @@ export class Lifecycle implements Probe {
     return this.#notReady !== undefined;
   }
 
+  /** @internal The reasons of `hold()` that hold now. */
+  get holdReasons(): readonly string[] {
+    return Array.from(this.#holds, ({ reason }) => reason);
+  }
+
+  /** @internal Why the application itself fails this kind now, whatever its probes say. */
+  reasonFor(kind: ProbeKind): string | undefined {
+    return this.hasNothingToSay(kind) ? undefined : this.#reasonsOf(kind).join('; ') || undefined;
+  }
+
   /** Turns readiness off or on by hand. The reason is shown to the public. While draining, turning it on is ignored, with a warning. */
   setReady(isReady: boolean, reason = 'readiness is switched off'): void {
     checkBoolean('isReady', isReady);

@@ -203,6 +203,22 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     return this.#monitors.values();
   }
 
+  /** @internal Begins a run of one probe, whatever result is there already. Whether there is such a probe. */
+  runNow(name: string): boolean {
+    const monitor = this.#monitors.get(name);
+    const kind = monitor?.kinds[0];
+    if (monitor === undefined || kind === undefined) return false;
+    const plan = new RunPlan({
+      kind,
+      monitors: [monitor],
+      deadlineMs: this.deadlineOf(kind),
+      acceptsLatest: false,
+      observers: this.observers,
+    });
+    void runTogether(plan, () => {});
+    return true;
+  }
+
   /** What is known of a kind without running anything: the last result of each of its probes. */
   status(kind: ProbeKind): ProbeStatus {
     checkOneOf('status()', 'kind', kind, PROBE_KINDS);

@@ -27,6 +27,7 @@ const RIM: Readonly<Record<string, readonly string[]>> = {
   telemetry: ['http'],
   probes: [],
   testing: [],
+  page: ['http'],
 };
 
 const folderOf = (file: string) => (file === 'src/index.ts' ? 'index' : (/^src\/([^/]+)\//.exec(file)?.[1] ?? 'ground'));

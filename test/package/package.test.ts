@@ -44,7 +44,7 @@ describe('the package', function () {
 
     it('holds nothing else: no tests, no settings, no state of a build', () => {
       const code = String.raw`src/.+\.c?ts|dist/.+(\.c?js|\.d\.c?ts)(\.map)?`;
-      const documents = String.raw`docs/[\w-]+\.(md|svg)|examples/[\w-]+/([\w.-]+\.(ts|cjs|yaml|json|md)|Dockerfile)|bench/README\.md`;
+      const documents = String.raw`docs/[\w-]+\.(md|svg|png)|examples/[\w-]+/([\w.-]+\.(ts|cjs|yaml|json|md)|Dockerfile)|bench/README\.md`;
       const expected = new RegExp(`^(LICENSE|README\\.md|CHANGELOG\\.md|package\\.json|schemas/[\\w.]+\\.json|${code}|${documents})$`);
       expect(tarball.files.filter((path) => !expected.test(path))).to.deep.equal([]);
       expect(tarball.files.filter((path) => /(^|\/)tests?\/|\.test\.(d\.)?[cm]?[jt]s/.test(path))).to.deep.equal([]);
