@@ -80,9 +80,15 @@ export function installServices() {
 export function build() {
   run('tsc', '--build');
   const loadedLater = ['help', 'heartbeat', 'heartbeats', 'summary', 'threads'].map((name) => `./${name}.cjs`);
-  const external = ['./list-app.js', './manifest-app.js', './openapi.js', './probe-app.js', '../../package.json', ...loadedLater].map(
-    (file) => `--external:${file}`,
-  );
+  const external = [
+    './list-app.js',
+    './lint-app.js',
+    './manifest-app.js',
+    './openapi.js',
+    './probe-app.js',
+    '../../package.json',
+    ...loadedLater,
+  ].map((file) => `--external:${file}`);
   const options = ['--bundle', '--platform=node', '--target=node20', '--sourcemap', '--sources-content=false', '--log-level=warning'];
   run('esbuild', 'src/cli/bin.cts', '--outfile=dist/cli/bin.cjs', ...options, ...external);
 }

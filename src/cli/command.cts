@@ -36,7 +36,7 @@ export interface HeartbeatWay {
 export type Verbosity = 'quiet' | 'normal' | 'verbose';
 
 /** What the command line asks for. */
-export type Command = { readonly name: 'help' | 'version' } | ProbeCommand | ListCommand | OpenApiCommand | ManifestCommand;
+export type Command = { readonly name: 'help' | 'version' } | ProbeCommand | ListCommand | OpenApiCommand | WordsCommand;
 
 export interface ProbeCommand {
   readonly name: 'probe';
@@ -59,8 +59,8 @@ export interface OpenApiCommand {
   readonly paths: Partial<Readonly<Record<Target['kind'], readonly string[]>>>;
 }
 
-export interface ManifestCommand {
-  readonly name: 'manifest';
+export interface WordsCommand {
+  readonly name: 'manifest' | 'lint';
   /** Its own arguments, which it reads itself: the parser of `node:util` is too slow for a probe, and fast enough for a developer. */
   readonly words: readonly string[];
 }

@@ -2,6 +2,7 @@ const TEXT = `koa-probes probe <kind> [<way>] [options]   Ask for the probes. Ex
 koa-probes list --app <module> [--json]     Show the probes, where each of their settings comes from, and how they are answered.
 koa-probes openapi [<paths>]                Print an OpenAPI 3.1 description of the endpoints, as JSON.
 koa-probes manifest --app <module>          Print the probes, the grace period and the rest that a pod spec needs, as YAML.
+koa-probes lint <files> [--app <module>]    Check pod specs. Exit code 0: no errors; 1: errors; 2: wrong usage or an unreadable file.
 
 Kinds
   -L, --live       liveness (/livez)
@@ -35,8 +36,16 @@ Options of manifest
   --patch <kind>/<name>     a strategic merge patch for a deployment, statefulset or daemonset
   --kustomize <kind>/<name> the same patch in a component of Kustomize
 
+Options of lint
+  -                         read the standard input, for example from \`helm template\`
+  --app <module>            check the files against this application too
+  --container <name>        the container that runs the application
+  --rule <name>=<severity>  off, warn or error for one rule; may be repeated
+  --format <format>         text (default), json, github or sarif
+  --fix                     mend in the files what is mechanical
+
 Options
-  --timeout <seconds>  for everything, from the start of the process on (probe: 0.9, list and manifest: 30)
+  --timeout <seconds>  for everything, from the start of the process on (probe: 0.9, all others: 30)
   -q, --quiet          say nothing
   -v, --verbose        say a line a check
   -h, --help           show this
