@@ -73,6 +73,8 @@ export interface Answer {
 
 /** How the command ends. */
 export interface Outcome {
+  /** Whether the text is what was asked for, and belongs on the standard output whatever the code. */
+  readonly isResult?: boolean;
   readonly code: 0 | 1 | 2;
   readonly text: string;
 }
