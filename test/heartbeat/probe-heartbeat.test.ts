@@ -222,7 +222,7 @@ describe('probeHeartbeat(probes, options)', () => {
     [
       'an interval of 0',
       { directory: '/tmp/x', intervalMs: 0 },
-      /`intervalMs` of probeHeartbeat\(\) to be milliseconds from 1 to 3600000, got `0`/,
+      /`intervalMs` of probeHeartbeat\(\) to be a number of milliseconds from 1 to 3600000, got `0`/,
     ],
     ['an unknown option', { directory: '/tmp/x', interval: 5 }, /Unknown option `interval` of probeHeartbeat\(\)/],
     ['a directory that cannot be made', { directory: '/dev/null/app' }, /cannot write to \/dev\/null\/app: ENOTDIR.*Make it writable/],

@@ -161,7 +161,7 @@ describe('the options of an answer', () => {
     it(`are refused by ${name}() out of their ranges`, async () => {
       const refused: readonly (readonly [object, RegExp])[] = [
         [{ info: 'v1' }, /Expected the options of `info` of probe\w+\(\) to be an object/],
-        [{ info: { release: 'a' } }, /Unknown option `release` of `info` of probe\w+\(\)\. Known are `version`, `releaseId`/],
+        [{ info: { release: 'a' } }, /Unknown option `release` of `info` of probe\w+\(\)\. Known options: `version`, `releaseId`/],
         [
           { info: { releaseId: 7 } },
           /Expected `info\.releaseId` of probe\w+\(\) to be a string of 1 to 200 characters, got `7` \(number\)/,

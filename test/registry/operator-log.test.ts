@@ -373,8 +373,8 @@ describe('the log of a registry', () => {
     });
 
     it('is refused from `timeoutMs` on', () => {
-      expect(() => register({ slowMs: 800 })).to.throw(/`slowMs` of probe "db" is 800, and its `timeoutMs` is 800: .* Lower `slowMs`\./);
-      expect(() => register({ slowMs: -1 })).to.throw(/Expected `slowMs` of probe "db" to be milliseconds/);
+      expect(() => register({ slowMs: 800 })).to.throw(/`slowMs` of probe "db" is 800, but its `timeoutMs` is 800: .* Lower `slowMs`\./);
+      expect(() => register({ slowMs: -1 })).to.throw(/Expected `slowMs` of probe "db" to be a number of milliseconds/);
     });
   });
 

@@ -1073,7 +1073,7 @@ describe('lifecycle.track(), holdShutdown() and shutdownSignal', () => {
   it('says what is wrong', () => {
     expect(() => probes.lifecycle.track(1 as never)).to.throw(
       TypeError,
-      'Expected `work` to be a promise, got `1` (number). For work without one there is `holdShutdown(name)`.',
+      'Expected `work` to be a promise, got `1` (number). For work without a promise, call `holdShutdown(name)`.',
     );
     expect(() => probes.lifecycle.holdShutdown('')).to.throw(TypeError, 'Expected `name` to be a non-empty string, got "".');
   });

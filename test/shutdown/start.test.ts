@@ -97,7 +97,7 @@ describe('gracefulShutdown() before discoverProbes(container, { registry })', ()
       expect(await gracefulShutdown([], probes, { exit: false, signals: [] }).shutdown()).to.equal(0);
     });
 
-    it('drains by hand without ending the start', async () => {
+    it('does not end the start if drain() is called without a shutdown', async () => {
       const probes = new ProbeRegistry({ logger });
       probes.lifecycle.drain();
       expect(await discoverProbes(new Container(), { registry: probes, classes: [] })).to.equal(probes);
@@ -105,13 +105,17 @@ describe('gracefulShutdown() before discoverProbes(container, { registry })', ()
     });
 
     const wrong: [string, (probes: ProbeRegistry) => object, RegExp][] = [
-      ['something else than a registry', () => ({ registry: {} }), /`registry` of discoverProbes\(\) to be a ProbeRegistry, got an object/],
+      ['anything but a registry', () => ({ registry: {} }), /`registry` of discoverProbes\(\) to be a ProbeRegistry, got an object/],
       ['null', () => ({ registry: null }), /`registry` .* got `null`/],
-      ['a logger beside it', (registry) => ({ registry, logger: false }), /`logger` of discoverProbes\(\) is an option of the registry/],
       [
-        'a deadline beside it',
+        'a logger next to a registry',
+        (registry) => ({ registry, logger: false }),
+        /`logger` of discoverProbes\(\) has no effect on the given `registry`/,
+      ],
+      [
+        'a deadline next to a registry',
         (registry) => ({ registry, deadlineMs: 900 }),
-        /`deadlineMs` of discoverProbes\(\) is an option of the registry/,
+        /`deadlineMs` of discoverProbes\(\) has no effect on the given `registry`/,
       ],
     ];
     for (const [title, options, message] of wrong) {
@@ -127,7 +131,7 @@ describe('gracefulShutdown() before discoverProbes(container, { registry })', ()
     it('rejects a registry that has the probes of a container', async () => {
       const probes = await discoverProbes(new Container(), { registry: new ProbeRegistry({ logger }), classes: [] });
       const error: unknown = await discoverProbes(new Container(), { registry: probes, classes: [] }).catch((reason: unknown) => reason);
-      expect(String(error)).to.include('has probes of a container already');
+      expect(String(error)).to.include('already has the probes of a container');
       probes.close();
     });
   });

@@ -354,8 +354,8 @@ describe('koa-probes/knex with `access`', () => {
         options: { query: 'SELECT 1', expect: {} },
         message: /Expected `expect` of .* to be a value or a function of the rows, got an object/,
       },
-      { options: { acess: 'write' }, message: /Unknown option `acess` of .*Known are `name`, `access`/ },
-      { options: { freshConnectionEveryMs: 0 }, message: /Expected `freshConnectionEveryMs` of .* to be milliseconds/ },
+      { options: { acess: 'write' }, message: /Unknown option `acess` of .*Known options: `name`, `access`/ },
+      { options: { freshConnectionEveryMs: 0 }, message: /Expected `freshConnectionEveryMs` of .* to be a number of milliseconds/ },
       {
         options: { freshConnectionEveryMs: 1_000 },
         message: /`freshConnectionEveryMs` of .* needs a Knex on PostgreSQL, MySQL or MariaDB/,

@@ -533,7 +533,7 @@ describe('koa-probes/migrations', () => {
 
     it('refuses an option that it does not know', async () => {
       expect(await problemOf(databases.embed(), { table: 'x' } as object)).to.match(
-        /Unknown option `table` of checkMigrations\(\)\. Known are/,
+        /Unknown option `table` of checkMigrations\(\)\. Known options:/,
       );
     });
   });

@@ -405,7 +405,7 @@ describe('koa-probes/memjs', () => {
     it('refuses an option that it does not know', async () => {
       const problem = await problemOf(checkMemjs(clientOf(...portsOf()), context(), { requires: 'any' } as object));
       expect(problem).to.satisfy(ConfigurationError.is);
-      expect(String(problem)).to.include('Unknown option `requires` of checkMemjs(). Known are `require`.');
+      expect(String(problem)).to.include('Unknown option `requires` of checkMemjs(). Known options: `require`.');
     });
 
     it('fails for a port that is none, and asks the other servers all the same', async () => {

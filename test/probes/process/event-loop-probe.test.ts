@@ -71,7 +71,7 @@ describe('koa-probes/event-loop', () => {
     const invalid: [EventLoopLimits, RegExp][] = [
       [{ percentile: 0 }, /`percentile` of EVENT_LOOP_LIMITS to be a number from .* to 100, got `0`/],
       [{ percentile: 101 }, /`percentile` .* got `101`/],
-      [{ maxDelayMs: 0 }, /`maxDelayMs` of EVENT_LOOP_LIMITS to be milliseconds from 1/],
+      [{ maxDelayMs: 0 }, /`maxDelayMs` of EVENT_LOOP_LIMITS to be a number of milliseconds from 1/],
       [{ windowMs: 99 }, /`windowMs` of EVENT_LOOP_LIMITS to be a number from 100 to 3600000, got `99`/],
       [{ resolutionMs: 1_001 }, /`resolutionMs` .* whole|from 1 to 1000/],
       [{ resolutionMs: 10.5 }, /`resolutionMs` of EVENT_LOOP_LIMITS to be a whole number from 1 to 1000, got `10\.5`/],

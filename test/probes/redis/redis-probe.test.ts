@@ -485,7 +485,7 @@ describe('koa-probes/redis', () => {
       );
       expect(await problemOf(checkRedis(client, context(), { allowReadOnly: 'yes' } as object))).to.include('to be a boolean, got "yes"');
       expect(await problemOf(checkRedis(client, context(), { maxLagMs: 0 }))).to.include(
-        'Expected `maxLagMs` of checkRedis() to be milliseconds',
+        'Expected `maxLagMs` of checkRedis() to be a number of milliseconds',
       );
       expect(await problemOf(checkRedis(client, context(), { maxLagMs: 1_000, allowReadOnly: false }))).to.include(
         '`allowReadOnly` is false',
