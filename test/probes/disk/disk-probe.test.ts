@@ -66,7 +66,9 @@ describe('koa-probes/disk', () => {
     it('fails the start where nothing is bound to DISK_PATH, and says what to bind', async () => {
       const problem = await problemOf(discover());
       expect(problem).to.satisfy(ConfigurationError.is);
-      expect(String(problem)).to.match(/cannot make DiskProbe\. .*nothing is bound to DISK_PATH\. Call container\.bind\(DISK_PATH\)/);
+      expect(String(problem)).to.match(
+        /could not create DiskProbe\. .*nothing is bound to DISK_PATH\. Bind a target, `container\.bind\(DISK_PATH\)/,
+      );
     });
 
     it('gives a warning where it is decorated or registered as liveness, unless that is wanted', async () => {

@@ -71,7 +71,7 @@ describe('koa-probes/http', () => {
         fault: 'the service is stopped',
         begin: () => service.halt(),
         end: () => service.start(),
-        reason: new RegExp(`^GET ${url()}: the connection was refused: connect ECONNREFUSED`),
+        reason: new RegExp(`^GET ${url()}: connection refused: connect ECONNREFUSED`),
       });
     });
 
@@ -185,7 +185,7 @@ describe('koa-probes/http', () => {
 
     it('fails the start where nothing is bound to HTTP_TARGET, and says what to bind', async () => {
       expect(await problemOf(discover())).to.match(
-        /cannot make HttpProbe\. .*nothing is bound to HTTP_TARGET\. Call container\.bind\(HTTP_TARGET\)/,
+        /could not create HttpProbe\. .*nothing is bound to HTTP_TARGET\. Bind a target, `container\.bind\(HTTP_TARGET\)/,
       );
     });
   });
@@ -346,7 +346,7 @@ describe('koa-probes/http', () => {
 
     it('says that a name cannot be resolved', async () => {
       expect(await problemOf(checkHttp({ url: 'http://nobody.invalid/' }, context()))).to.match(
-        /GET http:\/\/nobody\.invalid\/: the name cannot be resolved/,
+        /GET http:\/\/nobody\.invalid\/: host name not found/,
       );
     });
 

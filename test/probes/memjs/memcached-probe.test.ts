@@ -116,7 +116,9 @@ describe('koa-probes/memjs', () => {
     it('fails the start where nothing is bound to MEMCACHED, and says what to bind', async () => {
       const problem = await problemOf(discover([]));
       expect(problem).to.satisfy(ConfigurationError.is);
-      expect(String(problem)).to.match(/cannot make MemcachedProbe\. .*nothing is bound to MEMCACHED\. Call container\.bind\(MEMCACHED\)/);
+      expect(String(problem)).to.match(
+        /could not create MemcachedProbe\. .*nothing is bound to MEMCACHED\. Bind a target, `container\.bind\(MEMCACHED\)/,
+      );
     });
   });
 

@@ -378,9 +378,9 @@ describe('koa-probes/redis', () => {
 
     it('fails the start where nothing is bound to REDIS, and says what to bind, and how to do without the probe', async () => {
       const problem = await problemOf(discover());
-      expect(problem).to.match(/cannot make RedisProbe\. .*nothing is bound to REDIS\. Call container\.bind\(REDIS\)/);
+      expect(problem).to.match(/could not create RedisProbe\. .*nothing is bound to REDIS\. Bind a target, `container\.bind\(REDIS\)/);
       expect(problem).to.match(
-        /its module was imported: leave it out with `disabled: \['redis'\]`, or import .* from 'koa-probes\/checks'/,
+        /leave the probe out with `disabled: \['redis'\]`\. The probe was added because its module was imported\. .* from 'koa-probes\/checks'/,
       );
     });
 
@@ -421,7 +421,7 @@ describe('koa-probes/redis', () => {
       it(`fails the start with \`require: ${String(required)}\` for two clients`, async () => {
         const [one, other] = [await connect(server.port), await connect(server.port)];
         expect(await problemOf(discoverWith({ require: required as 1 }, one.client, other.client))).to.match(
-          /`require` of REDIS_OPTIONS to be "all", "any" or a whole number from 1 to 2, the clients that are bound to REDIS, got/,
+          /`require` of REDIS_OPTIONS to be "all", "any" or a whole number from 1 to 2 \(the number of clients bound to REDIS\), got/,
         );
       });
     }

@@ -56,7 +56,7 @@ describe('koa-probes/tcp', () => {
         fault: 'the server is stopped',
         begin: () => service.halt(),
         end: () => service.start(),
-        reason: new RegExp(`^tcp 127\\.0\\.0\\.1:${String(service.port)}: the connection was refused: connect ECONNREFUSED`),
+        reason: new RegExp(`^tcp 127\\.0\\.0\\.1:${String(service.port)}: connection refused: connect ECONNREFUSED`),
       });
     });
 
@@ -89,12 +89,12 @@ describe('koa-probes/tcp', () => {
       const closed = await freePort();
       const registry = await discover({ host, port: portOf(server) }, { host, port: closed });
       const [result] = (await registry.run('readiness', { only: 'tcp' })).results;
-      expect(String(result?.error)).to.include(`tcp 127.0.0.1:${String(closed)}: the connection was refused`);
+      expect(String(result?.error)).to.include(`tcp 127.0.0.1:${String(closed)}: connection refused`);
     });
 
     it('fails the start where nothing is bound to TCP_TARGET, and says what to bind', async () => {
       expect(await problemOf(discover())).to.match(
-        /cannot make TcpProbe\. .*nothing is bound to TCP_TARGET\. Call container\.bind\(TCP_TARGET\)/,
+        /could not create TcpProbe\. .*nothing is bound to TCP_TARGET\. Bind a target, `container\.bind\(TCP_TARGET\)/,
       );
     });
   });
@@ -127,7 +127,7 @@ describe('koa-probes/tcp', () => {
       const folder = mkdtempSync(join(tmpdir(), 'koa-probes-tcp-'));
       const path = join(folder, 'server.sock');
       try {
-        expect(await problemOf(checkTcp({ path }, context()))).to.include(`tcp ${path}: there is no such socket: connect ENOENT`);
+        expect(await problemOf(checkTcp({ path }, context()))).to.include(`tcp ${path}: the socket does not exist: connect ENOENT`);
         await listen(() => {}, { path });
         await checkTcp({ path }, context());
       } finally {
@@ -137,7 +137,7 @@ describe('koa-probes/tcp', () => {
 
     it('says that a name cannot be resolved', async () => {
       expect(await problemOf(checkTcp({ host: 'nobody.invalid', port: 1 }, context()))).to.match(
-        /tcp nobody\.invalid:1: the name cannot be resolved/,
+        /tcp nobody\.invalid:1: host name not found/,
       );
     });
 
