@@ -186,7 +186,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       begin: () => service.halt(),
       end: () => service.start(),
       reason: /: no response: |connection lost: .*\(08P01\)/,
-      waitsFor: 'PgBouncer to connect again (`server_login_retry`)',
+      waitsFor: 'PgBouncer to reconnect (`server_login_retry`)',
     });
   });
 
