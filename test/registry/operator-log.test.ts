@@ -353,7 +353,7 @@ describe('the log of a registry', () => {
       for (durationMs of [20, 20, 150, 160, 170, 20, 20]) statuses.push(await statusOf());
       expect(statuses).to.deep.equal(['pass', 'pass', 'warn', 'warn', 'warn', 'pass', 'pass']);
       expect(readLines()).to.deep.equal([
-        'warn db is degraded: slow: passed after 150 ms, more than `slowMs`, 100',
+        'warn db is degraded: slow: passed after 150 ms, longer than `slowMs` (100 ms)',
         'info db passes again after 2.6 s',
       ]);
     });
