@@ -63,4 +63,4 @@ for (const { path, method = 'GET', accept } of requests) {
   console.log([...response.headers].map(([name, value]) => `${name}: ${value}`).join('\n'));
   console.log(`\n${await response.text()}`);
 }
-console.log(`\nIt stays on ${base} until Ctrl-C: try these yourself.`);
+console.log(`\nThe status page: ${base}/probes\nIt stays on ${base} until Ctrl-C: try these yourself.`);

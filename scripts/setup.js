@@ -8,6 +8,7 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** The programs (and a library) that the tests start, and the Debian package of each. */
 const services = {
+  chromium: 'chromium',
   garbd: 'galera-arbitrator-4',
   haproxy: 'haproxy',
   'libgalera_smm.so': 'galera-4',
@@ -79,9 +80,15 @@ export function installServices() {
 export function build() {
   run('tsc', '--build');
   const loadedLater = ['help', 'heartbeat', 'heartbeats', 'summary', 'threads'].map((name) => `./${name}.cjs`);
-  const external = ['./list-app.js', './openapi.js', './probe-app.js', '../../package.json', ...loadedLater].map(
-    (file) => `--external:${file}`,
-  );
+  const external = [
+    './list-app.js',
+    './lint-app.js',
+    './manifest-app.js',
+    './openapi.js',
+    './probe-app.js',
+    '../../package.json',
+    ...loadedLater,
+  ].map((file) => `--external:${file}`);
   const options = ['--bundle', '--platform=node', '--target=node20', '--sourcemap', '--sources-content=false', '--log-level=warning'];
   run('esbuild', 'src/cli/bin.cts', '--outfile=dist/cli/bin.cjs', ...options, ...external);
 }

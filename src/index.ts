@@ -8,14 +8,8 @@ export { discoverProbes, type DiscoveryOptions } from './discovery/discover-prob
 export type { ProbeContainer } from './discovery/container.js';
 export type { ProbeDefinition } from './registry/definition.js';
 export type { ProbeDescription, SettingSource } from './registry/description.js';
-export {
-  ProbeRegistry,
-  type ProbeChange,
-  type ProbeEvents,
-  type ProbeStatus,
-  type RegistryOptions,
-  type RunOptions,
-} from './registry/registry.js';
+export { ProbeRegistry, type ProbeStatus, type RegistryOptions, type RunOptions } from './registry/registry.js';
+export type { ProbeChange, ProbeEvents } from './registry/events.js';
 export { Lifecycle, type LifecycleState } from './lifecycle/lifecycle.js';
 export type { ProbeLogger } from './logger.js';
 
@@ -24,13 +18,28 @@ export type { ProbeMessages } from './registry/messages.js';
 export type { ProbeAnswered } from './registry/observation.js';
 export type { ProbeRun, RunOutcome } from './run/observers.js';
 
+// Describe
+export type {
+  HeartbeatAnswerer,
+  InstalledShutdown,
+  MiddlewareAnswerer,
+  ProbeAnswerer,
+  ProbeServing,
+  RouterAnswerer,
+  ServedPaths,
+  ServedServer,
+  ServerAnswerer,
+  ShutdownTimes,
+  ViewAnswerer,
+} from './registry/serving.js';
+
 // Report
 export type { ProbeFailure } from './report/failure.js';
 export type { ProbeData, ProbeReport, ProbeResult } from './report/report.js';
 
 // Answer
 export { probeMiddleware, type ProbeMiddlewareOptions } from './koa/probe-middleware.js';
-export { probeServer, type ProbeServerOptions } from './http/probe-server.js';
+export { probeServer, type ProbeServerOptions, type RequestHandler } from './http/probe-server.js';
 export { probeHeartbeat, type ProbeHeartbeat, type ProbeHeartbeatOptions } from './heartbeat/probe-heartbeat.js';
 export type { AnswerOptions, RenderedBody } from './http/answer-options.js';
 export type { EndpointOptions } from './http/endpoint.js';

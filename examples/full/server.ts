@@ -17,6 +17,7 @@ import {
 } from 'koa-probes';
 import { checkKnex, DATABASE } from 'koa-probes/knex';
 import { MEMCACHED } from 'koa-probes/memjs';
+import { statusPage, type PageRequest } from 'koa-probes/page';
 import { probeView } from 'koa-probes/router';
 import memjs from 'memjs';
 
@@ -77,7 +78,7 @@ container
   .onDeactivation((one) => one.close());
 container.bind(VisitCounter).toSelf().inSingletonScope();
 
-const probes = new ProbeRegistry();
+export const probes = new ProbeRegistry();
 const visits = container.get(VisitCounter);
 const router = new Router();
 router.get('/internal/ready', probeView(probes, 'readiness'));
@@ -99,7 +100,18 @@ await discoverProbes(container, {
   settings: { database: { timeoutMs: 500 }, memcached: { timeoutMs: 300 } },
 });
 // The management port answers to the end: it is closed with the probes, before the container deactivates the database and the cache.
-const management = await probeServer(probes, { port: Number(process.env['MANAGEMENT_PORT'] ?? 9090), details: 'all' });
+const management = await probeServer(probes, {
+  port: Number(process.env['MANAGEMENT_PORT'] ?? 9090),
+  details: 'all',
+  page: statusPage(probes, { path: '/', title: 'visits', details: 'all', authorize: operatorOf }),
+});
 server.listen(Number(process.env['PORT'] ?? 3000), () => {
   console.log('listening on', server.address(), 'and', management.address());
 });
+
+/** Who may use the buttons of the status page: whoever knows the password, at http://name:password@localhost:9090/. Everybody on the management port may look. */
+function operatorOf({ headers }: PageRequest): string | undefined {
+  const [, credentials = ''] = /^Basic (.+)$/.exec(headers.authorization ?? '') ?? [];
+  const [name, password] = Buffer.from(credentials, 'base64').toString().split(':');
+  return password !== undefined && password === process.env['OPERATOR_PASSWORD'] ? name : undefined;
+}

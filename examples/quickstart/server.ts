@@ -4,6 +4,7 @@ import knex from 'knex';
 import Koa from 'koa';
 import { discoverProbes, gracefulShutdown, NotReady, probeMiddleware, ProbeRegistry, ReadinessProbe } from 'koa-probes';
 import { DATABASE } from 'koa-probes/knex';
+import { statusPage } from 'koa-probes/page';
 
 const jobs: string[] = [];
 
@@ -19,13 +20,15 @@ const container = new Container();
 const database = knex({ client: 'better-sqlite3', connection: ':memory:', useNullAsDefault: true });
 container.bind(DATABASE).toConstantValue({ knex: database, access: 'write' }); // a read-only standby fails
 
-const probes = new ProbeRegistry();
+export const probes = new ProbeRegistry();
 const app = new Koa();
 app.use(probeMiddleware(probes)); // first
+app.use(statusPage(probes)); // for people: http://localhost:3000/probes
 
 let isOn = true;
 app.use((ctx) => {
   if (ctx.method === 'POST' && ctx.path === '/toggle') probes.lifecycle.setReady((isOn = !isOn), 'switched off by hand');
+  else if (ctx.method === 'POST') jobs.push(ctx.path);
   ctx.body = isOn ? 'Hello\n' : 'Hello, but not ready\n';
 });
 

@@ -19,7 +19,7 @@ container
     await database.destroy(); // the last step of all: requests, jobs and hooks may use it until then
     console.log('database closed');
   });
-const probes = new ProbeRegistry();
+export const probes = new ProbeRegistry(); // for `koa-probes manifest`
 const { lifecycle } = probes;
 
 const app = new Koa();

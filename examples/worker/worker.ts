@@ -1,14 +1,8 @@
 // A worker without HTTP. It takes jobs from a queue on Redis, and the exec probes of its pod ask it by a socket, or read its heartbeat.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'bullmq';
-import { gracefulShutdown, probeHeartbeat, probeServer } from 'koa-probes';
-import { redis, registry as probes } from './probes.js';
-
-/** Of this process alone, in memory. */
-const directory = process.env['PROBE_DIRECTORY'] ?? '/run/app';
-
-probeHeartbeat(probes, { directory, intervalMs: 1_000 });
-await probeServer(probes, { socket: `${directory}/probes.sock` });
+import { shutdown } from './app.js';
+import { redis } from './probes.js';
 
 const worker = new Worker<{ ms: number }>(
   'jobs',
@@ -23,6 +17,5 @@ const worker = new Worker<{ ms: number }>(
 worker.on('completed', ({ name }) => console.log(`${name} is done`));
 worker.on('error', () => {}); // said by the probe
 
-const shutdown = gracefulShutdown([], probes, { timeoutMs: 55_000, terminationGracePeriodSeconds: 60 }); // as in the pod specs
 shutdown.onClosing('worker', () => worker.close()); // takes no more jobs, and ends the one in hand
 console.log('waiting for jobs');

@@ -30,7 +30,7 @@ const KINDS = ['liveness', 'readiness', 'startup'] as const;
 const PATH_FLAGS = KINDS.map((kind) => `--${kind}-paths`);
 const OPENAPI_FLAGS = ['--help', '--version', ...PATH_FLAGS];
 const FLAGS = { probe: PROBE_FLAGS, list: LIST_FLAGS, openapi: OPENAPI_FLAGS };
-const COMMANDS = '`probe`, `list` and `openapi`';
+const COMMANDS = '`probe`, `list`, `openapi`, `manifest` and `lint`';
 const WITH_VALUE = new Set<string>([...WAYS, ...PATH_FLAGS, '--min', '--timeout']);
 
 /** Seconds. That of a probe is below the kubelet's default, 1 s. */
@@ -47,6 +47,8 @@ function readCommand([name, ...rest]: readonly string[], environment: Environmen
   if (name === undefined) throw new UsageError(`no command is given. There are ${COMMANDS}: try \`koa-probes --help\`.`);
   if (name === '--help' || name === '-h') return { name: 'help' };
   if (name === '--version') return { name: 'version' };
+  if (name === 'manifest' || name === 'lint')
+    return rest.includes('--help') || rest.includes('-h') ? { name: 'help' } : { name, words: rest };
   if (name !== 'probe' && name !== 'list' && name !== 'openapi')
     throw new UsageError(`unknown command ${show(name)}. There are ${COMMANDS}.`);
   const flags = readFlags(rest, FLAGS[name]);

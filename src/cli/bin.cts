@@ -40,6 +40,12 @@ function start(command: Command): void {
     case 'openapi':
       void import('./openapi.js').then(({ describeEndpoints }) => finish(describeEndpoints(command)));
       return;
+    case 'lint':
+      void import('./lint-app.js').then(({ lintApp }) => lintApp(command.words, finishWithApp));
+      return;
+    case 'manifest':
+      void import('./manifest-app.js').then(({ manifestApp }) => manifestApp(command.words, finishWithApp));
+      return;
     case 'probe':
       return startProbe(command);
   }

@@ -36,7 +36,7 @@ export interface HeartbeatWay {
 export type Verbosity = 'quiet' | 'normal' | 'verbose';
 
 /** What the command line asks for. */
-export type Command = { readonly name: 'help' | 'version' } | ProbeCommand | ListCommand | OpenApiCommand;
+export type Command = { readonly name: 'help' | 'version' } | ProbeCommand | ListCommand | OpenApiCommand | WordsCommand;
 
 export interface ProbeCommand {
   readonly name: 'probe';
@@ -57,6 +57,12 @@ export interface OpenApiCommand {
   readonly name: 'openapi';
   /** Paths of a kind, where they are not the defaults. */
   readonly paths: Partial<Readonly<Record<Target['kind'], readonly string[]>>>;
+}
+
+export interface WordsCommand {
+  readonly name: 'manifest' | 'lint';
+  /** Its own arguments, which it reads itself: the parser of `node:util` is too slow for a probe, and fast enough for a developer. */
+  readonly words: readonly string[];
 }
 
 /** What came back, by whatever way: that of an HTTP answer. */

@@ -1,5 +1,7 @@
 import { Worker } from 'node:worker_threads';
+import { describeError } from '../errors.js';
 import type { Outcome } from './command.cjs';
+import { toOneLine } from './summary.cjs';
 import { endProcess, onExit, waitForCalls } from './threads.cjs';
 
 /** How long after the timeout an event loop counts as blocked, and not as one that waits for its turn on a busy machine. */
@@ -14,11 +16,23 @@ setTimeout(() => {
 }, workerData.delayMs);
 `;
 
+/** Who reads what the command says. */
+interface Audience {
+  /** Nobody. */
+  readonly isQuiet: boolean;
+  /** A developer: why the application failed is told. Otherwise it becomes an event, which many can read. */
+  readonly tellsReasons: boolean;
+}
+
 /**
  * Keeps what an application that is imported does to its process away from the command: it ends in time whatever is left open or blocks, with its own exit code,
  * and its own output alone. Returns what ends the command; the first call counts.
  */
-export function contain(timeoutMs: number, isQuiet: boolean, finish: (outcome: Outcome) => void): (outcome: Outcome) => void {
+export function contain(
+  timeoutMs: number,
+  { isQuiet, tellsReasons }: Audience,
+  finish: (outcome: Outcome) => void,
+): (outcome: Outcome) => void {
   let isOver = false;
   const endOnce = (outcome: Outcome) => {
     if (isOver) return;
@@ -45,7 +59,12 @@ export function contain(timeoutMs: number, isQuiet: boolean, finish: (outcome: O
     // The end of the process waits for a call in flight. Nothing behind `process.exit()` may run until then.
     throw new Error('The process is ending.');
   });
-  process.on('uncaughtException', () => fail('the application has thrown an error outside of its probes: reason withheld.'));
+  process.on('uncaughtException', (error) => {
+    const reason = tellsReasons
+      ? `${toOneLine(describeError(error))}. Export the probes from a module that starts nothing.`
+      : 'reason withheld.';
+    fail(`the application has thrown an error outside of its probes: ${reason}`);
+  });
   // With what the application does at its exit: its sockets and heartbeats are removed.
   process.once('SIGTERM', () => fail('ended by SIGTERM.'));
   setTimeout(

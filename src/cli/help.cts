@@ -1,6 +1,8 @@
 const TEXT = `koa-probes probe <kind> [<way>] [options]   Ask for the probes. Exit code 0: passed; 1: failed; 2: wrong usage.
-koa-probes list --app <module> [--json]     Show the probes, and where each of their settings comes from.
+koa-probes list --app <module> [--json]     Show the probes, where each of their settings comes from, and how they are answered.
 koa-probes openapi [<paths>]                Print an OpenAPI 3.1 description of the endpoints, as JSON.
+koa-probes manifest --app <module>          Print the probes, the grace period and the rest that a pod spec needs, as YAML.
+koa-probes lint <files> [--app <module>]    Check pod specs. Exit code 0: no errors; 1: errors; 2: wrong usage or an unreadable file.
 
 Kinds
   -L, --live       liveness (/livez)
@@ -23,8 +25,27 @@ Paths of openapi, as in the option \`paths\`; several are separated by commas
   --readiness-paths <paths>  /readyz by default
   --startup-paths <paths>    /startupz by default
 
+Options of manifest
+  --exec                    probes that start this command, by the socket, the heartbeat or the port that the application has
+  --socket <path>           the same by this socket, which the module does not tell
+  --heartbeat <directory>   the same by this heartbeat
+  --command <path>          this command in the image (/app/node_modules/.bin/koa-probes)
+  --port <port>             the port of the application's own server, if the module does not listen
+  --startup-seconds <n>     how long the application may take to start (60)
+  --container <name>        name of the container (app)
+  --patch <kind>/<name>     a strategic merge patch for a deployment, statefulset or daemonset
+  --kustomize <kind>/<name> the same patch in a component of Kustomize
+
+Options of lint
+  -                         read the standard input, for example from \`helm template\`
+  --app <module>            check the files against this application too
+  --container <name>        the container that runs the application
+  --rule <name>=<severity>  off, warn or error for one rule; may be repeated
+  --format <format>         text (default), json, github or sarif
+  --fix                     mend in the files what is mechanical
+
 Options
-  --timeout <seconds>  for everything, from the start of the process on (probe: 0.9, list: 30)
+  --timeout <seconds>  for everything, from the start of the process on (probe: 0.9, all others: 30)
   -q, --quiet          say nothing
   -v, --verbose        say a line a check
   -h, --help           show this

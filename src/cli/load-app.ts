@@ -8,7 +8,7 @@ import type { discoverProbes } from '../discovery/discover-probes.js';
 import { REGISTRY_TOKEN } from '../discovery/registry-token.js';
 
 /** Only what another installed copy of the package has as well. */
-export type AppRegistry = Pick<ProbeRegistry, 'run' | 'close' | 'list'>;
+export type AppRegistry = Pick<ProbeRegistry, 'run' | 'close' | 'list' | 'lifecycle'> & Partial<Pick<ProbeRegistry, 'serving'>>;
 
 interface AppContainer {
   isBound(identifier: symbol): boolean;

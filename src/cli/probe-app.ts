@@ -8,7 +8,7 @@ import { summarise, toOneLine } from './summary.cjs';
 /** Runs the probes of an application that is imported for it. */
 export async function probeApp(module: string, command: ProbeCommand, finish: (outcome: Outcome) => void): Promise<void> {
   const { target, timeoutMs, verbosity } = command;
-  const end = contain(timeoutMs, verbosity === 'quiet', finish);
+  const end = contain(timeoutMs, { isQuiet: verbosity === 'quiet', tellsReasons: false }, finish);
   try {
     const probes = await loadRegistry(module);
     const report = await probes.run(target.kind);

@@ -3,7 +3,9 @@ import { performance } from 'node:perf_hooks';
 import { LIFECYCLE } from '../registry/definition.js';
 import { ConfigurationError, describeError } from '../errors.js';
 import { PROBE_KINDS, type ProbeKind } from '../probe.js';
-import type { ProbeChange, ProbeRegistry } from '../registry/registry.js';
+import type { ProbeChange } from '../registry/events.js';
+import { isInspected } from '../registry/inspection.js';
+import type { ProbeRegistry } from '../registry/registry.js';
 import type { ProbeReport } from '../report/report.js';
 import { checkMilliseconds, rejectUnknownOptions, show } from '../validation.js';
 import { HeartbeatFile, makeDirectory } from './heartbeat-file.js';
@@ -48,6 +50,8 @@ export function probeHeartbeat(probes: ProbeRegistry, options: ProbeHeartbeatOpt
   if (probes.isClosed) {
     throw new ConfigurationError('probeHeartbeat() cannot run the probes of a registry that is closed. Call it before probes.close().');
   }
+  const takeNoteBack = probes.servingNotes.noteAnswerer(() => ({ by: 'heartbeat', directory, intervalMs, files: FILE_NAMES }));
+  if (isInspected()) return { stop: takeNoteBack };
   prepare(directory);
 
   const beats = PROBE_KINDS.map((kind) => new Beat(probes, kind, new HeartbeatFile(directory, FILE_NAMES[kind]), intervalMs));
@@ -57,6 +61,7 @@ export function probeHeartbeat(probes: ProbeRegistry, options: ProbeHeartbeatOpt
     for (const beat of beats) if (kinds.includes(beat.kind)) beat.hurry();
   };
   const stop = () => {
+    takeNoteBack();
     for (const beat of beats) beat.stop();
     probes.off('change', onChange);
     probes.lifecycle.lastingAnswerers.delete(stop);

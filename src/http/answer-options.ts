@@ -46,6 +46,11 @@ export interface AnswerOptions<Request> {
 
 export const ANSWER_OPTION_NAMES = ['details', 'format', 'info', 'retryAfterSeconds', 'render'] as const;
 
+/** What of the options whoever asks for a probe has to know. */
+export function summariseAnswers<Request>({ details = 'public', format = 'auto' }: AnswerOptions<Request>) {
+  return { details: typeof details === 'function' ? ('some' as const) : details, format };
+}
+
 /** A day. */
 const LONGEST_RETRY_SECONDS = 86_400;
 const LONGEST_INFO = 200;

@@ -107,14 +107,15 @@ function runProbes(probes: ProbeRegistry, kind: ProbeKind, name: string | undefi
   return exclude.length === 0 ? probes.run(kind) : probes.run(kind, { exclude });
 }
 
-function checkRegistry(caller: string, probes: unknown): void {
+export function checkRegistry(caller: string, probes: unknown): void {
   if (typeof probes === 'object' && probes !== null && 'run' in probes && 'lifecycle' in probes) return;
   throw new ConfigurationError(
     `Expected \`probes\` of ${caller} to be a ProbeRegistry, got ${show(probes)}. It comes from \`await discoverProbes(container)\`.`,
   );
 }
 
-function chooseAudience<Request>(
+/** `complain` is called if the function fails. */
+export function chooseAudience<Request>(
   details: AnswerOptions<Request>['details'],
   request: Request,
   complain: (error: unknown) => void,

@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../errors.js';
 import { PROBE_KINDS, type ProbeKind } from '../probe.js';
+import type { ServedPaths } from '../registry/serving.js';
 import { rejectUnknownOptions, show } from '../validation.js';
 
 /** Paths of a kind: they replace the defaults of that kind. Each begins with `/` and has no query and no slash at its end. */
@@ -45,6 +46,12 @@ export function resolvePaths(paths: PathOptions = {}): readonly Route[] {
     }
   }
   return routes.toSorted((a, b) => b.path.length - a.path.length);
+}
+
+/** The paths of each kind, in the order in which they were given. */
+export function groupPaths(paths: PathOptions = {}): ServedPaths {
+  const groups = PROBE_KINDS.map((kind) => [kind, [paths[kind] ?? DEFAULT_PATHS[kind]].flat()]);
+  return Object.fromEntries(groups) as Record<ProbeKind, readonly string[]>;
 }
 
 /** The target of a URL, where it is that of a probe. */

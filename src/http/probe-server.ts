@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ConfigurationError, describeError } from '../errors.js';
+import { isInspected } from '../registry/inspection.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { rejectUnknownOptions, show } from '../validation.js';
 import { createAnswerer, ENDPOINT_OPTION_NAMES, plainAnswer, type EndpointOptions, type ProbeAnswer } from './endpoint.js';
 import { markAsAnswered } from './answered.js';
+import { summariseAnswers } from './answer-options.js';
 import { createHangUpLog } from './hang-ups.js';
-import { createUrlMatcher } from './paths.js';
+import { createUrlMatcher, groupPaths } from './paths.js';
 import { explainSocket, listenOnSocket } from './socket-file.js';
 
 export interface ProbeServerOptions extends EndpointOptions<IncomingMessage> {
@@ -19,6 +21,16 @@ export interface ProbeServerOptions extends EndpointOptions<IncomingMessage> {
   host?: string | undefined;
   /** Path of a UNIX socket, for the user of this process alone. The file that a dead process has left is replaced. Either this or `port`. */
   socket?: string | undefined;
+  /**
+   * The status page, `statusPage(probes, …)` of `koa-probes/page`.
+   * @default none
+   */
+  page?: RequestHandler | undefined;
+}
+
+/** Answers requests that are not for the probes. `handle` returns whether it answers this one. */
+export interface RequestHandler {
+  handle(request: IncomingMessage, response: ServerResponse): boolean;
 }
 
 /** A client that takes longer to send its request is no prober. Node looks for them at intervals. */
@@ -34,15 +46,19 @@ const CLOSE_GRACE_MS = 100;
  * @throws ConfigurationError where it cannot listen, or an option is out of its range.
  */
 export async function probeServer(probes: ProbeRegistry, options: ProbeServerOptions): Promise<Server> {
-  rejectUnknownOptions('probeServer()', options, ['port', 'host', 'socket', ...ENDPOINT_OPTION_NAMES]);
+  rejectUnknownOptions('probeServer()', options, ['port', 'host', 'socket', 'page', ...ENDPOINT_OPTION_NAMES]);
   checkAddress(options);
+  checkPage(options.page);
   const matchUrl = createUrlMatcher(options.paths);
   const answer = createAnswerer('probeServer()', probes, options);
   const noteDelivery = createHangUpLog(probes);
 
   const server = createServer(SLOW_CLIENT_LIMITS, (request, response) => {
     const target = matchUrl(request.url ?? '');
-    if (target === undefined) return write(response, plainAnswer(404, 'not found'));
+    if (target === undefined) {
+      if (options.page?.handle(request, response) !== true) write(response, plainAnswer(404, 'not found'));
+      return;
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD');
       return write(response, plainAnswer(405, 'method not allowed'));
@@ -54,10 +70,19 @@ export async function probeServer(probes: ProbeRegistry, options: ProbeServerOpt
     // An answer that cannot be made is no reason to end the process.
     answer(target, request.headers.accept, request).then(deliver, () => write(response, plainAnswer(503, 'the answer could not be made')));
   });
-  await listen(server, options);
+  const { port, host, socket } = options;
+  const answerer = { by: 'server' as const, port, host, socket, paths: groupPaths(options.paths), ...summariseAnswers(options) };
+  const takeNoteBack = probes.servingNotes.noteAnswerer(() => answerer);
+  try {
+    await listen(server, options);
+  } catch (error) {
+    takeNoteBack();
+    throw error;
+  }
   const close = () => closeServer(server);
   probes.lifecycle.lastingAnswerers.add(server);
   server.once('close', () => {
+    takeNoteBack();
     probes.lifecycle.lastingAnswerers.delete(server);
     probes.off('close', close);
   });
@@ -86,11 +111,19 @@ function checkAddress({ port, host, socket }: ProbeServerOptions): void {
   }
 }
 
+function checkPage(page: Partial<RequestHandler> | null | undefined): void {
+  if (page === undefined || typeof page?.handle === 'function') return;
+  throw new ConfigurationError(
+    `Expected \`page\` of probeServer() to be a status page, got ${show(page)}. Make it with \`statusPage(probes)\` from koa-probes/page.`,
+  );
+}
+
 async function listen(server: Server, { port, host, socket }: ProbeServerOptions): Promise<void> {
   try {
-    if (socket !== undefined) return await listenOnSocket(server, socket);
+    if (socket !== undefined && !isInspected()) return await listenOnSocket(server, socket);
     const listening = once(server, 'listening');
-    server.listen({ port, host });
+    // A command that only reads how the application is set up holds the server: no file is made.
+    server.listen(socket === undefined ? { port, host } : { path: socket });
     await listening;
   } catch (error) {
     if (ConfigurationError.is(error)) throw error;

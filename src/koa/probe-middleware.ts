@@ -1,6 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import { createAnswerer, ENDPOINT_OPTION_NAMES, type EndpointOptions } from '../http/endpoint.js';
-import { createUrlMatcher, resolvePaths } from '../http/paths.js';
+import { summariseAnswers } from '../http/answer-options.js';
+import { createUrlMatcher, groupPaths, resolvePaths } from '../http/paths.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { rejectUnknownOptions } from '../validation.js';
 import { createDelivery } from './delivery.js';
@@ -22,6 +23,8 @@ export function probeMiddleware(probes: ProbeRegistry, options: ProbeMiddlewareO
   let isPlaceChecked = false;
   const paths = resolvePaths(options.paths).map(({ path }) => path);
   watchForOtherAnswers(matchUrl, paths, probes);
+  const answerer = { by: 'middleware' as const, paths: groupPaths(options.paths), ...summariseAnswers(options) };
+  probes.servingNotes.noteAnswerer(() => answerer);
 
   // Not async, and `ctx.req` and not `ctx`: each costs a request that is not a probe more than all else here.
   return function answerProbes(ctx, next) {

@@ -1,11 +1,12 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { toOneLine } from '../errors.js';
-import { ANSWER_OPTION_NAMES, type AnswerOptions } from '../http/answer-options.js';
+import { ANSWER_OPTION_NAMES, summariseAnswers, type AnswerOptions } from '../http/answer-options.js';
 import { createAnswerer, ENDPOINT_OPTION_NAMES } from '../http/endpoint.js';
-import { resolvePaths } from '../http/paths.js';
+import { groupPaths, resolvePaths } from '../http/paths.js';
 import { PROBE_KINDS, type ProbeKind } from '../probe.js';
 import type { ProbeRegistry } from '../registry/registry.js';
+import type { ServedPaths } from '../registry/serving.js';
 import { checkOneOf, rejectUnknownOptions } from '../validation.js';
 import { createDelivery } from './delivery.js';
 import type { ProbeMiddlewareOptions } from './probe-middleware.js';
@@ -25,8 +26,12 @@ export function probeRouter(probes: ProbeRegistry, options: ProbeMiddlewareOptio
   const { paths, ...answerOptions } = options;
   const router = new Router({ sensitive: true });
   for (const { kind, path } of resolvePaths(paths)) {
-    router.get(`${escapePattern(path)}{/*name}`, probeView(probes, kind, answerOptions));
+    router.get(`${escapePattern(path)}{/*name}`, createView(probes, kind, answerOptions));
   }
+  const summary = summariseAnswers(answerOptions);
+  const ownPaths = groupPaths(paths);
+  // The application may set the prefix later.
+  probes.servingNotes.noteAnswerer(() => ({ by: 'router', paths: addPrefix(router.opts.prefix ?? '', ownPaths), ...summary }));
   return router;
 }
 
@@ -39,6 +44,13 @@ export function probeRouter(probes: ProbeRegistry, options: ProbeMiddlewareOptio
 export function probeView(probes: ProbeRegistry, kind: ProbeKind, options: AnswerOptions<Context> = {}): ProbeView {
   checkOneOf('probeView()', 'kind', kind, PROBE_KINDS);
   rejectUnknownOptions('probeView()', options, ANSWER_OPTION_NAMES);
+  const view = createView(probes, kind, options);
+  const answerer = { by: 'view' as const, kind, ...summariseAnswers(options) };
+  probes.servingNotes.noteAnswerer(() => answerer);
+  return view;
+}
+
+function createView(probes: ProbeRegistry, kind: ProbeKind, options: AnswerOptions<Context>): ProbeView {
   const answer = createAnswerer('probeView()', probes, options);
   const deliver = createDelivery(probes);
 
@@ -49,6 +61,11 @@ export function probeView(probes: ProbeRegistry, kind: ProbeKind, options: Answe
     const name = ctx.params?.['name']?.replace(/\/$/, '') || undefined;
     deliver(ctx, kind, await answer({ kind, path: ctx.path, title, name, query: ctx.querystring }, ctx.req.headers.accept, ctx));
   };
+}
+
+function addPrefix(prefix: string, paths: ServedPaths): ServedPaths {
+  const prefixed = PROBE_KINDS.map((kind) => [kind, paths[kind].map((path) => `${prefix}${path}`)]);
+  return Object.fromEntries(prefixed) as Record<ProbeKind, readonly string[]>;
 }
 
 /** The path itself, whatever its letters mean in a pattern of the router. */

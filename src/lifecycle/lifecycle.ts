@@ -108,6 +108,16 @@ export class Lifecycle implements Probe {
     return this.#notReady !== undefined;
   }
 
+  /** @internal The reasons of the holds that have not been released. */
+  get holdReasons(): readonly string[] {
+    return Array.from(this.#holds, ({ reason }) => reason);
+  }
+
+  /** @internal Returns why the application itself fails this kind now, independent of its probes. */
+  reasonFor(kind: ProbeKind): string | undefined {
+    return this.hasNothingToSay(kind) ? undefined : this.#reasonsOf(kind).join('; ') || undefined;
+  }
+
   /**
    * Turns readiness off or on. The public can read the reason.
    * While draining, `setReady(true)` is ignored and logs a warning.

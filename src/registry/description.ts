@@ -14,6 +14,8 @@ export interface ProbeDescription {
   readonly options: ResolvedProbeOptions;
   /** Where each option comes from, and the name. */
   readonly sources: Readonly<Record<'name' | keyof ResolvedProbeOptions, SettingSource>>;
+  /** What it checks outside the process, `a database` for example. Known of the bundled probes, and of the plain functions of this package once they have been called. */
+  readonly outside: string | undefined;
   /** What became of its last run; undefined before the first. */
   readonly lastResult: ProbeResult | undefined;
 }
@@ -34,7 +36,7 @@ export function originOf(className: string | undefined, ...layers: readonly (rea
 }
 
 export function describeProbe(
-  { name, kinds, options }: Monitor,
+  { name, kinds, options, outside }: Monitor,
   { className, sources }: ProbeOrigin,
   lastResult: ProbeResult | undefined,
 ): ProbeDescription {
@@ -45,6 +47,7 @@ export function describeProbe(
     className,
     options: { ...options },
     sources: Object.fromEntries(settled) as ProbeDescription['sources'],
+    outside,
     lastResult,
   };
 }

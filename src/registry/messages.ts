@@ -1,7 +1,8 @@
 import type { ShutdownProgress } from '../lifecycle/lifecycle.js';
 import type { ProbeRun } from '../run/observers.js';
 import type { ProbeAnswered } from './observation.js';
-import type { ProbeChange, ProbeRegistry } from './registry.js';
+import type { ProbeChange } from './events.js';
+import type { ProbeRegistry } from './registry.js';
 
 interface OfRegistry {
   /** Whose message it is: a process may have several registries. */

@@ -1,9 +1,10 @@
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { LIFECYCLE, resolveDefinition, type ProbeDefinition, type ResolvedDefinition } from './definition.js';
+import { isNewReason, type ProbeEvents } from './events.js';
 import { describeProbe, originOf, type ProbeDescription, type ProbeOrigin } from './description.js';
 import { ConfigurationError, describeError, NotReady } from '../errors.js';
-import { Lifecycle, type ShutdownProgress } from '../lifecycle/lifecycle.js';
+import { Lifecycle } from '../lifecycle/lifecycle.js';
 import { resolveLogger, type FieldLogger, type ProbeLogger } from '../logger.js';
 import { Monitor, type MonitorListener } from '../run/monitor.js';
 import { RunObservers } from '../run/observers.js';
@@ -11,11 +12,12 @@ import { PROBE_KINDS, resolveProbeOptions, type ProbeKind } from '../probe.js';
 import { hasSubscribers, publish, type ProbeObserver } from './observation.js';
 import { OperatorLog } from './operator-log.js';
 import { COMPLAINT_PAUSES_MS, Pace } from './pace.js';
-import { reasonKeyOf } from './reason.js';
+import { isInspected } from './inspection.js';
 import { makeReport, passed, worseOf, type ProbeReport, type ProbeResult, type ReportStatus } from '../report/report.js';
 import type { EndedRun } from '../run/ended-run.js';
 import { RunPlan, runTogether } from '../run/run.js';
 import { startSchedule, type Schedule } from '../run/schedule.js';
+import { ServingNotes, type ProbeServing } from './serving.js';
 import { checkArray, checkMilliseconds, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
 
 export interface RegistryOptions {
@@ -50,24 +52,6 @@ export interface ProbeStatus {
   readonly pending: readonly string[];
 }
 
-/** A probe went over from one status to another, has its first, or fails for a new reason. Reasons that differ in numbers, ports and times alone are one; those of `lifecycle` are compared word for word. */
-export interface ProbeChange {
-  readonly name: string;
-  /** The kinds that it counts for. `lifecycle` has a status a kind. */
-  readonly kinds: readonly ProbeKind[];
-  readonly result: ProbeResult;
-  /** The status before; undefined if this is the first. */
-  readonly previous: ProbeResult['status'] | undefined;
-  /** If it did not pass: why, for the operator. The public must not read it. */
-  readonly reason: string | undefined;
-}
-
-export interface ProbeEvents {
-  change: [ProbeChange];
-  close: [];
-  shutdown: [ShutdownProgress];
-}
-
 export const REGISTRY_OPTION_NAMES = ['deadlineMs', 'logger'] as const;
 
 /** What messages call it, whoever makes it: `discoverProbes` hands its options on. */
@@ -95,6 +79,8 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     if (!this.#complaints.take(performance.now())) return;
     this.logger.error(`what observes the probes failed: ${describeError(error)}`, { err: error });
   });
+  /** @internal */
+  readonly servingNotes = new ServingNotes();
   readonly #complaints = new Pace(COMPLAINT_PAUSES_MS);
   readonly #deadlineMs: number | undefined;
   readonly #monitors = new Map<string, Monitor>();
@@ -171,7 +157,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     this.#origins.set(monitor, origin);
     for (const kind of kinds) this.#setMonitors(kind, [...this.#byKind[kind], monitor]);
     if (outside !== undefined) monitor.onOutside(outside);
-    if (options.intervalMs > 0) this.#schedules.set(monitor, startSchedule(monitor, this.observers));
+    if (options.intervalMs > 0 && !isInspected()) this.#schedules.set(monitor, startSchedule(monitor, this.observers));
     return monitor;
   }
 
@@ -207,9 +193,30 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     });
   }
 
+  /** How the probes are answered, and how the application shuts down: what `probeMiddleware`, `probeRouter`, `probeView`, `probeServer`, `probeHeartbeat` and `gracefulShutdown` were called with. */
+  get serving(): ProbeServing {
+    return this.servingNotes.read();
+  }
+
   /** @internal */
   get monitors(): Iterable<Monitor> {
     return this.#monitors.values();
+  }
+
+  /** @internal Begins a run of one probe, whatever result is there already. Whether there is such a probe. */
+  runNow(name: string): boolean {
+    const monitor = this.#monitors.get(name);
+    const kind = monitor?.kinds[0];
+    if (monitor === undefined || kind === undefined) return false;
+    const plan = new RunPlan({
+      kind,
+      monitors: [monitor],
+      deadlineMs: this.deadlineOf(kind),
+      acceptsLatest: false,
+      observers: this.observers,
+    });
+    void runTogether(plan, () => {});
+    return true;
   }
 
   /** What is known of a kind without running anything: the last result of each of its probes. */
@@ -372,10 +379,4 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
       }
     }
   }
-}
-
-/** Each reason of the lifecycle was chosen: draining says more than maintenance. */
-function isNewReason(result: ProbeResult, previous: ProbeResult): boolean {
-  if (result.failure?.detail === previous.failure?.detail) return false;
-  return result.name === LIFECYCLE || reasonKeyOf(result) !== reasonKeyOf(previous);
 }

@@ -10,7 +10,7 @@ export interface ProbeFailure {
   readonly statusCode: number;
 }
 
-const WITHHELD = 'reason withheld';
+export const WITHHELD = 'reason withheld';
 const LONGEST_REASON = 1_000;
 
 /** Reads a thrown value. It never throws: a value that cannot be read is a failure like any other. */

@@ -45,7 +45,8 @@ export class Monitor implements ExecutionOwner {
   /** Whether the probe fails until it has passed `successThreshold` times. */
   private isDown = false;
   private hasPassed = false;
-  private isKnownOutside = false;
+  /** What it is known to check outside the process. */
+  outside: string | undefined;
   private isLatePassTold = false;
   private closedBy: Error | undefined;
   private isRemoved = false;
@@ -152,8 +153,8 @@ export class Monitor implements ExecutionOwner {
 
   /** Reports this only once, because a plain function calls it at each execution. */
   onOutside(what: string): void {
-    if (this.isKnownOutside) return;
-    this.isKnownOutside = true;
+    if (this.outside !== undefined) return;
+    this.outside = what;
     this.listener.onOutside(this, what);
   }
 

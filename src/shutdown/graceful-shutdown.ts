@@ -7,6 +7,7 @@ import { Connections } from './connections.js';
 import { HeardSignals } from './heard-signals.js';
 import { Installation } from './installation.js';
 import { resolveShutdownOptions, type ResolvedShutdownOptions, type ShutdownOptions } from './options.js';
+import { describeShutdown } from './served.js';
 import { ShutdownSequence, type ShutdownHook } from './sequence.js';
 import { UncaughtErrors } from './uncaught-errors.js';
 
@@ -67,7 +68,8 @@ export function gracefulShutdown(
   distinct.forEach(checkServer);
   const resolved = resolveShutdownOptions(options, { hasServer: distinct.length > 0, environment: process.env, logger: probes.logger });
   checkThread(resolved.signals);
-  return new ProcessShutdown(distinct, probes, resolved);
+  const takeNoteBack = probes.servingNotes.noteShutdown(() => describeShutdown(distinct, options, resolved));
+  return new ProcessShutdown(distinct, probes, resolved, takeNoteBack);
 }
 
 class ProcessShutdown implements GracefulShutdown {
@@ -84,6 +86,7 @@ class ProcessShutdown implements GracefulShutdown {
     private readonly servers: readonly Server[],
     private readonly probes: ProbeRegistry,
     private readonly options: ResolvedShutdownOptions,
+    private readonly takeNoteBack: () => void,
   ) {
     this.#connections = new Connections(servers);
     this.#installation = new Installation(probes);
@@ -182,6 +185,7 @@ class ProcessShutdown implements GracefulShutdown {
   }
 
   #leave(): boolean {
+    this.takeNoteBack();
     this.#connections.unwatch();
     return this.#installation.end();
   }

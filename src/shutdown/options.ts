@@ -1,8 +1,10 @@
 import { constants } from 'node:os';
 import { ConfigurationError } from '../errors.js';
 import type { ProbeLogger } from '../logger.js';
+import type { ShutdownTimes } from '../registry/serving.js';
 import { decideByDefault, type RepeatedSignalAction } from './heard-signals.js';
-import { checkArray, checkMilliseconds, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
+import { graceMsOf, resolveTimes } from './times.js';
+import { checkArray, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
 
 const SUBJECT = 'gracefulShutdown()';
 
@@ -51,11 +53,11 @@ export interface ShutdownOptions {
   exit?: boolean | ((code: number) => unknown) | undefined;
 }
 
-export interface ResolvedShutdownOptions {
+export interface ResolvedShutdownOptions extends ShutdownTimes {
   readonly signals: readonly NodeJS.Signals[];
   readonly onRepeatedSignal: (signal: NodeJS.Signals) => RepeatedSignalAction;
-  readonly drainDelayMs: number;
-  readonly timeoutMs: number;
+  /** The times that the same options give in a pod. */
+  readonly inKubernetes: ShutdownTimes;
   readonly uncaughtErrors: boolean;
   readonly exit: boolean | ((code: number) => unknown);
   readonly isInKubernetes: boolean;
@@ -73,14 +75,9 @@ const OPTION_NAMES = [
 const DEFAULTS = Object.freeze({
   signals: ['SIGTERM', 'SIGINT'] as const,
   onRepeatedSignal: decideByDefault,
-  timeoutMs: 25_000,
   uncaughtErrors: false,
   exit: true,
 });
-const KUBERNETES_DEFAULTS = Object.freeze({ drainDelayMs: 5_000, terminationGracePeriodSeconds: 30 });
-
-/** Share of the grace period that a shutdown may take by default: 25 s of 30 s. */
-const SHARE_OF_GRACE = 5 / 6;
 
 /**
  * Validates the options and fills in the defaults. It warns if the shutdown does not fit into the grace period of the pod.
@@ -107,36 +104,23 @@ export function resolveShutdownOptions(
   if (typeof exit !== 'function' && typeof exit !== 'boolean') {
     throw new ConfigurationError(`Expected \`exit\` of ${SUBJECT} to be true, false or a function, got ${show(exit)}.`);
   }
-  const graceSeconds =
-    options.terminationGracePeriodSeconds ??
-    readGraceSeconds(environment, logger) ??
-    (isInKubernetes ? KUBERNETES_DEFAULTS.terminationGracePeriodSeconds : Infinity);
-  checkGraceSeconds(graceSeconds);
-  const times = resolveTimes(options, isInKubernetes && hasServer ? KUBERNETES_DEFAULTS.drainDelayMs : 0, graceSeconds * 1_000);
-  warnOfGrace(times, graceSeconds * 1_000, logger);
-  return { signals, onRepeatedSignal, ...times, uncaughtErrors, exit, isInKubernetes };
+  const graceSeconds = options.terminationGracePeriodSeconds ?? readGraceSeconds(environment, logger);
+  if (graceSeconds !== undefined) checkGraceSeconds(graceSeconds);
+  const place = { isInKubernetes, hasServer, graceSeconds };
+  const times = resolveTimes(options, place);
+  warnOfGrace(times, graceMsOf(place), logger);
+  return {
+    signals,
+    onRepeatedSignal,
+    ...times,
+    inKubernetes: resolveTimes(options, { ...place, isInKubernetes: true }),
+    uncaughtErrors,
+    exit,
+    isInKubernetes,
+  };
 }
 
-interface Times {
-  readonly drainDelayMs: number;
-  readonly timeoutMs: number;
-}
-
-/** Uses the given times as they are. Defaults are chosen to fit into the grace period. */
-function resolveTimes(options: ShutdownOptions, usualDelayMs: number, graceMs: number): Times {
-  const givenDelayMs = options.drainDelayMs ?? 0;
-  if (givenDelayMs !== 0) checkMilliseconds(SUBJECT, 'drainDelayMs', givenDelayMs);
-  const fittingMs = Math.min(DEFAULTS.timeoutMs, Math.floor(graceMs * SHARE_OF_GRACE));
-  const timeoutMs = options.timeoutMs ?? (fittingMs > givenDelayMs ? fittingMs : DEFAULTS.timeoutMs);
-  checkMilliseconds(SUBJECT, 'timeoutMs', timeoutMs);
-  const drainDelayMs = options.drainDelayMs ?? Math.min(usualDelayMs, Math.floor(timeoutMs / 2));
-  if (drainDelayMs < timeoutMs) return { drainDelayMs, timeoutMs };
-  throw new ConfigurationError(
-    `\`drainDelayMs\` of ${SUBJECT} is ${String(drainDelayMs)}, but \`timeoutMs\` is ${String(timeoutMs)}: the delay is part of the timeout, so no time is left for requests and hooks. Lower \`drainDelayMs\` or raise \`timeoutMs\`.`,
-  );
-}
-
-function warnOfGrace({ drainDelayMs, timeoutMs }: Times, graceMs: number, logger: ProbeLogger): void {
+function warnOfGrace({ drainDelayMs, timeoutMs }: ShutdownTimes, graceMs: number, logger: ProbeLogger): void {
   if (timeoutMs < graceMs) return;
   logger.warn(
     `a shutdown may take ${String(timeoutMs)} ms (${String(drainDelayMs)} of drainDelayMs and ${String(timeoutMs - drainDelayMs)} for requests and hooks), ` +

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir, uptime } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { COMMAND } from '../support/command.js';
+import { COMMAND, runCommand } from '../support/command.js';
 import { projectPath } from '../support/consumer.js';
 import { start, until } from '../support/processes.js';
 
@@ -84,4 +84,17 @@ describe('the lines of docs/exec.md', () => {
     expect(await runLine(line)).to.deep.equal({ code: 0, text: `${failure.repeat(3)}systemctl restart worker.service\n` });
     expect(await runLine(line, `echo 99999999999 >${folder}/live`)).to.deep.equal({ code: 0, text: `${failure}ok\n` });
   });
+});
+
+describe('the events of docs/kubernetes.md', () => {
+  for (const way of ['--socket', '--heartbeat']) {
+    it(`have what the command says without a worker: ${way}`, async () => {
+      const directory = '/run/koa-probes/none';
+      const path = way === '--socket' ? `${directory}/probes.sock` : directory;
+      const { code, stderr } = await runCommand(['probe', '--live', way, path]);
+      expect(code).to.equal(1);
+      const event = `Liveness probe failed: ${stderr.replace(directory, '/run/app')}`;
+      expect(readFileSync(projectPath('docs/kubernetes.md'), 'utf8')).to.include(event);
+    });
+  }
 });

@@ -451,18 +451,97 @@ describe('koa-probes', () => {
         '',
         'All other options have their defaults: slowMs=0, intervalMs=0, failureThreshold=1, successThreshold=1, critical=true, restartOnOutage=false, timeoutMs=800, cacheMs=0.',
         '',
+        'Nothing answers the probes: there is no probeMiddleware(), probeRouter(), probeView(), probeServer() or probeHeartbeat().',
+        'There is no gracefulShutdown().',
+        '',
       ]);
+    });
+
+    /** Nothing of this can start here: the port and the directories belong to others, and each run of the probe is written down. */
+    const SERVED = `
+      import { appendFileSync } from 'node:fs';
+      import { createServer } from 'node:http';
+      import { gracefulShutdown, probeHeartbeat, probeMiddleware, ProbeRegistry, probeServer } from 'koa-probes';
+      import { probeRouter, probeView } from 'koa-probes/router';
+      export const probes = new ProbeRegistry({ logger: false });
+      probes.register({ name: 'search', kinds: ['readiness'], intervalMs: 1, check: () => appendFileSync('./runs', 'run') });
+      gracefulShutdown(createServer().listen(22), probes);
+      gracefulShutdown([], probes, { timeoutMs: 55_000, terminationGracePeriodSeconds: 60 });
+      probeMiddleware(probes, { paths: { liveness: '/alive' } });
+      probeRouter(probes).prefix('/internal');
+      probeView(probes, 'readiness');
+      const management = await probeServer(probes, { port: 22 });
+      if (management.address().port !== 22) throw new Error('It has no address.');
+      await probeServer(probes, { port: 0 });
+      await probeServer(probes, { socket: '/proc/none/probes.sock' });
+      probeHeartbeat(probes, { directory: '/proc/none' });
+    `;
+
+    it('shows how the probes are answered and how the application shuts down', async () => {
+      write('app.mjs', SERVED);
+      const { code, stdout, stderr } = await list();
+      expect([code, stderr]).to.deep.equal([0, '']);
+      const [, ...lines] = stdout
+        .slice(stdout.indexOf('Answered by:'))
+
+        .split('\n');
+      const paths = '/livez and /healthz (liveness), /readyz (readiness), /startupz (startup)';
+      expect(lines).to.deep.equal([
+        '  probeMiddleware() at /alive (liveness), /readyz (readiness), /startupz (startup)',
+        `  probeRouter() at ${paths.replaceAll('/', '/internal/')}, behind the prefix at which it is mounted`,
+        '  probeView() for readiness, at a path of the application',
+        `  probeServer() on port 22 at ${paths}`,
+        `  probeServer() on a free port at ${paths}`,
+        `  probeServer() on the socket /proc/none/probes.sock at ${paths}`,
+        '  probeHeartbeat() in /proc/none every 5000 ms',
+        'Shut down by:',
+        '  gracefulShutdown() of http on port 22: at most 25000 ms in Kubernetes, 5000 of them to drain; at most 25000 ms here, 0 of them to drain',
+        '  gracefulShutdown() without a server: at most 55000 ms in Kubernetes, 0 of them to drain; at most 55000 ms here, 0 of them to drain',
+        '',
+      ]);
+    });
+
+    it('runs no probe in the background, listens on no port of the probes, and writes no heartbeat', async () => {
+      write('app.mjs', `${SERVED} await new Promise((resolve) => setTimeout(resolve, 100));`);
+      expect((await list()).code).to.equal(0);
+      expect(readdirSync(folder)).to.deep.equal(['app.mjs']);
+    });
+
+    it('waits for a discovery for which the module does not wait', async () => {
+      write(
+        'app.mjs',
+        `import { setTimeout as pause } from 'node:timers/promises';
+        import { discoverProbes, probeMiddleware, ProbeRegistry, ReadinessProbe } from 'koa-probes';
+        export class SearchProbe { check() {} }
+        ReadinessProbe()(SearchProbe);
+        export const probes = new ProbeRegistry({ logger: false });
+        const start = async () => {
+          await discoverProbes(undefined, { registry: probes, modules: ['./later.mjs'] });
+          probeMiddleware(probes);
+        };
+        void start();`,
+      );
+      write('later.mjs', 'await new Promise((resolve) => setTimeout(resolve, 50));');
+      const { stdout } = await list();
+      expect(stdout)
+        .to.match(/^search +readiness/m)
+        .and.to.match(/^ {2}probeMiddleware\(\)/m);
     });
 
     it('gives all of it as JSON, without a word of the application', async () => {
       write('app.mjs', `console.log('noise'); ${DISCOVERED}`);
-      const [search, jobs, disk] = JSON.parse((await list('--json')).stdout) as {
-        name: string;
-        kinds: unknown;
-        className?: string;
-        options: object;
-        sources: Record<string, string>;
-      }[];
+      const { probes, serving } = JSON.parse((await list('--json')).stdout) as {
+        probes: {
+          name: string;
+          kinds: unknown;
+          className?: string;
+          options: object;
+          sources: Record<string, string>;
+        }[];
+        serving: object;
+      };
+      const [search, jobs, disk] = probes;
+      expect(serving).to.deep.equal({ answerers: [], shutdowns: [] });
       expect(search).to.deep.include({ name: 'search', kinds: ['readiness'], className: 'SearchProbe' });
       expect(search?.options).to.deep.equal({
         timeoutMs: 500,
@@ -495,14 +574,14 @@ describe('koa-probes', () => {
       write('app.mjs', withChecks(...Array.from({ length: 300 }, () => '() => {}')));
       const script = `"${process.execPath}" "${COMMAND}" list --json --app ./app.mjs | { sleep 1; cat; }`;
       const output = await run('sh', ['-c', script], { cwd: folder, env: { PATH: process.env['PATH'] } });
-      expect(JSON.parse(output)).to.have.lengthOf(300);
+      expect(JSON.parse(output)).to.have.property('probes').with.lengthOf(300);
     });
 
     it('runs no probe, and says so where there is none', async () => {
       write('app.mjs', withChecks("() => console.error('run')").replace('logger: false', ''));
       expect((await list()).code).to.equal(0);
       write('app.mjs', withChecks());
-      expect(await list()).to.include({ code: 0, stdout: 'There are no probes.\n' });
+      expect((await list()).stdout).to.match(/^There are no probes\.\n/);
     });
 
     it('shows the whole reason where the module cannot be imported', async () => {

@@ -664,7 +664,7 @@ describe('koa-probes probe', () => {
         /--min is ".*", but a whole number from 1 to 1000 is needed: --min 2\./,
       ]),
       ['no command', [], /no command is given/],
-      ['an unknown command', ['porbe', '-R'], /unknown command "porbe"\. There are `probe`, `list` and `openapi`\./],
+      ['an unknown command', ['porbe', '-R'], /unknown command "porbe"\. There are `probe`, `list`, `openapi`, `manifest` and `lint`\./],
       ['list without a module', ['list', '--json'], /`list` needs the module with the probes: `--app \.\/dist\/probes\.js`\./],
     ];
     for (const [what, args, message, env = {}] of wrong) {

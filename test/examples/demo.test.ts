@@ -15,6 +15,7 @@ describe('npm run demo', function () {
       try {
         await until(() => child.process.exitCode !== null || child.output().includes('until Ctrl-C'), 50_000);
         expect(child.output()).to.match(/\$ curl -i '.*\/readyz\?verbose'\nHTTP\/1\.1 200 OK\n[^$]*\[\+\]database ok\n/);
+        expect(child.output()).to.include(`The status page: http://localhost:${String(port)}/probes\n`);
         expect(child.output()).to.match(/\$ curl -i -X POST '.*\/toggle'\n[^$]*\n\$ curl -i '.*\/readyz'\nHTTP\/1\.1 503 /);
         await child.stop(signal);
         await until(() =>

@@ -6,11 +6,14 @@ import { readCommand, readPodSpec, type ExecProbe } from '../support/pod-spec.js
 /** The drain delay of a service, less the time that the kubelet and the proxies take. */
 const READINESS_WITHIN_SECONDS = 5 - 2;
 
-const SPECS = ['worker', 'cluster'].flatMap((folder) =>
-  readdirSync(projectPath('examples', folder))
-    .filter((file) => file.endsWith('.yaml'))
-    .map((file) => [folder, file] as const),
-);
+const SPECS = [
+  ...['worker', 'cluster'].flatMap((folder) =>
+    readdirSync(projectPath('examples', folder))
+      .filter((file) => file.endsWith('.yaml'))
+      .map((file) => [folder, file] as const),
+  ),
+  ['kubernetes', 'worker.yaml'] as const,
+];
 
 describe('the exec probes of the pod specs', () => {
   for (const path of SPECS) {

@@ -78,6 +78,7 @@ describe('examples/full', () => {
       MEMCACHE_SERVERS: `127.0.0.1:${String(memcached.port)}`,
       MANAGEMENT_PORT: String(management),
       DISABLED_PROBES: 'memory',
+      OPERATOR_PASSWORD: 'secret',
     }));
     const managementUrl = `http://127.0.0.1:${String(management)}`;
     try {
@@ -90,6 +91,11 @@ describe('examples/full', () => {
       await ask(`${url}/migrate`, { method: 'POST' });
       expect((await ask(`${url}/internal/ready`)).body).to.equal('ok');
       expect((await ask(`${url}/visits`)).body).to.equal('1\n');
+      expect((await ask(`${managementUrl}/`)).body)
+        .to.include('id="probe-visits"')
+        .and.not.to.include('<form');
+      const authorization = `Basic ${Buffer.from('ada:secret').toString('base64')}`;
+      expect((await ask(`${managementUrl}/`, { headers: { authorization } })).body).to.include('<form');
       expect((await ask(`${url}/readyz`)).status).to.equal(404);
       await memcached.stop();
       const broken = await ask(`${managementUrl}/readyz/memcached`);

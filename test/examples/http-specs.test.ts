@@ -22,18 +22,24 @@ interface PodSpec {
   readonly containers: readonly Container[];
 }
 
+/** Of a container alone, or of the spec of a pod. */
+const containerOf = (shownSpec: Container | PodSpec): Container =>
+  'containers' in shownSpec ? (shownSpec.containers[0] ?? {}) : shownSpec;
+
 const documents = ['README.md', ...readdirSync(projectPath('docs')).map((file) => `docs/${file}`)].filter((file) => file.endsWith('.md'));
 const shown = documents.flatMap((file) =>
   Array.from(
     readFileSync(projectPath(file), 'utf8').matchAll(/^```yaml\n(.*?)^```$/gms),
-    ([, yaml = '']) => [file, parse(yaml) as Container] as const,
+    ([, yaml = '']) => [file, containerOf(parse(yaml) as Container | PodSpec)] as const,
   ),
 );
-const { spec } = parse(readFileSync(projectPath('examples/shutdown/pod.yaml'), 'utf8')) as { spec: { template: { spec: PodSpec } } };
-const pod = spec.template.spec;
+const readPod = (file: string) =>
+  (parse(readFileSync(projectPath(file), 'utf8')) as { spec: { template: { spec: PodSpec } } }).spec.template.spec;
+const pod = readPod('examples/shutdown/pod.yaml');
 
 describe('a pod spec with httpGet probes', () => {
-  const containers = [...shown, ['examples/shutdown/pod.yaml', pod.containers[0] ?? {}] as const].filter(
+  const specs = ['examples/shutdown/pod.yaml', 'examples/kubernetes/deployment.yaml'];
+  const containers = [...shown, ...specs.map((file) => [file, containerOf(readPod(file))] as const)].filter(
     ([, { readinessProbe }]) => readinessProbe?.httpGet !== undefined,
   );
 

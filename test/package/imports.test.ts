@@ -22,10 +22,12 @@ const RIM: Readonly<Record<string, readonly string[]>> = {
   koa: ['http'],
   heartbeat: [],
   shutdown: [],
-  cli: ['http'],
+  cli: ['http', 'kubernetes'],
+  kubernetes: ['http', 'shutdown'],
   telemetry: ['http'],
   probes: [],
   testing: [],
+  page: ['http'],
 };
 
 const folderOf = (file: string) => (file === 'src/index.ts' ? 'index' : (/^src\/([^/]+)\//.exec(file)?.[1] ?? 'ground'));

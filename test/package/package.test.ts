@@ -44,7 +44,7 @@ describe('the package', function () {
 
     it('holds nothing else: no tests, no settings, no state of a build', () => {
       const code = String.raw`src/.+\.c?ts|dist/.+(\.c?js|\.d\.c?ts)(\.map)?`;
-      const documents = String.raw`docs/[\w-]+\.(md|svg)|examples/[\w-]+/[\w.-]+\.(ts|cjs|yaml|json|md)|bench/README\.md`;
+      const documents = String.raw`docs/[\w-]+\.(md|svg|png)|examples/[\w-]+/([\w.-]+\.(ts|cjs|yaml|json|md)|Dockerfile)|bench/README\.md`;
       const expected = new RegExp(`^(LICENSE|README\\.md|CHANGELOG\\.md|package\\.json|schemas/[\\w.]+\\.json|${code}|${documents})$`);
       expect(tarball.files.filter((path) => !expected.test(path))).to.deep.equal([]);
       expect(tarball.files.filter((path) => /(^|\/)tests?\/|\.test\.(d\.)?[cm]?[jt]s/.test(path))).to.deep.equal([]);
@@ -70,6 +70,12 @@ describe('the package', function () {
       describe(`compiled by TypeScript ${version}`, () => {
         it("takes the README's first program and every declaration without a diagnostic", () => {
           expect(diagnostics[compiler]).to.equal('');
+        });
+
+        it('prints its pod spec by the command', async () => {
+          const command = join(folder, 'node_modules/.bin/koa-probes');
+          const printed = await run(command, ['manifest', '--app', join(folder, compiler, 'server.js')], { cwd: folder });
+          expect(printed).to.include('# the slowest readiness probe, database, has 800 ms, and 100 ms to answer\n');
         });
 
         it('answers the probes', async () => {
