@@ -360,7 +360,7 @@ describe('a liveness probe that checks something outside the process', () => {
     const lines = await linesOf([LiveDatabaseProbe]);
     expect(lines).to.have.length(1);
     expect(lines[0]).to.match(
-      /liveness probe alive checks a database, outside this process: an outage restarts every pod at once.*`restartOnOutage: true`/,
+      /liveness probe alive checks a database, which is outside this process: an outage would restart every pod at once.*`restartOnOutage: true`/,
     );
   });
 
@@ -401,7 +401,7 @@ describe('a liveness probe that checks something outside the process', () => {
       const probes = new ProbeRegistry({ logger });
       probes.register({ name: 'alive', kinds: ['liveness'], check: (context) => probe.check(context) });
       await probes.run('liveness');
-      expect(logger.lines[0]).to.match(new RegExp(`liveness probe alive checks ${what}, outside this process`));
+      expect(logger.lines[0]).to.match(new RegExp(`liveness probe alive checks ${what}, which is outside this process`));
     });
   }
 });

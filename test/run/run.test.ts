@@ -543,7 +543,7 @@ describe('register(definition)', () => {
     ['has no name', { name: undefined }, /`name`.*1 to 100 letters.*got `undefined`/],
     ['has a name that breaks a line', { name: 'a\nb' }, /got "a\\nb"/],
     ['has a name that a client treats as a folder', { name: '..' }, /got "\.\."/],
-    ['has the name of the lifecycle', { name: 'lifecycle' }, /"lifecycle" is taken/],
+    ['has the name of the lifecycle', { name: 'lifecycle' }, /"lifecycle" is reserved/],
     ['has no kinds', { kinds: [] }, /`kinds` of probe "queue"/],
     ['has its kind as a string', { kinds: 'readiness' }, /`kinds` of probe "queue" to be an array.*got "readiness"/],
     ['has an unknown kind', { kinds: ['ready'] }, /one of "liveness", "readiness", "startup", got "ready"/],
@@ -554,7 +554,7 @@ describe('register(definition)', () => {
     ['has a timeout in words', { timeoutMs: '500' }, /got "500"/],
     ['has a timeout that no timer can hold', { timeoutMs: Infinity }, /got `Infinity`/],
     ['has an option that does not exist', { timeout: 500 }, /Unknown option `timeout` of probe "queue".*`timeoutMs`/],
-    ['has a timeout beyond the deadline', { timeoutMs: 2_000 }, /2000, longer than `deadlineMs`, 1000/],
+    ['has a timeout beyond the deadline', { timeoutMs: 2_000 }, /2000, longer than `deadlineMs` of the registry \(1000\)/],
   ];
   for (const [name, part, message] of cases) {
     it(`rejects a probe that ${name}`, () => {

@@ -78,7 +78,8 @@ describe('koa-probes/disk', () => {
       @LivenessProbe({ name: 'wanted', restartOnOutage: true })
       @injectFromBase({ extendConstructorArguments: true })
       class WantedDiskProbe extends DiskProbe {}
-      const warned = /^warn koa-probes: liveness probe (disk|registered) checks a disk, outside this process: an outage restarts every pod/;
+      const warned =
+        /^warn koa-probes: liveness probe (disk|registered) checks a disk, which is outside this process: an outage would restart every pod/;
       const logger = new MemoryLogger();
       const container = new Container();
       container.bind(DISK_PATH).toConstantValue({ path: folder, minFreeRatio: 0 });
