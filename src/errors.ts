@@ -5,7 +5,7 @@ const NOT_READY = Symbol.for('koa-probes.NotReady');
 const DEGRADED = Symbol.for('koa-probes.Degraded');
 const PROBE_TIMEOUT_ERROR = Symbol.for('koa-probes.ProbeTimeoutError');
 
-/** A mistake in how the library is set up. It is thrown at start, and its message names the subject, the fact and the cure. */
+/** A mistake in the configuration. It is thrown when the application starts. The message says what is wrong and how to fix it. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
   readonly code = 'ERR_PROBES_CONFIGURATION';
@@ -15,7 +15,7 @@ export class ConfigurationError extends Error {
     tag(this, CONFIGURATION_ERROR);
   }
 
-  /** Whether `value` is a `ConfigurationError`, also one from another installed copy of the package. */
+  /** Returns whether `value` is a `ConfigurationError`. An error from another installed copy of the package counts too. */
   static is(this: void, value: unknown): value is ConfigurationError {
     return isTagged(value, CONFIGURATION_ERROR);
   }
@@ -23,17 +23,17 @@ export class ConfigurationError extends Error {
 
 export interface NotReadyOptions extends ErrorOptions {
   /**
-   * HTTP status of the answer if this is the only failing check, 400 to 599.
+   * HTTP status of the response if this is the only check that fails. A whole number from 400 to 599.
    * @default 503
    */
   status?: number | undefined;
 }
 
 /**
- * Thrown by a check to fail with a reason that the public may read. The message is shown in one line of at most 1,000 characters;
- * its cause, and the message of any other error, go to the log alone.
+ * Throw this from a check to fail it with a reason that the public may read. The message is shown in one line of at most 1,000 characters.
+ * The `cause` goes to the log only, and so does the message of any other error.
  *
- * @throws RangeError where `status` is not a whole number from 400 to 599: the kubelet takes all below 400 for a success.
+ * @throws RangeError if `status` is not a whole number from 400 to 599. The kubelet treats every status below 400 as a success.
  */
 export class NotReady extends Error {
   override readonly name = 'NotReady';
@@ -49,16 +49,16 @@ export class NotReady extends Error {
     tag(this, NOT_READY);
   }
 
-  /** Whether `value` is a `NotReady`, also one from another installed copy of the package. */
+  /** Returns whether `value` is a `NotReady`. An error from another installed copy of the package counts too. */
   static is(this: void, value: unknown): value is NotReady {
     return isTagged(value, NOT_READY);
   }
 }
 
 /**
- * Thrown by a check that works, but not as it should: the result is `warn`, the answer stays 200, and the reason is shown, logged and counted.
- * It is neither a failure nor a full pass: it starts no new count of failures, and it counts towards `successThreshold`.
- * The message is shown to the public in one line of at most 1,000 characters; its cause goes to the log alone.
+ * Throw this from a check if the dependency works, but not as well as it should. The result is `warn`, the HTTP status stays 200, and the reason is shown, logged and counted.
+ * A degraded run is neither a failure nor a full pass: it leaves the count of failures as it is, and it counts towards `successThreshold`.
+ * The message is shown to the public in one line of at most 1,000 characters. The `cause` goes to the log only.
  */
 export class Degraded extends Error {
   override readonly name = 'Degraded';
@@ -69,77 +69,77 @@ export class Degraded extends Error {
     tag(this, DEGRADED);
   }
 
-  /** Whether `value` is a `Degraded`, also one from another installed copy of the package. */
+  /** Returns whether `value` is a `Degraded`. An error from another installed copy of the package counts too. */
   static is(this: void, value: unknown): value is Degraded {
     return isTagged(value, DEGRADED);
   }
 }
 
-/** A check that did not answer in time. It is the abort reason of the check's signal too. */
+/** A check exceeded its timeout. This error is also the abort reason of the check's signal. */
 export class ProbeTimeoutError extends Error {
   override readonly name = 'ProbeTimeoutError';
   readonly code = 'ERR_PROBES_TIMEOUT';
 
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
-    // Its frames would keep alive what they were called on: the immediates of all requests that ended in the same turn.
+    // A captured stack would keep the receivers of its frames in memory: the immediates of all requests that ended in the same turn.
     this.stack = `${this.name}: ${message}`;
     tag(this, PROBE_TIMEOUT_ERROR);
   }
 
-  /** Whether `value` is a `ProbeTimeoutError`, also one from another installed copy of the package. */
+  /** Returns whether `value` is a `ProbeTimeoutError`. An error from another installed copy of the package counts too. */
   static is(this: void, value: unknown): value is ProbeTimeoutError {
     return isTagged(value, PROBE_TIMEOUT_ERROR);
   }
 }
 
-/** How much of an error a line of the log holds: characters in all, and errors told of. One that holds thousands, or itself, must not block the event loop. */
+/** Limits of one description: characters in total, and messages that are joined. An error that contains thousands of others, or itself, must not block the event loop. */
 const LONGEST_DESCRIPTION = 1_000;
 const MOST_PARTS = 5;
-/** Lists without a message of their own say nothing, and may hold more of their kind. */
+/** An `AggregateError` without a message adds nothing to a description, but it can contain more of them. This limits how many errors are visited. */
 const MOST_VISITS = 30;
 
-/** `error` in one line for the operator: its message and those of its causes and parts. Never throws, whatever was thrown. */
+/** Describes `error` in one line for the operator: its message, and the messages of its causes and parts. It never throws, even if the thrown value is hostile. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   try {
     collectParts(error, parts, new Set());
-    if (parts.length === 0) parts.push(cut(isError(error) ? error.name : 'an error that says nothing'));
+    if (parts.length === 0) parts.push(cut(isError(error) ? error.name : 'an error without a message'));
   } catch {
     parts.push('an error that cannot be described');
   }
   return parts.join(': ').slice(0, LONGEST_DESCRIPTION);
 }
 
-/** A mistake that an error of somebody else's has shown. Its message quotes that error; its stack does not, as Node prints the cause below it. */
+/** A `ConfigurationError` that was caused by the error of another library. The message quotes that error. The stack does not, because Node prints the cause below it. */
 export function becauseOf(message: string, error: unknown, link = ' It said: '): ConfigurationError {
   const quoting = `${message}${link}${describeError(error)}`;
   if (ConfigurationError.is(error)) return new ConfigurationError(quoting);
   const own = new ConfigurationError(message, { cause: error });
-  // Node formats the stack when it is first read.
+  // Node formats the stack when it is first read. Read it here, while the message does not quote the cause.
   void own.stack;
   own.message = quoting;
   return own;
 }
 
-/** Entries of an error, beside its message and stack, that a copy has at most. */
+/** Most properties that a copy takes over from an error, without the message and the stack. */
 const MOST_ENTRIES = 20;
 const LONGEST_STACK = 10_000;
 const DEEPEST_CAUSE = 5;
 
-/** What a copy of an error has. */
+/** A copy of an error for JSON. */
 export interface ErrorCopy {
   readonly type: string;
   readonly message: string;
   readonly stack?: string | undefined;
   readonly cause?: ErrorCopy | undefined;
-  /** The parts of an `AggregateError`. */
+  /** The errors of an `AggregateError`. */
   readonly aggregateErrors?: readonly ErrorCopy[] | undefined;
-  /** Its own strings, numbers and booleans: `code`, for example. */
+  /** The error's strings, numbers and booleans, `code` for example. */
   readonly [entry: string]: unknown;
 }
 
-/** `error` as a plain object that `JSON.stringify` keeps, in the shape that pino gives it, with its causes and parts. Bounded, and never throws, whatever was thrown. */
+/** Copies `error` to a plain object that `JSON.stringify` keeps, in the shape that pino uses, with causes and parts. The size is bounded. It never throws, even if the thrown value is hostile. */
 export function copyError(error: unknown, depth = 0): ErrorCopy {
   try {
     return copyOrThrow(error, depth);
@@ -148,16 +148,16 @@ export function copyError(error: unknown, depth = 0): ErrorCopy {
   }
 }
 
-/** Zero-width characters, marks that turn the direction of a text, and tags: a reader does not see them. */
+/** Characters that a reader does not see: zero-width characters, bidirectional control characters and tags. */
 const INVISIBLE = /[\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\s]+/gu;
 
-/** `text` without line breaks, control characters and characters that a reader does not see, so that it cannot forge a line of a log or an answer. */
+/** Removes line breaks, control characters and invisible characters from `text`, so that it cannot forge a line in a log or a response. */
 export function toOneLine(text: string): string {
   return text.replace(CONTROL, ' ').replace(INVISIBLE, '').trim();
 }
 
-/** A string of JSON in which characters that a reader does not see are escaped. */
+/** Escapes the invisible characters in a string of JSON. */
 export function escapeInvisible(json: string): string {
   return json.replace(/[\u007f-\u009f\u2028\u2029]/g, escapeUnits).replace(INVISIBLE, escapeUnits);
 }
@@ -166,12 +166,12 @@ function escapeUnits(character: string): string {
   return Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`).join('');
 }
 
-/** Errors of another realm too. */
+/** Recognizes errors of another realm too. */
 export function isError(value: unknown): value is Error {
   try {
     return types.isNativeError(value) || value instanceof Error;
   } catch {
-    // A proxy whose prototype cannot be read.
+    // `value` is a proxy whose prototype cannot be read.
     return false;
   }
 }
@@ -210,16 +210,16 @@ function collectParts(error: unknown, parts: string[], seen: Set<unknown>): void
     parts.push(cut(describeThrown(error)));
     return;
   }
-  // Node reports a refused connection to a name with several addresses as an AggregateError without a message.
+  // If a host name has several addresses and all refuse the connection, Node throws an AggregateError without a message.
   const isList = error instanceof AggregateError && !error.message;
   const text = cut(messageOf(error) || codeOf(error) || error.name);
-  // A message can quote its cause.
+  // A message that quotes its cause would say everything twice.
   if (!isList && !parts.some((part) => part.includes(text))) parts.push(text);
   const inner: unknown[] = isList ? error.errors : error.cause === undefined ? [] : [error.cause];
   for (const one of inner.slice(0, MOST_PARTS)) collectParts(one, parts, seen);
 }
 
-/** Never by `String()` of an object: that of an array of millions blocks the event loop. */
+/** `String()` is never called on an object, because it would block the event loop for an array of millions. */
 function describeThrown(value: unknown): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'bigint') return 'a bigint was thrown';
@@ -241,7 +241,7 @@ function cut(text: string): string {
   return toOneLine(text.slice(0, LONGEST_DESCRIPTION));
 }
 
-/** Without a message the public, or the operator, would read nothing. */
+/** Replaces an empty message, because the public and the operator would read nothing. */
 function messageOr(blank: string, message: unknown): string {
   return typeof message === 'string' && toOneLine(message.slice(0, LONGEST_DESCRIPTION)) !== '' ? message : blank;
 }

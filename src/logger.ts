@@ -1,28 +1,31 @@
 import { copyError, ConfigurationError, isError, toOneLine } from './errors.js';
 import { listed } from './validation.js';
 
-/** Where the library writes its lines. A logger of pino or winston gets the fields of each line too, as these loggers take them; any other logger, the console for example, gets one line of text. */
+/**
+ * The destination of the library's log lines. A pino or winston logger also receives the structured fields of each line, in the form that it expects.
+ * Any other logger, the console for example, receives one line of text.
+ */
 export interface ProbeLogger {
   info(message: string): void;
   warn(message: string): void;
   error(message: string): void;
 }
 
-/** What a line says, for programs. */
+/** The structured fields of a log line. */
 export interface LogFields {
   readonly probe?: string | undefined;
   readonly kinds?: readonly string[] | undefined;
   readonly status?: string | undefined;
-  /** The status before. */
+  /** The status before the change. */
   readonly previous?: string | undefined;
   readonly reason?: string | undefined;
-  /** Time that the run took. */
+  /** How long the run took. */
   readonly durationMs?: number | undefined;
   /** Time since the probe last passed. */
   readonly downMs?: number | undefined;
   /** Runs that failed since the probe last passed. */
   readonly failedRuns?: number | undefined;
-  /** What was thrown. */
+  /** The thrown value. */
   readonly err?: unknown;
 }
 
@@ -37,7 +40,7 @@ type Level = keyof ProbeLogger;
 type Write = (level: Level, message: string, fields: LogFields) => unknown;
 type LogMethod = (this: unknown, ...values: unknown[]) => unknown;
 
-/** Writes to the console's standard error, so that the standard output of a command stays its own. */
+/** Writes to standard error, because the standard output of a command belongs to that command. */
 const say = (message: string): void => console.error(message);
 
 const consoleLogger: ProbeLogger = { info: say, warn: say, error: say };
@@ -46,10 +49,10 @@ const ignore = (): void => {};
 
 const silentLogger: FieldLogger = { info: ignore, warn: ignore, error: ignore };
 
-/** Method by level. The syslog levels of winston have another name for one of them. */
+/** The methods of each level. Winston's syslog levels call `warn` `warning`. */
 const METHODS: Readonly<Record<Level, readonly string[]>> = { info: ['info'], warn: ['warn', 'warning'], error: ['error'] };
 
-/** The logger of one registry: marks its lines, and a logger that throws does not fail a probe. */
+/** Returns the logger of one registry. It puts `koa-probes: ` in front of each line, and it never throws: a broken logger must not fail a probe. */
 export function resolveLogger(logger: ProbeLogger | false | undefined): FieldLogger {
   if (logger === false) return silentLogger;
   const write = chooseWrite(logger ?? consoleLogger);
@@ -59,11 +62,11 @@ export function resolveLogger(logger: ProbeLogger | false | undefined): FieldLog
       try {
         tryTo(() => write(level, line, withoutUndefined(fields)));
       } catch {
-        // A serializer cannot read the error, perhaps: a frozen error, or a getter that throws.
+        // Perhaps a serializer cannot read the error, because the error is frozen or one of its getters throws.
         try {
           tryTo(() => write(level, line, withoutUndefined({ ...fields, err: copyError(fields.err) })));
         } catch {
-          // There is nowhere left to say it.
+          // No other destination is left.
         }
       }
     };
@@ -71,13 +74,13 @@ export function resolveLogger(logger: ProbeLogger | false | undefined): FieldLog
   return { info: writeSafely('info'), warn: writeSafely('warn'), error: writeSafely('error') };
 }
 
-/** A stack has lines of its own. What comes from a check has none: `describeError` has made one line of it. */
+/** Keeps the line breaks of a stack. Text from a check has none, because `describeError` has put it into one line. */
 function cleanLines(message: string): string {
   const clean = (line: string) => `${/^ */.exec(line)?.[0] ?? ''}${toOneLine(line)}`;
   return message.split('\n').map(clean).join('\n');
 }
 
-/** A logger that writes to the network may return a promise. */
+/** Handles a rejection too: a logger that writes to the network may return a promise. */
 function tryTo(write: () => unknown): void {
   Promise.resolve(write()).catch(ignore);
 }
@@ -87,7 +90,7 @@ function chooseWrite(logger: ProbeLogger): Write {
   const methods = findMethods(target);
   const call = (level: Level, ...values: unknown[]) => methods[level].apply(logger, values);
   if (isPino(target)) return (level, message, fields) => call(level, { ...fields, ...errOf(fields, isError(fields.err)) }, message);
-  // As one object: beside a message that has a `%s` in it, winston drops the fields. Its formats write an error as `{}`.
+  // Winston gets one object, because it drops the fields if they follow a message that contains `%s`. It gets a copy of the error, because its formats write an error as `{}`.
   if (isWinston(target)) return (level, message, fields) => call(level, { ...fields, ...errOf(fields, false), message });
   return (level, message) => call(level, message);
 }
@@ -97,7 +100,7 @@ function findMethods(target: Readonly<Record<string, unknown>>): Record<Level, L
     const name = METHODS[level].find((method) => typeof target[method] === 'function');
     if (name !== undefined) return target[name] as LogMethod;
     throw new ConfigurationError(
-      `Expected \`logger\` of the registry to have the methods ${listed(Object.keys(METHODS))}, but it has no \`${level}\`. Give it pino, winston, the console or \`false\`.`,
+      `Expected \`logger\` of the registry to have the methods ${listed(Object.keys(METHODS))}, but it has no \`${level}\`. Pass a pino logger, a winston logger, the console, or \`false\` for no log.`,
     );
   };
   return { info: find('info'), warn: find('warn'), error: find('error') };
@@ -107,7 +110,7 @@ function isPino({ child, bindings, isLevelEnabled }: Readonly<Record<string, unk
   return [child, bindings, isLevelEnabled].every((method) => typeof method === 'function');
 }
 
-/** A logger of winston, or the module itself, which has a logger of its own. */
+/** Accepts a winston logger, and the winston module itself, which contains a default logger. */
 function isWinston({ log, add, configure, transports }: Readonly<Record<string, unknown>>): boolean {
   return [log, add, configure].every((method) => typeof method === 'function') && typeof transports === 'object';
 }

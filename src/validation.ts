@@ -1,23 +1,23 @@
 import { ConfigurationError, escapeInvisible } from './errors.js';
 
-/** An hour. A probe that takes longer is none, and the timers of Node overflow at 24.8 days. */
+/** One hour. Nothing that a probe waits for takes longer, and Node's timers overflow at 24.8 days. */
 const LONGEST_MS = 3_600_000;
 
-/** Milliseconds, not whole ones alone. `subject` is what the message calls the owner of the option. */
+/** Accepts fractions of a millisecond. `subject` is what the message calls the owner of the option. */
 export function checkMilliseconds(subject: string, option: string, value: unknown): void {
   if (typeof value === 'number' && value >= 1 && value <= LONGEST_MS) return;
   throw new ConfigurationError(
-    `Expected \`${option}\` of ${subject} to be milliseconds from 1 to ${String(LONGEST_MS)}, got ${show(value)}.`,
+    `Expected \`${option}\` of ${subject} to be a number of milliseconds from 1 to ${String(LONGEST_MS)}, got ${show(value)}.`,
   );
 }
 
-/** How many times in a row. */
+/** Checks a threshold: how many runs in a row. */
 export function checkCount(subject: string, option: string, value: unknown): void {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 1_000) return;
   throw new ConfigurationError(`Expected \`${option}\` of ${subject} to be a whole number from 1 to 1000, got ${show(value)}.`);
 }
 
-/** What is safe in a URL, in a line of the log and in a line of the answer. A client resolves `.` and `..` before it asks. */
+/** Returns whether `name` is safe in a URL, in a line of the log and in a line of the response. `.` and `..` are not, because clients resolve them before they send the request. */
 export function isName(name: unknown): name is string {
   return typeof name === 'string' && /^(?!\.{1,2}$)[\w.-]{1,100}$/.test(name);
 }
@@ -25,7 +25,7 @@ export function isName(name: unknown): name is string {
 export function checkName(subject: string, name: unknown): asserts name is string {
   if (isName(name)) return;
   throw new ConfigurationError(
-    `Expected \`name\` of ${subject} to be 1 to 100 letters, digits, ".", "_" or "-", and not "." or "..", got ${show(name)}. Give it one: \`{ name: 'search' }\`.`,
+    `Expected \`name\` of ${subject} to be 1 to 100 letters, digits, ".", "_" or "-", and not "." or "..", got ${show(name)}. Set a name, for example \`{ name: 'search' }\`.`,
   );
 }
 
@@ -43,21 +43,21 @@ export function checkArray(subject: string, value: unknown): void {
   if (!Array.isArray(value)) throw new ConfigurationError(`Expected ${subject} to be an array, got ${show(value)}.`);
 }
 
-/** A misspelt option would otherwise be a default that nobody sees. */
+/** Without this check a misspelled option would be ignored, and the default would apply unnoticed. */
 export function rejectUnknownOptions(subject: string, options: unknown, known: readonly string[]): void {
   checkObject(`the options of ${subject}`, options);
   for (const option of Object.keys(options)) {
     if (known.includes(option)) continue;
-    throw new ConfigurationError(`Unknown option \`${option}\` of ${subject}. Known are ${listed(known)}.`);
+    throw new ConfigurationError(`Unknown option \`${option}\` of ${subject}. Known options: ${listed(known)}.`);
   }
 }
 
-/** What a value is, for a message in which it must not stand: it may hold a password. */
+/** Describes a value by its type. For values that may contain a password and must not appear in a message. */
 export function showType(value: unknown): string {
   return typeof value === 'string' ? 'a string' : show(value);
 }
 
-/** `value` as a message shows it: what it is where that is short, else its type. */
+/** Shows `value` in a message: the value itself if it is a primitive, otherwise its type. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return escapeInvisible(JSON.stringify(value));
   if (Array.isArray(value)) return `an array of ${String(value.length)}`;

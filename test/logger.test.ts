@@ -60,14 +60,14 @@ const loggers: Readonly<Record<string, (lines: Lines) => ProbeLogger>> = {
     winston.createLogger({ levels: winston.config.syslog.levels, transports: [new winston.transports.Stream({ stream: lines })] }),
 };
 
-describe('the lines of the library', () => {
+describe('log lines', () => {
   for (const [name, create] of Object.entries(loggers)) {
     describe(`for ${name}`, () => {
       let lines: Lines;
       const messages = () => lines.entries.map((entry) => String(entry['msg'] ?? entry['message']).replace(/\d+ ms/, 'N ms'));
       beforeEach(() => (lines = new Lines()));
 
-      it('have fields, and the whole error with its cause and its stack', async () => {
+      it('have fields and the complete error with its cause and its stack', async () => {
         await tellOutage(create(lines), [refused(), new NotReady('asked for 100 %s and %d')]);
         expect(messages()).to.deep.equal([
           'koa-probes: liveness and readiness probe db failed: no connection: connect ECONNREFUSED 10.0.3.7:5432',
@@ -88,7 +88,7 @@ describe('the lines of the library', () => {
         expect(again).not.to.have.any.keys('err', 'reason');
       });
 
-      it('are written whatever was thrown', async () => {
+      it('are written for any thrown value', async () => {
         const frozen = Object.freeze(new Error('frozen'));
         const unreadable = Object.defineProperty(new Error('unreadable'), 'detail', {
           enumerable: true,
@@ -107,7 +107,7 @@ describe('the lines of the library', () => {
         }
       });
 
-      it('have fields where they are not about a result', async () => {
+      it('have fields if they are not about a result', async () => {
         const registry = new ProbeRegistry({ logger: create(lines) });
         registry.on('close', () => failWith(new Error('listener')));
         registry.close();
@@ -117,7 +117,7 @@ describe('the lines of the library', () => {
     });
   }
 
-  it('are one line of text and nothing behind it for the console and for a logger of three methods', async () => {
+  it('are passed as a single string to the console and to a logger with only three methods', async () => {
     const calls: unknown[][] = [];
     const keep = (...values: unknown[]) => void calls.push(values);
     await tellOutage({ ...console, log: keep, info: keep, warn: keep, error: keep } as ProbeLogger, [refused()]);
@@ -126,7 +126,7 @@ describe('the lines of the library', () => {
     for (const call of calls) expect(call.map((value) => typeof value)).to.deep.equal(['string']);
   });
 
-  it('go to the logger as its own method calls', async () => {
+  it('are passed to the logger as calls of its own methods', async () => {
     class Logger {
       readonly #lines: string[] = [];
       info(message: string) {
@@ -147,7 +147,7 @@ describe('the lines of the library', () => {
     expect(logger.lines).to.have.length(2);
   });
 
-  it('have the level of the method for pino and winston', async () => {
+  it('have the level of the called method in pino and winston', async () => {
     const [ofPino, ofWinston] = [new Lines(), new Lines()];
     await tellOutage(pino(ofPino), [refused()]);
     await tellOutage(winston.createLogger({ transports: [new winston.transports.Stream({ stream: ofWinston })] }), [refused()]);
@@ -155,7 +155,7 @@ describe('the lines of the library', () => {
     expect(ofWinston.entries.map(({ level }) => level)).to.deep.equal(['warn', 'info']);
   });
 
-  it('need a logger that has the three methods', () => {
+  it('require a logger with all three methods', () => {
     const logger = { info() {}, error() {} } as unknown as ProbeLogger;
     expect(() => new ProbeRegistry({ logger })).to.throw(
       /`logger` of the registry to have the methods `info`, `warn`, `error`, but it has no `warn`/,

@@ -1,13 +1,13 @@
 import type { ProbeLogger } from '../logger.js';
 import type { Candidate } from './names.js';
 
-/** One line on what was found, by kind; none found is a warning, unless it is wanted. */
+/** Logs one line with the probes that were found, by kind. It warns if there are none, unless the application has asked for none. */
 export function announceProbes(logger: ProbeLogger, probes: readonly Candidate[], isNoneWanted: boolean): void {
   if (probes.length === 0 && !isNoneWanted) {
     logger.warn(
-      'no probe was found, so readiness says nothing about the application. Import the module of each probe for its effect, `import ' +
-        "'./search-probe.js'` (an import that is used as a type alone is dropped by the compiler, and a bare one by a bundler if package.json has `sideEffects: false`), " +
-        'name the modules in `modules` or the classes in `classes`, or say with `classes: []` that there is none.',
+      'no probes were found, so readiness does not check the application. Import the module of each probe: `import ' +
+        "'./search-probe.js'`. (The compiler drops an import that is used only as a type, and a bundler drops a bare import if package.json has `sideEffects: false`.) " +
+        'Or list the modules in `modules` or the classes in `classes`. If the application has no probes, pass `classes: []`.',
     );
     return;
   }

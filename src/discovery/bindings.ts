@@ -3,31 +3,31 @@ import type { Container, ServiceIdentifier } from './container.js';
 
 /** One binding of a container. */
 export interface ContainerBinding {
-  /** The later it was made, the higher. */
+  /** Later bindings have higher ids. */
   readonly id: number;
   readonly identifier: ServiceIdentifier;
-  /** The class that it makes, or that its value is of. */
+  /** The class that the binding constructs, or the class of its value. */
   readonly implementation: unknown;
-  /** Whether the container makes the class itself, with what it injects. */
+  /** Whether the container constructs the class and injects its arguments. */
   readonly isInjected: boolean;
-  /** Whether it is a function that has not made anything yet, so that nobody knows what it will make. */
+  /** Whether the binding is a function that has not been called yet. Its class is not known before the call. */
   readonly isUnknown: boolean;
-  /** Whether each `get()` makes another one. */
+  /** Whether each `get()` creates another instance. */
   readonly isMadeAnew: boolean;
-  /** Whether it is the container's own, and not its parent's. */
+  /** Whether the binding belongs to the container itself and not to a parent. */
   readonly isOwn: boolean;
 }
 
 /**
- * The bindings that a container resolves, those of its parents too. Undefined for Inversify 7.0 to 7.5.1, which shows them to nobody.
- * From 7.5.2 on a plugin is shown them. 6 has no such way, and is at its end: there they are read from the private field that all of its versions have.
+ * Lists the bindings that a container resolves, including the bindings of its parents. Returns undefined for Inversify 7.0 to 7.5.1, which has no way to list them.
+ * From 7.5.2 on a plugin can list them. Inversify 6 has no plugins and gets no new versions, so the private field that all of its versions have is read.
  */
 export async function listBindings(container: Container): Promise<ContainerBinding[] | undefined> {
   if (typeof container.register === 'function') return listForPlugin(container);
   return isOfVersion6(container) ? listOfVersion6(container) : undefined;
 }
 
-/** As a plugin of Inversify 7 and 8 sees it: an extract of `Binding` of @inversifyjs/core. */
+/** A binding as a plugin of Inversify 7 and 8 sees it: an extract of `Binding` in @inversifyjs/core. */
 interface PluginBinding {
   readonly id: number;
   readonly type: string;
@@ -70,7 +70,7 @@ async function listForPlugin(container: Container): Promise<ContainerBinding[]> 
   return bindings;
 }
 
-/** An extract of `interfaces.Binding` of Inversify 6. */
+/** An extract of `interfaces.Binding` in Inversify 6. */
 interface Version6Binding {
   readonly id: number;
   readonly type: string;
@@ -105,7 +105,7 @@ function listOfVersion6(container: Version6Container): ContainerBinding[] {
 function describeVersion6(binding: Version6Binding, identifier: ServiceIdentifier, isOwn: boolean): ContainerBinding {
   const { id, type, scope, implementationType, cache } = binding;
   const isInjected = type === 'Instance';
-  // What `toService()` makes is a dynamic value that refuses to cache; the binding that it leads to has the scope.
+  // `toService()` creates a dynamic value that is never cached. The scope is that of the binding it points to.
   const isRedirection = Object.getOwnPropertyDescriptor(binding, 'cache')?.get !== undefined;
   return {
     id,
@@ -118,13 +118,12 @@ function describeVersion6(binding: Version6Binding, identifier: ServiceIdentifie
   };
 }
 
-/** The class of an instance. */
 export function classOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return undefined;
   try {
     return (Object.getPrototypeOf(value) as { constructor?: unknown } | null)?.constructor;
   } catch {
-    // A proxy can refuse to say.
+    // A proxy can throw.
     return undefined;
   }
 }

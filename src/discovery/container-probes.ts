@@ -8,13 +8,13 @@ import type { Inversify } from './inversify.js';
 import { readProbeMetadata } from './metadata.js';
 import { describeClass } from './names.js';
 
-/** A binding that takes longer than this to resolve is named in the log: nothing else would say why the application does not start. */
+/** A probe that takes longer than this to resolve is named in the log. Otherwise nothing would say why the application does not start. */
 const SLOW_RESOLUTION_MS = 5_000;
 
-/** How many identifiers a line names. */
+/** Most identifiers in one line of the log. */
 const MOST_NAMED = 5;
 
-/** The probes that one container makes. */
+/** The probes that one container constructs. */
 export class ContainerProbes {
   readonly #container: Container;
   readonly #bindings: readonly ContainerBinding[];
@@ -23,7 +23,7 @@ export class ContainerProbes {
   readonly #boundHere = new Set<ProbeClass>();
   readonly #made = new Map<unknown, Probe>();
 
-  /** `bindings` are those of the application. */
+  /** `bindings` are the bindings of the application. */
   constructor(container: Container, bindings: readonly ContainerBinding[], inversify: Inversify, logger: ProbeLogger) {
     this.#container = container;
     this.#bindings = bindings;
@@ -36,7 +36,7 @@ export class ContainerProbes {
     return this.#boundHere;
   }
 
-  /** Lets the container know a class that it does not know yet: by another identifier that is bound to it, or as itself. Any probe can then inject it. */
+  /** Binds a class that is not bound as itself yet: to the identifier that is bound to it, or otherwise to itself. Any probe can then inject the class. */
   bind(probeClass: ProbeClass): void {
     if (this.#container.isBound(probeClass)) return;
     const [binding, ...more] = this.#bindings.filter(({ implementation }) => implementation === probeClass);
@@ -50,7 +50,7 @@ export class ContainerProbes {
     }
   }
 
-  /** The instance that the application uses too. */
+  /** Resolves the probe to the instance that the application uses. */
   async make(probeClass: ProbeClass): Promise<Probe> {
     const bindings = this.#bindings.filter(({ identifier, implementation }) => identifier === probeClass || implementation === probeClass);
     const injected = this.#injectedClasses(probeClass, bindings);
@@ -66,14 +66,14 @@ export class ContainerProbes {
     if (made !== undefined) rejectLostProperties(made, probe);
     if (bindings.some(({ isMadeAnew }) => isMadeAnew)) {
       this.#logger.warn(
-        `${describeClass(probeClass)} is bound in transient or request scope, so each get() makes another instance: the probe checks one that the application does not use, and the shutdown does not deactivate it. ` +
-          'Bind it with `.inSingletonScope()`.',
+        `${describeClass(probeClass)} is bound in transient or request scope, so each get() creates another instance. The probe checks an instance that the application does not use, and the shutdown does not deactivate that instance. ` +
+          'Bind the class with `.inSingletonScope()`.',
       );
     }
     return probe;
   }
 
-  /** Warns as soon as a function that is bound under another identifier makes a second instance: what it makes is not known before. */
+  /** Warns as soon as a function that is bound under another identifier creates a second instance. The class of its result is not known before the call. */
   watchFactories(): void {
     const identifiers = new Set(this.#bindings.filter(({ isOwn, isUnknown }) => isOwn && isUnknown).map(({ identifier }) => identifier));
     for (const identifier of identifiers) {
@@ -90,38 +90,38 @@ export class ContainerProbes {
     if (probe === undefined || probe === value) return;
     this.#made.delete(probeClass);
     this.#logger.warn(
-      `${describeClass(probeClass as ProbeClass)} was made a second time, for ${describeIdentifier(identifier)}: the probe checks one instance, and the application uses another. ` +
-        `Bind the class itself, and lead the identifier to it: \`.toService(${(probeClass as ProbeClass).name})\`.`,
+      `${describeClass(probeClass as ProbeClass)} was created a second time, for ${describeIdentifier(identifier)}: the probe checks one instance, and the application uses another. ` +
+        `Bind the class itself, and point the identifier to it: \`.toService(${(probeClass as ProbeClass).name})\`.`,
     );
   }
 
-  /** The application uses an instance of a class that extends the probe, and the probe gets one of its own. */
+  /** Warns if the application uses an instance of a subclass, while the probe gets a separate instance. */
   #warnOfSubclass(probeClass: ProbeClass): void {
     const extending = this.#bindings.find(({ implementation }) => {
       const isSubclass = typeof implementation === 'function' && implementation.prototype instanceof probeClass;
-      // A subclass that is decorated is a probe itself.
+      // A decorated subclass is a probe itself.
       return isSubclass && readProbeMetadata(implementation) === undefined;
     });
     if (extending === undefined) return;
     const subclass = describeClass(extending.implementation as ProbeClass);
     this.#logger.warn(
       `${describeIdentifier(extending.identifier)} is bound to ${subclass}, which extends the probe ${describeClass(probeClass)}: the probe checks an instance of its own, and the application uses another. ` +
-        `Put the decorator of the probe on ${subclass}, or lead the class to that binding: \`container.bind(${probeClass.name}).toService(…)\`.`,
+        `Put the decorator of the probe on ${subclass}, or point the class of the probe to that binding: \`container.bind(${probeClass.name}).toService(…)\`.`,
     );
   }
 
-  /** A line on what the shutdown does not deactivate. */
+  /** Returns a line about the bindings that the shutdown does not deactivate. */
   describeParent(): string | undefined {
     const inherited = [...new Set(this.#bindings.filter(({ isOwn }) => !isOwn).map(({ identifier }) => describeIdentifier(identifier)))];
     if (inherited.length === 0) return undefined;
     const named = inherited.slice(0, MOST_NAMED).join(', ') + (inherited.length > MOST_NAMED ? ', …' : '');
     return (
-      `the container is a child container: the shutdown deactivates its own bindings, and not those of its parent (${named}). ` +
-      "Deactivate the parent in a hook, `shutdown.onShutdown('parent container', () => …)`."
+      `the container is a child container: the shutdown deactivates its own bindings, but not the bindings of its parent (${named}). ` +
+      "Deactivate the parent in a hook: `shutdown.onShutdown('parent container', () => …)`."
     );
   }
 
-  /** The classes that the container makes for the probe, with what they inject: also one that extends the class. */
+  /** The classes that the container constructs for the probe. A subclass of the probe can be one of them. */
   #injectedClasses(probeClass: ProbeClass, bindings: readonly ContainerBinding[]): ProbeClass[] {
     if (bindings.length === 0) return [probeClass];
     const made = bindings.filter(({ isInjected }) => isInjected).map(({ implementation }) => implementation);
@@ -132,12 +132,12 @@ export class ContainerProbes {
     try {
       this.#inversify.injectable()(probeClass);
     } catch {
-      // The class carries `@injectable()` itself.
+      // The class is already decorated with `@injectable()`.
     }
     this.#container.bind(probeClass).toSelf().inSingletonScope();
   }
 
-  /** Whether its identifier leads to it and to nothing else, without a name, a tag or another condition. */
+  /** Returns whether its identifier resolves to this binding alone, without a name, a tag or another condition. */
   #isOnlyBinding({ identifier }: ContainerBinding): boolean {
     return this.#container.isBound(identifier) && this.#bindings.filter((binding) => binding.identifier === identifier).length === 1;
   }
@@ -152,14 +152,14 @@ export class ContainerProbes {
     const [probe, ...more] = instances;
     if (instances.size > 0 && more.length === 0) return probe as Probe;
     const places = [...new Set(bindings.map(({ identifier }) => describeIdentifier(identifier)))].join(' and ');
-    const cure = `Bind it once, \`container.bind(${probeClass.name}).toSelf().inSingletonScope()\`, and lead every other identifier to it: \`.toService(${probeClass.name})\`.`;
+    const cure = `Bind it once, \`container.bind(${probeClass.name}).toSelf().inSingletonScope()\`, and point every other identifier to it: \`.toService(${probeClass.name})\`.`;
     if (instances.size > 0) {
       throw new ConfigurationError(
-        `${describeClass(probeClass)} is bound several times, under ${places}: the probe would check one instance, and the application use another. ${cure}`,
+        `${describeClass(probeClass)} is bound several times, under ${places}: the probe would check one instance, and the application would use another. ${cure}`,
       );
     }
     throw new ConfigurationError(
-      `${describeClass(probeClass)} is bound under ${places} for some injections only, by a name, a tag or another condition, and the probe is none of them. ${cure}`,
+      `${describeClass(probeClass)} is bound under ${places} only with a name, a tag or another condition, which the probe does not meet. ${cure}`,
     );
   }
 
@@ -172,7 +172,7 @@ export class ContainerProbes {
   async #warnWhileSlow<T>(probeClass: ProbeClass, resolution: Promise<T>): Promise<T> {
     const warning = setTimeout(() => {
       this.#logger.warn(
-        `still waiting for the container to resolve ${describeClass(probeClass)}: one of its bindings has not settled after ${String(SLOW_RESOLUTION_MS)} ms`,
+        `still waiting for the container to resolve ${describeClass(probeClass)}: the promise of one of its bindings has not settled after ${String(SLOW_RESOLUTION_MS)} ms`,
       );
     }, SLOW_RESOLUTION_MS).unref();
     try {
@@ -199,10 +199,10 @@ function explainSync(probeClass: ProbeClass, work: () => void): void {
   }
 }
 
-/** What Inversify or a constructor has said, with the class and the cure. */
+/** Adds the class and the cure to the error of Inversify or of a constructor. */
 function cannotMake(probeClass: ProbeClass, error: unknown): ConfigurationError {
   return becauseOf(
-    `The container cannot make ${describeClass(probeClass)}. Bind what it injects, mend its constructor, or leave it out with \`disabled\`.`,
+    `The container could not create ${describeClass(probeClass)}. Bind what it injects, fix its constructor, or leave the probe out with \`disabled\`.`,
     error,
   );
 }

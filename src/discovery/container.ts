@@ -1,7 +1,7 @@
-/** By what a container knows a service. */
+/** The key of a service in a container. */
 export type ServiceIdentifier = string | symbol | (abstract new (...args: never[]) => unknown);
 
-/** What `discoverProbes()` uses of the `Container` of Inversify 6.1, 7 and 8. */
+/** The methods of Inversify's `Container` that `discoverProbes()` uses. Inversify 6.1, 7 and 8 have them. */
 export interface ProbeContainer {
   bind(identifier: symbol): unknown;
   isBound(identifier: symbol): boolean;
@@ -11,7 +11,7 @@ export interface ProbeContainer {
   unbindAll(): unknown;
 }
 
-/** The same, as far as the versions of Inversify agree on it and beyond. */
+/** The internal view of a container, with the methods that only some versions of Inversify have. */
 export interface Container {
   bind(identifier: ServiceIdentifier): BindingSyntax;
   isBound(identifier: ServiceIdentifier): boolean;
@@ -19,12 +19,12 @@ export interface Container {
   getAsync(identifier: ServiceIdentifier): Promise<unknown>;
   getAllAsync(identifier: ServiceIdentifier): Promise<unknown[]>;
   onActivation(identifier: ServiceIdentifier, activation: (context: unknown, value: unknown) => unknown): unknown;
-  /** Gives a promise in 7, where there is no `unbindAsync`. */
+  /** Returns a promise in Inversify 7, which has no `unbindAsync`. */
   unbind(identifier: ServiceIdentifier | object): unknown;
   unbindAsync?(identifier: ServiceIdentifier | object): Promise<void>;
   unbindAll(): unknown;
   unbindAllAsync?(): Promise<void>;
-  /** From 7.5.2 on. */
+  /** Available from Inversify 7.5.2 on. */
   register?(plugin: new (...args: never[]) => unknown): void;
 }
 

@@ -2,10 +2,10 @@ import { listBindings } from './bindings.js';
 import { unbind, unbindAll, type Container } from './container.js';
 
 /**
- * Deactivates what the container has made, the last that was bound first, and waits for all of it. With `unbindAllAsync()` the first that fails would keep the others from being called, or waited for.
- * What a parent binds stays: others may use it.
+ * Deactivates everything that the container has created, in reverse order of the bindings, and waits for all deactivations.
+ * `unbindAllAsync()` is not used: if one deactivation fails, it does not call or await the others. The bindings of a parent are kept, because others may use them.
  *
- * @throws the error of the one that failed, or an AggregateError of several.
+ * @throws the error of the deactivation that failed, or an AggregateError if several failed
  */
 export async function deactivateContainer(container: Container): Promise<void> {
   const bindings = await listBindings(container);
@@ -19,7 +19,10 @@ export async function deactivateContainer(container: Container): Promise<void> {
   if (errors.length > 0) throw errors[0];
 }
 
-/** How Inversify 7 and 8 identify one of several bindings of a service: by a copy of an identifier that they have given out. 6 unbinds all of a service together. */
+/**
+ * Inversify 7 and 8 identify one of several bindings of a service by a binding identifier. A copy of such an identifier with another id identifies another binding.
+ * Inversify 6 unbinds all bindings of a service together.
+ */
 function identifyBindings(container: Container): ((id: number) => object) | undefined {
   if (container.register === undefined) return undefined;
   const binding = container.bind(Symbol('koa-probes.deactivation')).toConstantValue(undefined) as { getIdentifier(): object };

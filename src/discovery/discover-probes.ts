@@ -22,43 +22,49 @@ import { checkArray, checkObject, listed, rejectUnknownOptions, show } from '../
 
 export interface DiscoveryOptions extends RegistryOptions {
   /**
-   * Glob patterns of modules to import first, so that their decorators run; relative to the working directory, or absolute.
-   * A pattern that matches nothing fails the start. Declaration files are passed over.
+   * Glob patterns of modules to import first, so that their decorators run. Patterns are absolute or relative to the working directory.
+   * The start fails if a pattern matches no file. Declaration files are ignored.
+   * @default []
    * @example ['dist/probes/*.js']
    */
   modules?: readonly string[] | undefined;
   /**
-   * Exactly these classes, instead of all that are decorated.
+   * The probe classes to use. Every class in the list must have a probe decorator.
+   * @default all classes that have been decorated so far in this process
    */
   classes?: readonly ProbeClass[] | undefined;
   /**
-   * Names of probes to leave out. They are neither bound nor constructed.
+   * Names of the probes to leave out. They are neither bound nor constructed. The start fails if no probe has such a name.
+   * @default []
    */
   disabled?: readonly string[] | undefined;
   /**
-   * Options by the probe's name. They win over those of the decorator.
+   * Options by the name of the probe. They override the options of the decorator. The start fails if no probe has such a name.
+   * @default {}
    * @example { database: { timeoutMs: 300 } }
    */
   settings?: Readonly<Record<string, Omit<ProbeOptions, 'name'>>> | undefined;
   /**
-   * The registry to fill, instead of a new one: `gracefulShutdown()` can be installed on it first. A signal then ends the start: the discovery stops, the container is deactivated, and the process exits.
-   * In that case the promise of `discoverProbes()` never settles. `deadlineMs` and `logger` are given to the registry.
+   * A registry to add the probes to. With it, `gracefulShutdown()` can be installed before the discovery, and a signal can end the start:
+   * the discovery stops, the container is deactivated, and the process exits. In that case the promise of `discoverProbes()` never settles.
+   * Pass `deadlineMs` and `logger` to that registry instead.
+   * @default a new registry
    */
   registry?: ProbeRegistry | undefined;
 }
 
-/** A probe is set up by the name that its class has. */
+/** `settings` finds a probe by its name, so it cannot change the name. */
 const SETTING_NAMES = PROBE_OPTION_NAMES.filter((option) => option !== 'name');
 
 const OPTION_NAMES = ['modules', 'classes', 'disabled', 'settings', 'registry', ...REGISTRY_OPTION_NAMES] as const;
 
 /**
- * Finds the decorated classes, makes one probe of each, and resolves to their registry. One line of the log says what was found.
+ * Finds the decorated classes, creates one probe of each, and resolves to their registry. One line in the log lists the probes that were found.
  *
- * With a `Container` of Inversify 6.1, 7 or 8, a class that it binds is used as bound, also under another identifier; any other class is bound to itself as a singleton.
- * `ProbeRegistry` and `Lifecycle` are bound too, so that any class can inject them. Without a container each class is made with `new`.
+ * With a `Container` of Inversify 6.1, 7 or 8, a class that is already bound is used as it is bound, even under another identifier. Any other class is bound to itself as a singleton.
+ * `ProbeRegistry` and `Lifecycle` are bound too, so that any class can inject them. Without a container each class is created with `new`.
  *
- * @throws ConfigurationError where anything is amiss; what it had bound by then is unbound again, as far as its deactivations allow.
+ * @throws ConfigurationError if anything is wrong. The bindings that were added by then are removed again, unless their deactivation fails.
  */
 export async function discoverProbes(container?: ProbeContainer, options: DiscoveryOptions = {}): Promise<ProbeRegistry> {
   rejectUnknownOptions('discoverProbes()', options, OPTION_NAMES);
@@ -68,7 +74,7 @@ export async function discoverProbes(container?: ProbeContainer, options: Discov
   checkObject('`settings` of discoverProbes()', settings);
   if (container !== undefined && !isContainer(container)) {
     throw new ConfigurationError(
-      `Expected \`container\` of discoverProbes() to be a Container of Inversify, got ${show(container)}. Without a container, options come second: \`discoverProbes(undefined, { … })\`.`,
+      `Expected \`container\` of discoverProbes() to be an Inversify container, got ${show(container)}. Without a container, pass the options as the second argument: \`discoverProbes(undefined, { … })\`.`,
     );
   }
   const registry = given === undefined ? new ProbeRegistry(registryOptions) : checkGivenRegistry(given, registryOptions);
@@ -112,29 +118,31 @@ async function discoverInto(
   announceProbes(registry.logger, enabled, isNoneWanted);
 }
 
-/** Registries whose probes were discovered. A second discovery would fail in the middle, and close a registry that is in use. */
+/** Registries that were already filled by a discovery. A second discovery would fail halfway and close a registry that is in use. */
 const discovered = new WeakSet<ProbeRegistry>();
 
-/** By its parts: it may come from another installed copy of the package. */
+/** Checks for a method and not for the class, because the registry may come from another installed copy of the package. */
 function checkGivenRegistry(registry: ProbeRegistry, registryOptions: RegistryOptions): ProbeRegistry {
   if (typeof (registry as Partial<ProbeRegistry> | null)?.add !== 'function') {
     throw new ConfigurationError(
-      `Expected \`registry\` of discoverProbes() to be a ProbeRegistry, got ${show(registry)}. Make one with \`new ProbeRegistry()\`.`,
+      `Expected \`registry\` of discoverProbes() to be a ProbeRegistry, got ${show(registry)}. Create one with \`new ProbeRegistry()\`.`,
     );
   }
   const [option] = Object.keys(registryOptions);
   if (option !== undefined) {
     throw new ConfigurationError(
-      `\`${option}\` of discoverProbes() is an option of the registry, and one is given. Give it to that: \`new ProbeRegistry({ ${option} })\`.`,
+      `\`${option}\` of discoverProbes() has no effect on the given \`registry\`. Set it there: \`new ProbeRegistry({ ${option} })\`.`,
     );
   }
   if (registry.isClosed)
-    throw new ConfigurationError('`registry` of discoverProbes() is closed. Make another one with `new ProbeRegistry()`.');
+    throw new ConfigurationError('`registry` of discoverProbes() is closed. Create another one with `new ProbeRegistry()`.');
   if (registry.deactivate !== undefined) {
-    throw new ConfigurationError('`registry` of discoverProbes() has probes of a container already. Make a registry for each container.');
+    throw new ConfigurationError(
+      '`registry` of discoverProbes() already has the probes of a container. Create one registry for each container.',
+    );
   }
   if (discovered.has(registry)) {
-    throw new ConfigurationError('discoverProbes() was called already with this `registry`. Call it once for each registry.');
+    throw new ConfigurationError('discoverProbes() was already called with this `registry`. Call it once for each registry.');
   }
   return registry;
 }
@@ -150,18 +158,18 @@ async function makeInContainer(
   const bindings = await listBindings(container);
   if (bindings === undefined) {
     registry.logger.warn(
-      'this version of Inversify (7.0 to 7.5.1) does not list its bindings: a probe that is bound under another identifier than its class is not found, and made a second time. Update it to 7.5.2 or later.',
+      'this version of Inversify (7.0 to 7.5.1) cannot list its bindings: a probe that is bound under another identifier than its class is not recognized and is created a second time. Update Inversify to 7.5.2 or later.',
     );
   }
   if (container.isCurrentBound(ProbeRegistry)) {
-    throw new ConfigurationError('The container has a ProbeRegistry already. Call discoverProbes() once for each container.');
+    throw new ConfigurationError('The container already has a ProbeRegistry. Call discoverProbes() once for each container.');
   }
   const probes = new ContainerProbes(container, bindings ?? [], inversify, registry.logger);
   container.bind(ProbeRegistry).toConstantValue(registry);
   container.bind(REGISTRY_TOKEN).toConstantValue(registry);
   container.bind(Lifecycle).toConstantValue(registry.lifecycle);
   try {
-    // All of them first: a probe may inject one that comes after it.
+    // Bind all classes first, because a probe may inject one that comes later.
     for (const { probeClass } of candidates) probes.bind(probeClass);
     for (const candidate of candidates) {
       const probe = await probes.make(candidate.probeClass);
@@ -169,7 +177,7 @@ async function makeInContainer(
       register(candidate, probe);
     }
   } catch (error) {
-    // Why it fails is the first error, and not what a deactivation says to that.
+    // The first error is the cause. An error of a deactivation would hide it.
     for (const identifier of [ProbeRegistry, REGISTRY_TOKEN, Lifecycle, ...probes.bound].toReversed()) {
       await unbind(container, identifier).catch(() => {});
     }
@@ -196,7 +204,7 @@ function rejectUnknownNames(option: string, names: readonly string[], candidates
   const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
   throw new ConfigurationError(
-    `\`${option}\` names the probe ${show(unknown)}, which was not found. Found are ${listed(known)}. Correct the name, or import the module of its class.`,
+    `\`${option}\` names the probe ${show(unknown)}, which was not found. Probes found: ${listed(known)}. Correct the name, or import the module of the class.`,
   );
 }
 
@@ -204,13 +212,13 @@ function addProbe(registry: ProbeRegistry, { name, probeClass, metadata }: Candi
   const origin = originOf(probeClass.name, ['decorator', metadata.options], ['settings', setting]);
   try {
     if (typeof (probe as Partial<Probe> | undefined)?.check !== 'function') {
-      throw new ConfigurationError('its instance has no method `check`. Write one, or bind an instance that has one.');
+      throw new ConfigurationError('its instance has no `check` method. Add one to the class, or bind an instance that has one.');
     }
     const options = overlayOptions(metadata.options, setting);
     const definition = { ...options, name, kinds: metadata.kinds, check: (context: ProbeContext) => probe.check(context) };
     registry.add(resolveDefinition(definition), origin, readOutside(probeClass));
   } catch (error) {
-    // The error of the library itself, with the class: its text twice would be one too many.
+    // The error comes from this library. It is not passed on as the cause, because its text would appear twice.
     throw new ConfigurationError(`${describeClass(probeClass)}: ${describeError(error)}`);
   }
 }

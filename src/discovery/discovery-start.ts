@@ -1,16 +1,16 @@
 import type { ProbeRegistry } from '../registry/registry.js';
 
-/** Time in milliseconds that a shutdown gives to the probe that is being made when it begins. */
+/** How long a shutdown waits for the probe that is being created when it begins. */
 const LAST_PROBE_MS = 2_000;
 
-/** A discovery as part of a start, which a shutdown may end. */
+/** A discovery during the start of the application. A shutdown can end it. */
 export interface DiscoveryStart {
-  /** Resolves while the start goes on, and never once a shutdown has begun: the process is about to end, and what comes after the discovery is not to begin. */
+  /** Resolves while the start goes on. It never resolves after a shutdown has begun: the process is about to exit, and nothing after the discovery may run. */
   proceed(): Promise<void>;
   end(): void;
 }
 
-/** Readiness fails until its end. A shutdown waits until the discovery stops, for what it has made is to be deactivated. */
+/** Readiness fails until the discovery ends. A shutdown waits until the discovery stops, because the container deactivates what the discovery has created. */
 export function beginDiscovery({ lifecycle }: ProbeRegistry): DiscoveryStart {
   const endStart = lifecycle.beginStart('the discovery of the probes');
   const release = lifecycle.holdShutdown('discovery of the probes');

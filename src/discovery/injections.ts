@@ -3,15 +3,15 @@ import type { ProbeClass } from '../probe.js';
 import { baseOf, constructorOf, inheritsConstructor, type AnyClass } from './constructors.js';
 
 /**
- * What Inversify 7 and 8 inject into a class: an extract of `ClassMetadata` of @inversifyjs/core, which they keep with reflect-metadata.
- * They give it to no subclass. Inversify 6 does, and keeps it in another form.
+ * The injections of a class: an extract of `ClassMetadata` in @inversifyjs/core, which Inversify 7 and 8 store with reflect-metadata.
+ * Subclasses do not inherit it. In Inversify 6 they do, and the stored form is another one.
  */
 interface Injections {
   readonly constructorArguments: readonly unknown[];
   readonly properties: ReadonlyMap<string | symbol, unknown>;
 }
 
-/** Fails if the class has the constructor of a class that it extends, but not what is injected there. To be called before the container makes the class. */
+/** Throws if the class inherits a constructor but not the injections of that constructor. Call it before the container creates the instance. */
 export function rejectLostArguments(probeClass: ProbeClass): void {
   if (!inheritsConstructor(probeClass) || hasInjectedArguments(probeClass)) return;
   const ancestors = ancestorsOf(probeClass);
@@ -20,7 +20,7 @@ export function rejectLostArguments(probeClass: ProbeClass): void {
   if (injected !== undefined) throw lost('constructor', 'extendConstructorArguments', probeClass, injected);
 }
 
-/** Fails if a property that is injected in a class that it extends was left undefined. To be called with what the container has made. */
+/** Throws if an injected property of a class that `probeClass` extends is undefined. Call it with the instance that the container has created. */
 export function rejectLostProperties(probeClass: ProbeClass, probe: unknown): void {
   for (const ancestor of ancestorsOf(probeClass)) {
     for (const [name, element] of readInjections(ancestor)?.properties ?? []) {
@@ -31,25 +31,25 @@ export function rejectLostProperties(probeClass: ProbeClass, probe: unknown): vo
   }
 }
 
-/** Fails if the class has a constructor with parameters, and nothing says what they take. Inversify 6 would leave them undefined; later versions refuse it themselves. */
+/** Throws if a parameter of the class's own constructor has no injection. Inversify 6 would leave it undefined. Later versions throw an error of their own. */
 export function rejectBareParameters(probeClass: ProbeClass): void {
   if (constructorOf(probeClass) !== probeClass || !hasBareParameters(probeClass)) return;
-  throw new ConfigurationError('nothing says what to inject into its constructor: put `@inject(…)` or `@unmanaged()` on each parameter.');
+  throw new ConfigurationError('a parameter of its constructor has no injection. Put `@inject(…)` or `@unmanaged()` on each parameter.');
 }
 
-/** A warning if the class has such a constructor from a class that it extends. */
+/** Returns a warning if the class inherits such a constructor. */
 export function findBareParameters(probeClass: ProbeClass): string | undefined {
   const owner = constructorOf(probeClass);
   if (owner === probeClass || hasInjectedArguments(probeClass) || !hasBareParameters(owner)) return undefined;
   return (
-    `${probeClass.name} inherits the constructor of ${owner.name}, which has parameters that nothing injects: it is called without arguments. ` +
-    `Put \`@inject(…)\` or \`@unmanaged()\` on each of them, or give ${probeClass.name} a constructor of its own.`
+    `${probeClass.name} inherits the constructor of ${owner.name}, whose parameters have no injection: the constructor is called without arguments. ` +
+    `Put \`@inject(…)\` or \`@unmanaged()\` on each parameter, or give ${probeClass.name} a constructor of its own.`
   );
 }
 
 function hasBareParameters(anyClass: AnyClass): boolean {
   const records = metadataOf(anyClass).map((value) => (isInjections(value) ? value.constructorArguments : value));
-  // Inversify 6 has a list of the types, and an object with the index of each parameter that has a decorator.
+  // Inversify 6 stores a list of the types, and an object whose keys are the indexes of the decorated parameters.
   const isDescribed = (index: number) => records.some((record) => (Object(record) as Record<number, unknown>)[index] !== undefined);
   return Array.from({ length: anyClass.length }, (_, index) => index).some((index) => !isDescribed(index));
 }
@@ -58,7 +58,7 @@ function lost(what: string, option: string, probeClass: ProbeClass, ancestor: An
   const ancestors = ancestorsOf(probeClass);
   const heirs = [probeClass, ...ancestors.slice(0, ancestors.indexOf(ancestor))].toReversed().map(({ name }) => name);
   return new ConfigurationError(
-    `${probeClass.name} inherits the ${what} of ${ancestor.name}, but not what is injected there: Inversify leaves it undefined. ` +
+    `${probeClass.name} inherits the ${what} of ${ancestor.name} without its injections, so the injected values are undefined. ` +
       `Put \`@injectFromBase({ ${option}: true })\` on ${heirs.join(' and on ')}, or bind ${probeClass.name} with \`toDynamicValue()\`.`,
   );
 }
@@ -72,7 +72,7 @@ function hasInjectedArguments(anyClass: AnyClass): boolean {
   return readInjections(anyClass)?.constructorArguments.some(isInjected) ?? false;
 }
 
-/** What is `@unmanaged()` has no value. */
+/** A parameter with `@unmanaged()` has no value. */
 function isInjected(element: unknown): boolean {
   return typeof element === 'object' && element !== null && 'value' in element;
 }
@@ -91,7 +91,7 @@ interface MetadataReflection {
   getOwnMetadata?(key: unknown, target: object): unknown;
 }
 
-/** All that reflect-metadata keeps for a class, under whatever key. */
+/** Returns everything that reflect-metadata stores for a class, under any key. */
 function metadataOf(anyClass: AnyClass): unknown[] {
   const reflection = Reflect as MetadataReflection;
   return (reflection.getOwnMetadataKeys?.(anyClass) ?? []).map((key) => reflection.getOwnMetadata?.(key, anyClass));

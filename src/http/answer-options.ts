@@ -4,58 +4,60 @@ import type { ProbeReport } from '../report/report.js';
 import { checkOneOf, rejectUnknownOptions, show } from '../validation.js';
 import { PROBE_FORMATS, type ProbeFormat } from './format.js';
 
-/** A body of your own. */
+/** A custom body. */
 export interface RenderedBody {
+  /** The body, at most 10 KiB. */
   readonly body: string;
   /** Media type, for example `application/json`. */
   readonly contentType: string;
 }
 
+/** Options of the responses. All are optional. */
 export interface AnswerOptions<Request> {
   /**
-   * Who sees why a check failed where it threw another error than `NotReady`, and `info`. `public`: nobody, it says `reason withheld`; `all`: everybody;
-   * a function: those for whom it returns `true`. One that throws or returns a promise means `public`.
+   * Who sees `info` and the reason of a failure that is not a `NotReady`. `'public'`: nobody, the response says `reason withheld`. `'all'`: everybody.
+   * A function: every request for which it returns `true`. If it throws or returns a promise, the reasons are withheld.
    * @default 'public'
    */
   details?: 'public' | 'all' | ((request: Request) => boolean) | undefined;
   /**
-   * `text` in the apiserver's dialect, `json` in the shape of the health+json draft, or `auto`: as `Accept` prefers, text where it does not say.
+   * Format of the response. `'text'` is the text format of the Kubernetes API server. `'json'` is the format of the health+json draft. `'auto'` follows the `Accept` header, and uses text if the header has no preference.
    * @default 'auto'
    */
   format?: ProbeFormat | undefined;
   /**
-   * What the service is, at the top of the JSON answer, for those to whom `details` shows everything. Each text has at most 200 characters.
+   * Information about the service at the top of the JSON response. It is shown only to those who see all reasons, see `details`. Each text has 1 to 200 characters.
    * @example { releaseId: process.env.GIT_COMMIT, serviceId: 'shop' }
-   * @default none
+   * @default no information
    */
   info?: ServiceInfo | undefined;
   /**
-   * Seconds in the header `Retry-After` of every answer with the status 503: a whole number from 1 to 86,400.
+   * Value of the `Retry-After` header of every 503 response, in seconds. A whole number from 1 to 86,400.
    * @default no header
    */
   retryAfterSeconds?: number | undefined;
   /**
-   * A body of your own for every report: a string, as `text/plain`, or `{ body, contentType }`. The status and the headers stay those of the library, and `format` has no effect.
-   * If it throws, or gives anything else or more than 10 KiB, the default text is answered, and the log says why.
-   * Everybody can read the body: show `failure.reason` of a result, and not `failure.detail` or `error`.
+   * Returns a custom body for every report: a string, which is sent as `text/plain`, or `{ body, contentType }`. The library still sets the status and the headers, and `format` has no effect.
+   * If the function throws, returns anything else, or returns more than 10 KiB, the default text is sent and the problem is logged.
+   * Everybody can read the body, so use `failure.reason` of a result, and not `failure.detail` or `error`.
    * @example (report) => ({ body: JSON.stringify({ status: report.status === 'fail' ? 'DOWN' : 'UP' }), contentType: 'application/json' })
-   * @default none
+   * @default no custom body
    */
   render?: ((report: ProbeReport, request: Request) => string | RenderedBody) | undefined;
 }
 
 export const ANSWER_OPTION_NAMES = ['details', 'format', 'info', 'retryAfterSeconds', 'render'] as const;
 
-/** What of the options whoever asks for a probe has to know. */
+/** Returns the options that matter to clients. */
 export function summariseAnswers<Request>({ details = 'public', format = 'auto' }: AnswerOptions<Request>) {
   return { details: typeof details === 'function' ? ('some' as const) : details, format };
 }
 
-/** A day. */
+/** One day. */
 const LONGEST_RETRY_SECONDS = 86_400;
 const LONGEST_INFO = 200;
 
-/** `caller` is what messages call the function of the public. */
+/** `caller` is the name of the public function in messages. */
 export function checkAnswerOptions<Request>(caller: string, options: AnswerOptions<Request>): void {
   const { details = 'public', format = 'auto', info, retryAfterSeconds, render } = options;
   if (typeof details !== 'function') checkOneOf(caller, 'details', details, ['public', 'all']);

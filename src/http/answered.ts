@@ -1,15 +1,15 @@
 import { channel } from 'node:diagnostics_channel';
 import type { ServerResponse } from 'node:http';
 
-/** Node tells each response here that was sent to its end. */
+/** Node publishes every completely sent response on this channel. */
 export const RESPONSES = 'http.server.response.finish';
 
 const responses = channel(RESPONSES);
 
-/** What this library has answered, in whichever way. */
+/** The responses of this library, from any of its functions. */
 const answered = new WeakSet<ServerResponse>();
 
-/** Nobody asks for it while nobody watches the responses, and it costs a passing answer 2 %. */
+/** Marks a response only while somebody watches responses, because marking makes a passing response 2 % slower. */
 export function markAsAnswered(response: ServerResponse): void {
   if (responses.hasSubscribers) answered.add(response);
 }

@@ -1,6 +1,6 @@
 import Negotiator from 'negotiator';
 
-/** `auto`: what `Accept` prefers, text where it says nothing. */
+/** Format of a response. `auto` follows the `Accept` header, and uses text if the header has no preference. */
 export type ProbeFormat = 'auto' | 'text' | 'json';
 
 export const PROBE_FORMATS: readonly ProbeFormat[] = ['auto', 'text', 'json'];
@@ -13,11 +13,11 @@ const OFFERS: Readonly<Record<ProbeFormat, readonly MediaType[]>> = {
   json: ['application/health+json', 'application/json'],
 };
 
-/** The media type to answer with. Where nothing on offer is acceptable, the first is given all the same: a prober reads the status. */
+/** Chooses the media type of the response. If no type is acceptable, it returns the first one anyway, because a prober only reads the status. */
 export function chooseMediaType(format: ProbeFormat, accept: string | undefined): MediaType {
   const offers = OFFERS[format];
   const [first = 'text/plain'] = offers;
-  // What the kubelet sends.
+  // The kubelet sends one of these.
   if (accept === undefined || accept === '*/*') return first;
   return (new Negotiator({ headers: { accept } }).mediaType([...offers]) as MediaType | undefined) ?? first;
 }

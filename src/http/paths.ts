@@ -3,7 +3,7 @@ import { PROBE_KINDS, type ProbeKind } from '../probe.js';
 import type { ServedPaths } from '../registry/serving.js';
 import { rejectUnknownOptions, show } from '../validation.js';
 
-/** Paths of a kind: they replace the defaults of that kind. Each begins with `/` and has no query and no slash at its end. */
+/** The paths of each kind. They replace the default paths of that kind. Each path begins with `/`, has no query, and does not end with `/`. */
 export type PathOptions = Partial<Record<ProbeKind, string | readonly string[]>>;
 
 const DEFAULT_PATHS: Readonly<Record<ProbeKind, readonly string[]>> = Object.freeze({
@@ -17,20 +17,20 @@ export interface Route {
   readonly path: string;
 }
 
-/** What a URL asks for. */
+/** The probe that a URL requests. */
 export interface ProbeTarget {
   readonly kind: ProbeKind;
-  /** The path of the kind, as it was set. */
+  /** The configured path of the kind. */
   readonly path: string;
-  /** The path asked, without the slashes at its ends. */
+  /** The requested path, without the slashes at its ends. */
   readonly title: string;
-  /** The name behind the path, for one probe alone. */
+  /** The name after the path, if a single probe is requested. */
   readonly name: string | undefined;
-  /** What follows the question mark. */
+  /** The text after the question mark. */
   readonly query: string;
 }
 
-/** The paths of all kinds, longest first, so that `/health/live` wins over a probe named `live` behind `/health`. */
+/** Returns the paths of all kinds, the longest first, so that `/health/live` takes precedence over a probe named `live` below `/health`. */
 export function resolvePaths(paths: PathOptions = {}): readonly Route[] {
   rejectUnknownOptions('`paths`', paths, PROBE_KINDS);
   const routes: Route[] = [];
@@ -40,7 +40,7 @@ export function resolvePaths(paths: PathOptions = {}): readonly Route[] {
       const twin = routes.find((route) => route.path === path);
       if (twin !== undefined)
         throw new ConfigurationError(
-          `The path ${show(path)} in \`paths.${kind}\` is used twice: \`paths.${twin.kind}\` has it too. Give each kind paths of its own.`,
+          `The path ${show(path)} in \`paths.${kind}\` is used twice: \`paths.${twin.kind}\` has it too. Use different paths for each kind.`,
         );
       routes.push({ kind, path });
     }
@@ -48,18 +48,18 @@ export function resolvePaths(paths: PathOptions = {}): readonly Route[] {
   return routes.toSorted((a, b) => b.path.length - a.path.length);
 }
 
-/** The paths of each kind, in the order in which they were given. */
+/** Returns the paths of each kind in the given order. */
 export function groupPaths(paths: PathOptions = {}): ServedPaths {
   const groups = PROBE_KINDS.map((kind) => [kind, [paths[kind] ?? DEFAULT_PATHS[kind]].flat()]);
   return Object.fromEntries(groups) as Record<ProbeKind, readonly string[]>;
 }
 
-/** The target of a URL, where it is that of a probe. */
+/** Returns the target of a URL, or undefined if the URL is not that of a probe. */
 export type UrlMatcher = (url: string) => ProbeTarget | undefined;
 
 /**
- * Every request of the application goes through the matcher: it parses and allocates nothing before a path's own letters are there.
- * Two letters tell most other URLs apart, the one behind the slash and the last that all paths have, for less than one comparison of strings.
+ * Creates the matcher. Every request of the application goes through it, so it parses and allocates nothing unless the URL starts like a path.
+ * First it compares two letters, the one after the slash and the last one that all paths have. This rules out most other URLs at a lower cost than comparing strings.
  */
 export function createUrlMatcher(paths?: PathOptions): UrlMatcher {
   const routes = resolvePaths(paths).map((route) => ({ kind: route.kind, path: route.path, target: readTarget(route, route.path) }));
@@ -75,7 +75,7 @@ export function createUrlMatcher(paths?: PathOptions): UrlMatcher {
     const url = requested.charCodeAt(0) === SLASH ? requested : toOriginForm(requested);
     if (url.length < shortest || lastLetters[url.charCodeAt(shortest - 1)] !== 1 || firstLetters[url.charCodeAt(1)] !== 1) return undefined;
     for (const route of routes) {
-      // What the kubelet asks for.
+      // The kubelet requests exactly this path.
       if (url === route.path) return route.target;
       const target = url.startsWith(route.path) ? readTarget(route, url) : undefined;
       if (target !== undefined) return target;
@@ -86,7 +86,7 @@ export function createUrlMatcher(paths?: PathOptions): UrlMatcher {
 
 const SLASH = '/'.charCodeAt(0);
 
-/** A proxy may ask for the whole URL (RFC 9112, section 3.2.2), and a router finds the path in it. */
+/** A proxy may request the whole URL (RFC 9112, section 3.2.2). Then only its path counts. */
 function toOriginForm(url: string): string {
   return url.replace(/^https?:\/\/[^/?#]*/i, '');
 }
@@ -109,16 +109,14 @@ function checkPath(kind: ProbeKind, path: unknown): void {
   const subject = `the path ${show(path)} in \`paths.${kind}\``;
   if (typeof path !== 'string' || !path.startsWith('/')) throw new ConfigurationError(`Expected ${subject} to begin with "/".`);
   if (/[?#]/.test(path))
-    throw new ConfigurationError(`Expected ${subject} to have no query and no fragment. A query in a request is tolerated as it is.`);
+    throw new ConfigurationError(`Expected ${subject} to have no query and no fragment. Requests may have a query without it.`);
   const requested = new URL(`http://localhost${path}`).pathname;
-  if (requested !== path) throw new ConfigurationError(`Expected ${subject} to be as clients send it: ${show(requested)}.`);
+  if (requested !== path) throw new ConfigurationError(`Expected ${subject} to be written as clients send it: ${show(requested)}.`);
   if (path.endsWith('/'))
-    throw new ConfigurationError(
-      `Expected ${subject} to have no "/" at its end and a name before it. A slash at the end of a request is tolerated as it is.`,
-    );
+    throw new ConfigurationError(`Expected ${subject} to have a name and not to end with "/". Requests may end with "/" without it.`);
 }
 
-/** What is not well encoded names no probe, as it stands. */
+/** Returns a name with an invalid encoding as it is. No probe has such a name. */
 function decode(name: string): string {
   try {
     return decodeURIComponent(name);

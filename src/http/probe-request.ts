@@ -1,14 +1,15 @@
 import { createUrlMatcher, type PathOptions, type UrlMatcher } from './paths.js';
 
+/** Options of `isProbeRequest()`. */
 export interface ProbeRequestOptions {
   /**
-   * The paths that the probes are answered on, as given to `probeMiddleware`.
-   * @default the default paths
+   * The paths of the probes, as passed to `probeMiddleware`.
+   * @default { liveness: ['/livez', '/healthz'], readiness: '/readyz', startup: '/startupz' }
    */
   paths?: PathOptions | undefined;
 }
 
-/** What this reads of a request: that of `node:http`, of Koa and of Express have it. */
+/** The part of a request that is read. Requests of `node:http`, Koa and Express have it. */
 export interface RequestLine {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
@@ -18,11 +19,11 @@ const matchDefaultUrl = createUrlMatcher();
 const matchers = new WeakMap<PathOptions, UrlMatcher>();
 
 /**
- * Whether a request asks for a probe, by its method and path, to keep probes out of access logs and traces.
- * Keep the failing ones: look at the status of the response, too.
+ * Returns whether a request is a probe request, by its method and path. Use it to keep probes out of access logs and traces.
+ * Check the status of the response too, so that failing probes stay in the log.
  *
  * @example morgan('combined', { skip: (request, response) => isProbeRequest(request) && response.statusCode < 400 })
- * @throws ConfigurationError if a path is not fit.
+ * @throws ConfigurationError if a path is not valid
  */
 export function isProbeRequest({ method, url }: RequestLine, { paths }: ProbeRequestOptions = {}): boolean {
   if (method !== 'GET' && method !== 'HEAD') return false;

@@ -6,16 +6,19 @@ import { isAnsweredByProbes, RESPONSES } from '../http/answered.js';
 import type { UrlMatcher } from '../http/paths.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 
-/** Of whatever stands in the way of `probeMiddleware`. */
+/** The cure if something is in front of `probeMiddleware`. */
 export const CURE = 'Call app.use(probeMiddleware(probes)) first.';
 
-/** A wrong place shows within the first requests of the kubelet. Watching longer would cost every response of the process. */
+/** A wrong position shows within the first requests of the kubelet. Watching longer would slow down every response of the process. */
 const WATCHED_MS = 120_000;
 
-/** What was told, whichever registry it was for: a process can have many, in tests for example. */
+/** The positions that were already logged by any registry. A process can have many registries, for example in tests. */
 const told = new Set<string>();
 
-/** A middleware that never calls `next()` keeps probes from this one, and may answer them with 200. Watches each path until it is answered, for two minutes at most. */
+/**
+ * Detects another middleware that answers probes. It never calls `next()`, so probes do not reach `probeMiddleware`, and it may answer them with 200.
+ * Each path is watched until it is answered, for at most two minutes.
+ */
 export function watchForOtherAnswers(matchUrl: UrlMatcher, paths: readonly string[], probes: ProbeRegistry): void {
   const endsAt = performance.now() + WATCHED_MS;
   const unseen = new Set(paths);
@@ -33,8 +36,8 @@ export function watchForOtherAnswers(matchUrl: UrlMatcher, paths: readonly strin
     if (told.has(place)) return;
     told.add(place);
     probes.logger.warn(
-      `${request.method} ${url.slice(0, 100)} ${port === undefined ? '' : `on port ${String(port)} `}was answered with ${String(response.statusCode)} by something other than probeMiddleware: ` +
-        `the answer says nothing about the probes. ${CURE}`,
+      `${request.method} ${url.slice(0, 100)} ${port === undefined ? '' : `on port ${String(port)} `}was answered with ${String(response.statusCode)} by something other than probeMiddleware, ` +
+        `so the response says nothing about the probes. ${CURE}`,
     );
   };
   const stop = () => {
@@ -45,19 +48,19 @@ export function watchForOtherAnswers(matchUrl: UrlMatcher, paths: readonly strin
   probes.once('close', stop);
 }
 
-/** The name of a middleware that stands before `self`; undefined if there is none. */
+/** Returns the name of a middleware that runs before `self`, or undefined. */
 export function findMiddlewareBefore({ app }: Context, self: Middleware): string | undefined {
   const place = app.middleware.indexOf(self);
   if (place > 0) return nameOf(app.middleware[0]);
-  // An agent may have wrapped it, or it is composed with others.
+  // It is not in the list if an agent has wrapped it or it is composed with others.
   return place === -1 && isCalledByNext() ? nameOf(app.middleware[0]) : undefined;
 }
 
 function nameOf(middleware: Middleware | undefined): string {
-  return middleware === undefined || middleware.name === '' ? 'an unnamed one' : middleware.name;
+  return middleware === undefined || middleware.name === '' ? 'an unnamed middleware' : middleware.name;
 }
 
-/** Whether another middleware has called `next()`: then koa-compose's `dispatch` was not called by koa-compose itself. */
+/** Returns whether another middleware has called `next()`. In that case koa-compose's `dispatch` was not called by koa-compose itself. */
 function isCalledByNext(): boolean {
   const callers = readStack();
   return callers.some((line, at) => {

@@ -7,13 +7,14 @@ import { rejectUnknownOptions } from '../validation.js';
 import { createDelivery } from './delivery.js';
 import { CURE, findMiddlewareBefore, watchForOtherAnswers } from './placement.js';
 
+/** Options of `probeMiddleware()` and `probeRouter()`. All are optional. */
 export type ProbeMiddlewareOptions = EndpointOptions<Context>;
 
 /**
- * Answers the probes, and hands every other request on untouched. Make it the first middleware, so that no other can fail, delay or redirect a probe.
- * It warns if it is not the first, or if a probe was answered by something else.
+ * Answers probe requests and passes every other request on unchanged. Make it the first middleware, so that no other middleware can fail, delay or redirect a probe.
+ * It logs a warning if it is not the first middleware, or if something else has answered a probe.
  *
- * @throws ConfigurationError if an option is out of its range or a path is not fit.
+ * @throws ConfigurationError if an option is unknown or out of range, or a path is not valid
  */
 export function probeMiddleware(probes: ProbeRegistry, options: ProbeMiddlewareOptions = {}): Middleware {
   rejectUnknownOptions('probeMiddleware()', options, ENDPOINT_OPTION_NAMES);
@@ -26,7 +27,7 @@ export function probeMiddleware(probes: ProbeRegistry, options: ProbeMiddlewareO
   const answerer = { by: 'middleware' as const, paths: groupPaths(options.paths), ...summariseAnswers(options) };
   probes.servingNotes.noteAnswerer(() => answerer);
 
-  // Not async, and `ctx.req` and not `ctx`: each costs a request that is not a probe more than all else here.
+  // The function is not async and reads `ctx.req` instead of `ctx`. Either one would cost a request that is not a probe more than everything else here.
   return function answerProbes(ctx, next) {
     const target = matchUrl(ctx.req.url ?? '');
     if (!isPlaceChecked) {
@@ -42,6 +43,6 @@ function warnIfNotFirst(ctx: Context, self: Middleware, probes: ProbeRegistry): 
   const before = findMiddlewareBefore(ctx, self);
   if (before === undefined) return;
   probes.logger.warn(
-    `probeMiddleware is not the first middleware, ${before} is: what stands before it can fail, delay or redirect a probe. ${CURE}`,
+    `probeMiddleware is not the first middleware, ${before} is: a middleware in front of it can fail, delay or redirect a probe. ${CURE}`,
   );
 }

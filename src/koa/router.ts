@@ -11,15 +11,16 @@ import { checkOneOf, rejectUnknownOptions } from '../validation.js';
 import { createDelivery } from './delivery.js';
 import type { ProbeMiddlewareOptions } from './probe-middleware.js';
 
-/** What a view needs of the context: that of Koa, with the parameters of a router where there is one. */
+/** The context of a view: a Koa context, with the route parameters if there is a router. */
 export type ProbeViewContext = Context & { params?: Readonly<Record<string, string | undefined>> };
 
+/** A request handler for one kind of probe. */
 export type ProbeView = (ctx: ProbeViewContext) => Promise<void>;
 
 /**
- * A router that answers the probes, for an application that mounts them under a prefix or behind other middleware.
+ * Creates a router that answers the probes. Use it if the application mounts the probes under a prefix or after other middleware.
  *
- * @throws ConfigurationError where an option is out of its range or a path is not fit.
+ * @throws ConfigurationError if an option is unknown or out of range, or a path is not valid
  */
 export function probeRouter(probes: ProbeRegistry, options: ProbeMiddlewareOptions = {}): Router {
   rejectUnknownOptions('probeRouter()', options, ENDPOINT_OPTION_NAMES);
@@ -36,10 +37,10 @@ export function probeRouter(probes: ProbeRegistry, options: ProbeMiddlewareOptio
 }
 
 /**
- * A view for a path of your own: `router.get('/internal/ready', probeView(probes, 'readiness'))`.
- * A route parameter `name` asks for one probe alone.
+ * Creates a view for a route of the application: `router.get('/internal/ready', probeView(probes, 'readiness'))`.
+ * A route parameter called `name` selects a single probe.
  *
- * @throws ConfigurationError where the kind is unknown or an option is out of its range.
+ * @throws ConfigurationError if the kind is unknown, or an option is unknown or out of range
  */
 export function probeView(probes: ProbeRegistry, kind: ProbeKind, options: AnswerOptions<Context> = {}): ProbeView {
   checkOneOf('probeView()', 'kind', kind, PROBE_KINDS);
@@ -68,7 +69,7 @@ function addPrefix(prefix: string, paths: ServedPaths): ServedPaths {
   return Object.fromEntries(prefixed) as Record<ProbeKind, readonly string[]>;
 }
 
-/** The path itself, whatever its letters mean in a pattern of the router. */
+/** Escapes the characters of the path that have a meaning in a pattern of the router. */
 function escapePattern(path: string): string {
   return path.replace(/[{}()[\]+?!:*\\]/g, '\\$&');
 }

@@ -6,45 +6,52 @@ import { Work } from './work.js';
 
 export const LIFECYCLE_STATES = ['starting', 'running', 'draining'] as const;
 
-/** `starting` until every startup probe has passed once; `draining` from the begin of the shutdown on, for good. */
+/** `starting` until every startup probe has passed once, then `running`. `draining` once a shutdown has begun; this state is final. */
 export type LifecycleState = (typeof LIFECYCLE_STATES)[number];
 
-/** Where a graceful shutdown is, and what is left. */
+/** The progress of a graceful shutdown. */
 export interface ShutdownProgress {
   /**
-   * `draining`: the signal has come, and new requests are still served; `closing`: the listeners are closed, and requests in flight go on; `hooks`: no request and no tracked work is left;
-   * `deactivating`: all hooks finished, and the container deactivates what it has made; then `finished`, or `timed out` from any of them.
+   * - `draining`: the shutdown has begun, and new requests are still served.
+   * - `closing`: the listeners are closed, and requests in flight continue.
+   * - `hooks`: all requests and all tracked work finished, and the hooks run.
+   * - `deactivating`: all hooks finished, and the container deactivates its instances.
+   * - `finished`: the shutdown is complete.
+   * - `timed out`: the deadline was exceeded in one of the other phases.
    */
   readonly phase: 'draining' | 'closing' | 'hooks' | 'deactivating' | 'finished' | 'timed out';
-  /** The signal, or what was given to `shutdown()`. */
+  /** The signal, or the reason that was passed to `shutdown()`. */
   readonly reason: string;
-  /** Since the signal, in milliseconds. */
+  /** Time since the shutdown began, in milliseconds. */
   readonly elapsedMs: number;
-  /** Open connections. */
+  /** Number of open connections. */
   readonly connections: number;
-  /** Those of them that are a WebSocket or another tunnel. The shutdown does not wait for them. */
+  /** Number of open connections that were upgraded to a WebSocket or another tunnel. The shutdown does not wait for them. */
   readonly upgradedConnections: number;
-  /** Requests whose response has not been sent completely. */
+  /** Number of requests in flight: their response has not been sent completely. */
   readonly requests: number;
-  /** Those of them that began more than a minute ago: event streams, as a rule. */
+  /** Number of requests in flight that began more than a minute ago. Usually these are event streams. */
   readonly longRequests: number;
-  /** Names of the work and of the hooks that the shutdown waits for. */
+  /** Names of the work and of the running hooks that the shutdown waits for. */
   readonly work: readonly string[];
   /** Names of the hooks that have not begun, in the order in which they will be called. */
   readonly hooks: readonly string[];
 }
 
-/** What the lifecycle needs of its registry. */
+/** The part of a registry that the lifecycle needs. */
 export interface LifecycleHost {
   readonly logger: ProbeLogger;
   /** Names of the startup probes that have not passed yet. */
   pendingStartups(): readonly string[];
   hasPendingStartups(): boolean;
-  /** A toggle was turned. */
+  /** Called when a toggle was changed. */
   onToggle(): void;
 }
 
-/** The state of the application itself, the manual toggles, and the work that a shutdown waits for. It is a check like any other, in liveness and readiness, named `lifecycle`. */
+/**
+ * The state of the application, the manual toggles, and the work that a shutdown waits for.
+ * Its state is reported as a check named `lifecycle`, which is part of liveness and readiness.
+ */
 export class Lifecycle implements Probe {
   readonly #host: LifecycleHost;
   readonly #holds = new Set<{ readonly reason: string }>();
@@ -53,11 +60,11 @@ export class Lifecycle implements Probe {
   #draining: string | undefined;
   #shutdown: AbortController | undefined;
   #isShuttingDown = false;
-  /** What the start waits for beside the startup probes. */
+  /** Parts of the start other than the startup probes. */
   readonly #starting = new Work();
   /** @internal */
   readonly work = new Work();
-  /** @internal What answers the probes until the registry is closed, also when the listeners of the application are closed. */
+  /** @internal Servers that answer probes until the registry is closed, even after the listeners of the application are closed. */
   readonly lastingAnswerers = new Set<object>();
 
   /** @internal */
@@ -65,27 +72,28 @@ export class Lifecycle implements Probe {
     this.#host = host;
   }
 
+  /** The current state of the application. */
   get state(): LifecycleState {
     if (this.#draining !== undefined) return 'draining';
     return this.#pending.length > 0 ? 'starting' : 'running';
   }
 
-  /** @internal The application is `starting` until the function that it returns is called. The name is for the public. */
+  /** @internal The application is `starting` until the returned function is called. The public can read the name. */
   beginStart(name: string): () => void {
     return this.#starting.begin(name);
   }
 
-  /** @internal Whether something that `beginStart()` has begun is under way: the startup probes are not known yet. */
+  /** @internal Whether a part of the start that `beginStart()` has announced is still in progress. The startup probes are not known yet. */
   get isBeingStarted(): boolean {
     return !this.#starting.isDone;
   }
 
-  /** @internal Whether the process is about to end, so that a start which is under way need not go on. */
+  /** @internal Whether the process is about to exit, so that a start in progress can stop. */
   get isShuttingDown(): boolean {
     return this.#isShuttingDown;
   }
 
-  /** @internal Begins to drain as the first step of a shutdown. */
+  /** @internal Starts draining as the first step of a shutdown. */
   beginShutdown(): void {
     this.#isShuttingDown = true;
     this.drain();
@@ -95,22 +103,28 @@ export class Lifecycle implements Probe {
     return [...this.#starting.names, ...this.#host.pendingStartups()];
   }
 
-  /** @internal Whether `setReady(false)` holds. */
+  /** @internal Whether `setReady(false)` is in effect. */
   get isSwitchedOff(): boolean {
     return this.#notReady !== undefined;
   }
 
-  /** @internal The reasons of `hold()` that hold now. */
+  /** @internal The reasons of the holds that have not been released. */
   get holdReasons(): readonly string[] {
     return Array.from(this.#holds, ({ reason }) => reason);
   }
 
-  /** @internal Why the application itself fails this kind now, whatever its probes say. */
+  /** @internal Returns why the application itself fails this kind now, independent of its probes. */
   reasonFor(kind: ProbeKind): string | undefined {
     return this.hasNothingToSay(kind) ? undefined : this.#reasonsOf(kind).join('; ') || undefined;
   }
 
-  /** Turns readiness off or on by hand. The reason is shown to the public. While draining, turning it on is ignored, with a warning. */
+  /**
+   * Turns readiness off or on. The public can read the reason.
+   * While draining, `setReady(true)` is ignored and logs a warning.
+   *
+   * @param reason why readiness is off, `readiness is switched off` by default
+   * @throws TypeError if `isReady` is not a boolean or `reason` is not a non-empty string
+   */
   setReady(isReady: boolean, reason = 'readiness is switched off'): void {
     checkBoolean('isReady', isReady);
     checkText('reason', reason);
@@ -121,7 +135,13 @@ export class Lifecycle implements Probe {
     this.#host.onToggle();
   }
 
-  /** Turns liveness off or on by hand: off, Kubernetes restarts the container. The reason is shown to the public. While draining liveness passes all the same. */
+  /**
+   * Turns liveness off or on. Kubernetes restarts the container while liveness is off. The public can read the reason.
+   * While draining, liveness passes even if it is off.
+   *
+   * @param reason why liveness is off, `liveness is switched off` by default
+   * @throws TypeError if `isLive` is not a boolean or `reason` is not a non-empty string
+   */
   setLive(isLive: boolean, reason = 'liveness is switched off'): void {
     checkBoolean('isLive', isLive);
     checkText('reason', reason);
@@ -130,8 +150,10 @@ export class Lifecycle implements Probe {
   }
 
   /**
-   * Holds readiness off until the function that it returns is called, which may be called twice.
-   * Several parts can hold at once, and none can let go for another. The reason is shown to the public.
+   * Holds readiness off until the returned function is called. Further calls of that function have no effect.
+   * Several parts of an application can hold readiness off at the same time. Readiness stays off until all of them have released it. The public can read the reason.
+   *
+   * @throws TypeError if `reason` is not a non-empty string
    */
   hold(reason: string): () => void {
     checkText('reason', reason);
@@ -143,7 +165,12 @@ export class Lifecycle implements Probe {
     };
   }
 
-  /** Begins to drain: readiness fails from now on for good, liveness passes. A second call changes nothing. */
+  /**
+   * Starts draining: from now on readiness fails and liveness passes. This cannot be undone, and a second call has no effect.
+   *
+   * @param reason shown to the public, `draining` by default
+   * @throws TypeError if `reason` is not a non-empty string
+   */
   drain(reason = 'draining'): void {
     checkText('reason', reason);
     if (this.#draining !== undefined) return;
@@ -153,9 +180,9 @@ export class Lifecycle implements Probe {
   }
 
   /**
-   * Aborted when draining begins, with an `AbortError`: for long work that can stop early. Made when it is first asked for.
-   * A signal keeps each of its listeners: who listens for one job removes the listener with the job.
-   * A listener that throws is an uncaught exception, as with any EventTarget.
+   * Aborted with an `AbortError` when draining begins. Use it for long work that can stop early. The signal is created at the first access.
+   * Remove a listener when its work is done, because a signal keeps all of its listeners.
+   * If a listener throws, the error is an uncaught exception, as with any `EventTarget`.
    */
   get shutdownSignal(): AbortSignal {
     if (this.#shutdown === undefined) {
@@ -165,30 +192,40 @@ export class Lifecycle implements Probe {
     return this.#shutdown.signal;
   }
 
-  /** A shutdown waits for the work until its deadline. Gives back what it was given: a rejection stays the caller's to handle. The name is for the log. */
+  /**
+   * Makes a shutdown wait for `work`, until the deadline of the shutdown. Returns `work` itself, so the caller still has to handle a rejection.
+   *
+   * @param name shown in the log, `work` by default
+   * @throws TypeError if `work` is not a promise or `name` is not a non-empty string
+   */
   track<T extends PromiseLike<unknown>>(work: T, name = 'work'): T {
     if (typeof (work as Partial<T> | undefined)?.then !== 'function') {
-      throw new TypeError(`Expected \`work\` to be a promise, got ${show(work)}. For work without one there is \`holdShutdown(name)\`.`);
+      throw new TypeError(`Expected \`work\` to be a promise, got ${show(work)}. For work without a promise, call \`holdShutdown(name)\`.`);
     }
     const end = this.holdShutdown(name);
     Promise.resolve(work).then(end, end);
     return work;
   }
 
-  /** A shutdown waits, until its deadline, for the function that it returns to be called, which may be called twice. Readiness is not touched. The name is for the log. */
+  /**
+   * Makes a shutdown wait until the returned function is called, or until the deadline of the shutdown. Further calls of that function have no effect. Readiness does not change.
+   *
+   * @param name shown in the log
+   * @throws TypeError if `name` is not a non-empty string
+   */
   holdShutdown(name: string): () => void {
     checkText('name', name);
     return this.work.begin(name);
   }
 
-  /** @throws NotReady with all reasons, where the kind fails. */
+  /** @throws NotReady with all reasons, if the kind fails */
   check({ kind }: ProbeContext): void {
     if (this.hasNothingToSay(kind)) return;
     const reasons = this.#reasonsOf(kind);
     if (reasons.length > 0) throw new NotReady(reasons.join('; '));
   }
 
-  /** The way of nearly all checks, without an array. */
+  /** Returns whether the kind passes. Nearly all checks end here, without creating an array. */
   hasNothingToSay(kind: ProbeKind): boolean {
     if (kind === 'liveness') return this.#notLive === undefined;
     if (kind === 'startup') return this.#starting.isDone;
@@ -201,7 +238,7 @@ export class Lifecycle implements Probe {
     return kind === 'startup' ? [`starting: waiting for ${this.#starting.names.join(', ')}`] : this.#reasonsNotReady();
   }
 
-  /** While draining there are none: a restart would cut what is under way. */
+  /** Returns no reasons while draining, because a restart would cut off requests in flight. */
   #reasonsNotLive(): string[] {
     return this.#notLive === undefined || this.#draining !== undefined ? [] : [this.#notLive];
   }
@@ -217,17 +254,17 @@ export class Lifecycle implements Probe {
   }
 }
 
-/** A string from a form or the environment would be taken for true. */
+/** A string from a form or the environment would count as true. */
 function checkBoolean(name: string, value: unknown): void {
   if (typeof value !== 'boolean') throw new TypeError(`Expected \`${name}\` to be true or false, got ${show(value)}.`);
 }
 
-/** Without one the public, or the operator, would read nothing. */
+/** An empty text would tell the public and the operator nothing. */
 function checkText(name: string, value: unknown): void {
   if (typeof value !== 'string' || value === '') throw new TypeError(`Expected \`${name}\` to be a non-empty string, got ${show(value)}.`);
 }
 
-/** The name that `fetch` and the like give it, so that one test for it serves all. */
+/** The error has the same name as the one that `fetch()` and other APIs throw, so one test recognizes both. */
 function shuttingDown(): DOMException {
   return new DOMException('the application is shutting down', 'AbortError');
 }

@@ -1,9 +1,9 @@
-/** Pieces of work in flight, each with a name, and who waits until there is none. */
+/** Work in flight, by name, with a way to wait until all of it has ended. */
 export class Work {
   readonly #begun = new Set<{ readonly name: string }>();
   #waiting: (() => void)[] = [];
 
-  /** In the order of their begin. */
+  /** The names in the order in which the work began. */
   get names(): string[] {
     return Array.from(this.#begun, ({ name }) => name);
   }
@@ -12,7 +12,7 @@ export class Work {
     return this.#begun.size === 0;
   }
 
-  /** The function that it returns ends the piece, and may be called twice. */
+  /** Begins a piece of work. The returned function ends it; further calls have no effect. */
   begin(name: string): () => void {
     const piece = { name };
     this.#begun.add(piece);
@@ -22,7 +22,7 @@ export class Work {
     };
   }
 
-  /** Work may begin while other work is waited for: it is waited for too. */
+  /** Resolves when no work is left. Work that begins in the meantime is waited for too. */
   async whenDone(): Promise<void> {
     while (this.#begun.size > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }

@@ -1,4 +1,7 @@
-/** The plain functions of the bundled probes; those on databases are in `koa-probes/checks/knex` and `koa-probes/checks/migrations`, whose types need knex. Importing them adds no probe, and loads no package but those of Node. */
+/**
+ * The plain functions of the bundled probes. Importing this module adds no probe and loads only modules of Node.
+ * The functions for databases are in `koa-probes/checks/knex` and `koa-probes/checks/migrations`, because their types need knex.
+ */
 export { checkDisk } from './disk/check-disk.js';
 export type { DiskTarget } from './disk/inspection.js';
 export { checkHttp } from './http/check-http.js';

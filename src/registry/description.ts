@@ -2,31 +2,34 @@ import type { ProbeKind, ProbeOptions, ResolvedProbeOptions } from '../probe.js'
 import type { ProbeResult } from '../report/report.js';
 import type { Monitor } from '../run/monitor.js';
 
-/** Where a setting comes from. The name of a probe is by default that of its class. */
+/** Where a setting comes from. The default name of a probe is derived from its class. */
 export type SettingSource = 'default' | 'decorator' | 'settings' | 'register';
 
-/** A probe as it is set up, and what is known of it. */
+/** The configuration of a probe and its latest result. */
 export interface ProbeDescription {
+  /** Name of the probe. */
   readonly name: string;
+  /** Kinds of the probe. */
   readonly kinds: readonly ProbeKind[];
-  /** Undefined for a probe without a class. */
+  /** Name of its class. Undefined for a probe without a class. */
   readonly className: string | undefined;
+  /** Its options, with every default filled in. */
   readonly options: ResolvedProbeOptions;
-  /** Where each option comes from, and the name. */
+  /** Where the name and each option come from. */
   readonly sources: Readonly<Record<'name' | keyof ResolvedProbeOptions, SettingSource>>;
-  /** What it checks outside the process, `a database` for example. Known of the bundled probes, and of the plain functions of this package once they have been called. */
+  /** What it checks outside the process, for example `a database`. It is known for the bundled probes, and for the plain functions of this package once they have been called. */
   readonly outside: string | undefined;
-  /** What became of its last run; undefined before the first. */
+  /** The result of its last run. Undefined before the first run. */
   readonly lastResult: ProbeResult | undefined;
 }
 
-/** Who has given which options of one probe. */
+/** The origin of a probe: its class, and where its options come from. */
 export interface ProbeOrigin {
   readonly className: string | undefined;
   readonly sources: Readonly<Partial<Record<string, SettingSource>>>;
 }
 
-/** Later layers win over earlier ones, as in the overlay of the options themselves. */
+/** Later layers override earlier ones, like the options themselves. */
 export function originOf(className: string | undefined, ...layers: readonly (readonly [SettingSource, ProbeOptions])[]): ProbeOrigin {
   const sources: Record<string, SettingSource> = {};
   for (const [source, options] of layers) {

@@ -5,7 +5,7 @@ const UNITS = [
   ['s', 1_000],
 ] as const;
 
-/** A time as people say it, in two units at most: `820 ms`, `2.1 s`, `12 min 5 s`, `3 h`. */
+/** Shows a duration in at most two units: `820 ms`, `2.1 s`, `12 min 5 s`, `3 h`. */
 export function showDuration(durationMs: number): string {
   if (durationMs < 1_000) return `${String(Math.round(durationMs))} ms`;
   if (durationMs < 10_000) return `${String(Math.round(durationMs / 100) / 10)} s`;

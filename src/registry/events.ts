@@ -4,25 +4,34 @@ import type { ProbeKind } from '../probe.js';
 import type { ProbeResult } from '../report/report.js';
 import { reasonKeyOf } from './reason.js';
 
-/** A probe went over from one status to another, has its first, or fails for a new reason. Reasons that differ in numbers, ports and times alone are one; those of `lifecycle` are compared word for word. */
+/**
+ * A probe has its first status, changed its status, or fails for a new reason.
+ * Reasons that differ only in numbers, ports and times count as the same reason. Reasons of `lifecycle` are compared word for word.
+ */
 export interface ProbeChange {
+  /** Name of the probe. */
   readonly name: string;
-  /** The kinds that it counts for. `lifecycle` has a status a kind. */
+  /** The kinds that the change applies to. `lifecycle` has a separate status for each kind. */
   readonly kinds: readonly ProbeKind[];
+  /** The new result. */
   readonly result: ProbeResult;
-  /** The status before; undefined if this is the first. */
+  /** The previous status. Undefined if this is the first one. */
   readonly previous: ProbeResult['status'] | undefined;
-  /** If it did not pass: why, for the operator. The public must not read it. */
+  /** Why the probe did not pass, for the operator. Do not show it to the public. Undefined if it passed. */
   readonly reason: string | undefined;
 }
 
+/** The events of a registry. */
 export interface ProbeEvents {
+  /** A status or a reason has changed. */
   change: [ProbeChange];
+  /** The registry was closed. */
   close: [];
+  /** A graceful shutdown has entered a phase. */
   shutdown: [ShutdownProgress];
 }
 
-/** Each reason of the lifecycle was chosen: draining says more than maintenance. */
+/** Every reason of the lifecycle was written on purpose, so each different one is new. */
 export function isNewReason(result: ProbeResult, previous: ProbeResult): boolean {
   if (result.failure?.detail === previous.failure?.detail) return false;
   return result.name === LIFECYCLE || reasonKeyOf(result) !== reasonKeyOf(previous);

@@ -4,17 +4,17 @@ import { MINUTE_MS, type Pace } from './pace.js';
 import { reasonKeyOf } from './reason.js';
 import type { ProbeResult } from '../report/report.js';
 
-/** A probe whose status has not changed for this long flaps no more. */
+/** A probe stops flapping if its status does not change for this time. */
 const STEADY_MS = 5 * MINUTE_MS;
 
-/** Pauses between two summaries. */
+/** Pauses between summaries. */
 export const SUMMARY_PAUSES_MS: readonly number[] = [MINUTE_MS, 10 * MINUTE_MS, 60 * MINUTE_MS];
 
 const MOST_REASONS = 20;
 const REASONS_SHOWN = 3;
 const LONGEST_REASON = 200;
 
-/** Runs that did not pass, by their reasons. */
+/** Counts runs that did not pass, by their reasons. */
 export class Tally {
   failedRuns = 0;
   #degradedRuns = 0;
@@ -29,7 +29,7 @@ export class Tally {
     else if (this.#reasons.size < MOST_REASONS) this.#reasons.set(key, { reason: shorten(result.failure?.detail ?? ''), count: 1 });
   }
 
-  /** `3 runs failed`, for example. */
+  /** Returns, for example, `3 runs failed`. */
   describeRuns(): string {
     const degraded = `${showCount(this.#degradedRuns, 'run')} ${this.#degradedRuns === 1 ? 'was' : 'were'} degraded`;
     if (this.failedRuns === 0) return degraded;
@@ -37,7 +37,7 @@ export class Tally {
     return this.#degradedRuns === 0 ? failed : `${failed}, ${degraded}`;
   }
 
-  /** The most frequent reasons, with their counts if there are several. */
+  /** Returns the most frequent reasons, with their counts if there are several. */
   describeReasons(): string {
     const sorted = [...this.#reasons.values()].toSorted((a, b) => b.count - a.count);
     const [first, second] = sorted;
@@ -48,15 +48,15 @@ export class Tally {
 }
 
 export interface FlappingListener {
-  /** `tally` has the runs of the last `periodMs`. */
+  /** Called when a summary is due. `tally` contains the runs of the last `periodMs`. */
   onSummary(tally: Tally, periodMs: number): void;
-  /** The status has not changed for five minutes, or not even once in the first. */
+  /** Called when the status has not changed for five minutes, or not at all before the first summary. */
   onSteady(): void;
 }
 
-/** The time in which a probe flaps. Its timer does not keep the process alive. */
+/** The period in which a probe flaps. Its timer does not keep the process alive. */
 export class Flapping {
-  /** Since it began. */
+  /** Number of changes since it began. */
   changes = 0;
   /** All runs since it began. */
   readonly total = new Tally();
@@ -66,7 +66,7 @@ export class Flapping {
   #period = new Tally();
   #timer: NodeJS.Timeout | undefined;
 
-  /** `pace` is that of the summaries. */
+  /** `pace` is the pace of the summaries. */
   constructor(
     private readonly pace: Pace,
     private readonly listener: FlappingListener,

@@ -5,11 +5,11 @@ import type { ProbeChange } from './events.js';
 import type { ProbeRegistry } from './registry.js';
 
 interface OfRegistry {
-  /** Whose message it is: a process may have several registries. */
+  /** The registry that the message belongs to. A process may have several registries. */
   readonly registry: ProbeRegistry;
 }
 
-/** The messages of the channels of `node:diagnostics_channel`, by name. `koa-probes:run` is a TracingChannel, all others are plain channels. */
+/** The messages of the `node:diagnostics_channel` channels, by name. `koa-probes:run` is a TracingChannel. All others are plain channels. */
 export interface ProbeMessages {
   'koa-probes:change': ProbeChange & OfRegistry;
   'koa-probes:shutdown': ShutdownProgress & OfRegistry;

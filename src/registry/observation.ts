@@ -2,19 +2,20 @@ import { channel } from 'node:diagnostics_channel';
 import type { ProbeKind } from '../probe.js';
 import type { RunObserver } from '../run/observers.js';
 
-/** One answer to a probe over HTTP. */
+/** One HTTP response to a probe request. */
 export interface ProbeAnswered {
+  /** The requested kind. */
   readonly kind: ProbeKind;
-  /** The probe that was asked for alone; undefined for the whole kind. */
+  /** The requested probe, if the request was for a single probe. Undefined if it was for the whole kind. */
   readonly probe: string | undefined;
-  /** Status code of the answer. 404 for a name that no probe of the kind has. */
+  /** Status code of the response. It is 404 if no probe of the kind has the requested name. */
   readonly code: number;
 }
 
-/** Hears of the runs and the answers of one registry. */
+/** Is told about the runs and the HTTP responses of one registry. */
 export interface ProbeObserver extends RunObserver {
   onAnswer?(answer: ProbeAnswered): void;
-  /** A probe was taken out. None of its runs is told later. */
+  /** Called when a probe was removed. None of its runs is reported later. */
   onRemove?(probe: string): void;
 }
 
@@ -28,7 +29,7 @@ export function hasSubscribers(name: keyof typeof channels): boolean {
   return channels[name].hasSubscribers;
 }
 
-/** The message says whose it is: the channels are those of the process. */
+/** Publishes a message with its registry, because the channels are shared by the whole process. */
 export function publish(name: string, registry: object, message: object | undefined): void {
   if (isChannel(name) && hasSubscribers(name)) channels[name].publish({ registry, ...message });
 }

@@ -7,7 +7,7 @@ import { ProbeLog, subjectOf, type Excuse } from './probe-log.js';
 import type { ProbeResult } from '../report/report.js';
 import type { Monitor } from '../run/monitor.js';
 
-/** What the registry tells the operator of its probes. */
+/** The log of a registry about its probes. */
 export class OperatorLog {
   readonly #probes = new Map<Monitor, ProbeLog>();
   readonly #latePasses = new WeakMap<Monitor, Pace>();
@@ -18,7 +18,7 @@ export class OperatorLog {
     private readonly lifecycle: Lifecycle,
   ) {}
 
-  /** A run has ended that is not a pass after a pass. */
+  /** Called when a run has ended, except for a pass after a pass. */
   noteResult(monitor: Monitor, result: ProbeResult, previous: ProbeResult | undefined, outcome: ProbeResult): void {
     if (this.#isClosed) return;
     let log = this.#probes.get(monitor);
@@ -30,36 +30,36 @@ export class OperatorLog {
     log.note(result, previous, outcome);
   }
 
-  /** A check is healthy and slow: its timeout makes a failure of it. */
+  /** Warns about a check that works but is too slow, so that its timeout turns it into a failure. */
   tellLatePass(monitor: Monitor, durationMs: number): void {
     let pace = this.#latePasses.get(monitor);
     if (pace === undefined) this.#latePasses.set(monitor, (pace = new Pace(COMPLAINT_PAUSES_MS)));
     if (!pace.take(performance.now())) return;
     const { name, kinds, timeoutMs } = monitor;
     this.logger.warn(
-      `${subjectOf(monitor)} passed after ${String(Math.round(durationMs))} ms, too late for its \`timeoutMs\`, ${String(timeoutMs)}. Raise \`timeoutMs\`, or make the check faster.`,
+      `${subjectOf(monitor)} passed after ${String(Math.round(durationMs))} ms, later than its \`timeoutMs\` (${String(timeoutMs)} ms). Raise \`timeoutMs\`, or make the check faster.`,
       { probe: name, kinds, durationMs: Math.round(durationMs) },
     );
   }
 
-  /** A warning where a liveness probe checks something outside the process, unless that is wanted. */
+  /** Warns if a liveness probe checks something outside the process, unless `restartOnOutage` is set. */
   tellOutside(monitor: Monitor, what: string): void {
     const { name, kinds, options } = monitor;
     if (!kinds.includes('liveness') || options.restartOnOutage) return;
     this.logger.warn(
-      `${subjectOf(monitor)} checks ${what}, outside this process: an outage restarts every pod at once, again and again, and a restart does not help. ` +
-        'Make it a readiness probe, or confirm it with `restartOnOutage: true`.',
+      `${subjectOf(monitor)} checks ${what}, which is outside this process: an outage would restart every pod at once, again and again, and a restart does not help. ` +
+        'Make it a readiness probe, or set `restartOnOutage: true` to confirm that you want this.',
       { probe: name, kinds },
     );
   }
 
-  /** The probe is taken out. */
+  /** Called when a probe is removed. */
   forget(monitor: Monitor): void {
     this.#probes.get(monitor)?.stop();
     this.#probes.delete(monitor);
   }
 
-  /** Nothing is said of any probe from now on. */
+  /** Stops the log. Nothing is logged about any probe from now on. */
   close(): void {
     this.#isClosed = true;
     for (const log of this.#probes.values()) log.stop();

@@ -5,23 +5,23 @@ import type { ProbeResult } from '../report/report.js';
 
 const minutes = (...counts: number[]): readonly number[] => counts.map((count) => count * MINUTE_MS);
 
-/** Pauses before an outage is recalled. Whoever reads the last hour of a log finds it. */
+/** Pauses before the log repeats that an outage continues. With at most one hour between lines, the last hour of a log always shows the outage. */
 const RECALL_PAUSES_MS = minutes(10, 20, 40, 60);
-/** The same for a start, which Kubernetes ends sooner. */
+/** The same for a start. The pauses are shorter, because Kubernetes ends a failing start sooner. */
 const START_RECALL_PAUSES_MS = minutes(1, 2, 4, 8, 16, 32, 60);
-/** Pauses before a reason that was told already is told again. */
+/** Pauses before a reason that was already logged is logged again. */
 const KNOWN_REASON_PAUSES_MS = minutes(1, 2, 4, 8, 16, 32, 60);
 
-/** Reasons beyond this count as known: an outage whose every run has another reason must not fill the log. */
+/** After this many reasons, new ones count as known. An outage with another reason in every run must not fill the log. */
 const MOST_REASONS = 20;
 
 interface Telling {
-  /** Whether two reasons that differ in their numbers are two reasons. */
+  /** Whether reasons that differ in their numbers are different reasons. */
   readonly isExact: boolean;
   readonly now: number;
 }
 
-/** The time since a probe last passed, and what was told of it. */
+/** The time since a probe last passed, and what was logged about it. */
 export class Outage {
   failedRuns = 0;
   readonly recalls: Pace;
@@ -36,7 +36,7 @@ export class Outage {
     this.recalls = new Pace(isStart ? START_RECALL_PAUSES_MS : RECALL_PAUSES_MS);
   }
 
-  /** Whether the reason is another one than that of the last line, and was not told lately. */
+  /** Returns whether the reason differs from that of the last line and was not logged recently. */
   isNews(result: ProbeResult, { isExact, now }: Telling): boolean {
     const key = keyOf(result, isExact);
     if (key === this.#lastTold) return false;

@@ -8,33 +8,33 @@ import { MINUTE_MS, Pace } from './pace.js';
 import type { ProbeResult } from '../report/report.js';
 import type { Monitor } from '../run/monitor.js';
 
-/** Why it is normal that a probe fails: the application has not started yet, or it is going away. */
+/** Why it is normal that a probe fails: the application is still starting, or it is already draining. */
 export type Excuse = 'starting' | 'draining';
 
 /** A probe that stops passing twice within this time flaps. */
 const FLAP_WINDOW_MS = 5 * MINUTE_MS;
-/** A probe that has flapped, and stops passing within this time, flaps still. */
+/** A probe that has flapped before and stops passing within this time flaps again. */
 const FLAP_MEMORY_MS = 60 * MINUTE_MS;
 
-/** A start that takes longer is worth a warning. */
+/** A start that takes longer is logged as a warning. */
 const NORMAL_START_MS = MINUTE_MS;
 
 export interface ProbeLogSettings {
   readonly logger: FieldLogger;
-  /** Whether each new reason is told at once, however soon it follows another, and word for word. */
+  /** Whether each new reason is logged at once, even if it follows another one soon, and compared word for word. */
   readonly isDeliberate: boolean;
-  /** `hasPassed`: whether the probe has ever passed. */
+  /** `hasPassed` says whether the probe has ever passed. */
   excuse(hasPassed: boolean): Excuse | undefined;
 }
 
 /**
- * What the operator reads of one probe: a line for each change of its status and for each new reason while it fails.
- * A long outage is recalled, and a probe that flaps is summed up, both ever more rarely.
+ * The log of one probe: a line for each change of its status, and for each new reason while it fails.
+ * A long outage is repeated, and a flapping probe is summarized, at growing intervals.
  */
 export class ProbeLog {
   readonly #subject: string;
   #hasPassed = false;
-  /** Since the probe last passed. */
+  /** The outage since the probe last passed. */
   #outage: Outage | undefined;
   #lastResult: ProbeResult | undefined;
   #flapping: Flapping | undefined;
@@ -50,7 +50,7 @@ export class ProbeLog {
     this.#subject = subjectOf(monitor);
   }
 
-  /** `outcome` is what became of the run itself, before the thresholds. */
+  /** `outcome` is the outcome of the run itself, before thresholds. */
   note(result: ProbeResult, previous: ProbeResult | undefined, outcome: ProbeResult): void {
     const now = performance.now();
     this.#lastResult = result;
@@ -81,7 +81,7 @@ export class ProbeLog {
 
   #noteTrouble(result: ProbeResult, previous: ProbeResult | undefined, outcome: ProbeResult, now: number): void {
     const hasFailed = outcome.status !== 'pass' && !Degraded.is(outcome.error);
-    // A pass that `successThreshold` does not count yet is none.
+    // A pass that `successThreshold` does not accept yet has no reason of its own.
     const isReason = outcome.status !== 'pass' || Degraded.is(result.error);
     const isFall = this.#outage === undefined;
     const excuse = this.settings.excuse(this.#hasPassed);
@@ -92,7 +92,7 @@ export class ProbeLog {
       const isChange = isFall || result.status !== previous?.status;
       if (isChange) this.#flapping.noteChange(now);
       if (isReason) this.#flapping.noteRun(result, hasFailed);
-      // It may be the beginning of an outage, whose reasons no summary is to hide.
+      // This may be the start of an outage. A summary must not hide its reasons.
       if (isReason && this.#flapping.changes === 0) this.#noteSame(result, previous, { outage, excuse, now });
     } else if (isFall && this.#isFlap(now) && excuse === undefined) {
       this.#startFlapping(result, previous, { outage, hasFailed, now });
@@ -101,9 +101,9 @@ export class ProbeLog {
     } else if (isReason) {
       this.#noteSame(result, previous, { outage, excuse, now });
     }
-    // It was slow, and has passed.
+    // A slow pass is a pass.
     if (outcome.status === 'pass' && isReason) this.#hasPassed = true;
-    // A start is no fall.
+    // A failure during the start does not count towards flapping.
     if (isFall && excuse === undefined) this.#fellAt = now;
   }
 
@@ -116,7 +116,7 @@ export class ProbeLog {
       this.#reasonToldAt = now;
       return this.#tellTrouble(result, previous, moment, excuse !== 'draining');
     }
-    // While the application starts or ends, others speak for the lifecycle.
+    // While the application starts or drains, other lines say so.
     if ((isDeliberate && excuse !== undefined) || !outage.recalls.take(now)) return;
     const failures = outage.failedRuns === 0 ? '' : `, ${showCount(outage.failedRuns, 'run')} failed`;
     const howLong = ` after ${showDuration(now - outage.startedAt)}${failures}`;
@@ -140,7 +140,7 @@ export class ProbeLog {
     });
   }
 
-  /** A probe that goes on to flap is summed up at the pauses that it had reached. */
+  /** A probe that flaps again continues with the pauses that it had reached. */
   #isFlap(now: number): boolean {
     if (now - this.#flappedAt < FLAP_MEMORY_MS) return true;
     this.#summaries = new Pace(SUMMARY_PAUSES_MS);
@@ -160,7 +160,7 @@ export class ProbeLog {
     outage.markAsTold(result, { isExact: this.settings.isDeliberate, now });
     const verb = result.status === 'fail' ? 'failed again' : 'is degraded again';
     const since = showDuration(now - this.#fellAt);
-    const text = `${verb}, ${since} after the last time: ${detailOf(result)} (further changes are summed up)`;
+    const text = `${verb}, ${since} after the last time: ${detailOf(result)} (further changes are summarized)`;
     this.#say('warn', text, fieldsOf(result, previous));
   }
 
@@ -173,7 +173,7 @@ export class ProbeLog {
   #endFlapping(): void {
     const [flapping, outage, last] = [this.#flapping, this.#outage, this.#lastResult];
     this.#flapping = undefined;
-    // Without a change it was an outage from the beginning, and told as one.
+    // Without a change it was an outage from the start, and was logged as one.
     if (flapping === undefined || last === undefined || flapping.changes === 0) return;
     const now = performance.now();
     if (flapping.changes > 1) this.#flappedAt = now;
@@ -200,7 +200,7 @@ export class ProbeLog {
   }
 }
 
-/** What messages call a probe. */
+/** Returns the name of a probe in messages. */
 export function subjectOf({ kinds, name }: Monitor): string {
   return `${kinds.join(' and ')} probe ${name}`;
 }

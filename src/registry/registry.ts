@@ -20,33 +20,41 @@ import { startSchedule, type Schedule } from '../run/schedule.js';
 import { ServingNotes, type ProbeServing } from './serving.js';
 import { checkArray, checkMilliseconds, checkOneOf, rejectUnknownOptions, show } from '../validation.js';
 
+/** Options of a registry. All are optional. */
 export interface RegistryOptions {
   /**
-   * Time in milliseconds in which the report of a kind is there, whatever its checks do: 1 to 3,600,000, and no less than the longest `timeoutMs`.
+   * Deadline of a run in milliseconds, 1 to 3,600,000, and at least the longest `timeoutMs`. The report of a kind is ready by then, no matter what its checks do.
    * @default 100 ms above the longest `timeoutMs` of the kind
    */
   deadlineMs?: number | undefined;
   /**
-   * Where the lines go: one for each change of a probe's status and for each new reason while it fails, none for each request.
-   * pino and winston get the fields of each line too. `false`: nowhere; events are emitted all the same.
-   * @default the console's standard error
+   * The logger. It gets one line for each change of a probe's status and for each new reason while the probe fails, but none for each request.
+   * A pino or winston logger also gets the structured fields of each line. `false` turns the log off. Events are emitted in any case.
+   * @default the console, which writes to standard error
    */
   logger?: ProbeLogger | false | undefined;
 }
 
+/** Options of one run. All are optional. */
 export interface RunOptions {
-  /** Names of probes that are left out. */
+  /**
+   * Names of probes to leave out of the run. Names that no probe has are reported as `unknownExcludes`.
+   * @default []
+   */
   exclude?: readonly string[] | undefined;
-  /** Name of the only probe to run. */
+  /**
+   * Name of the only probe to run.
+   * @default all probes of the kind
+   */
   only?: string | undefined;
 }
 
-/** What is known of a kind without a run. */
+/** The latest status of a kind, without a run. */
 export interface ProbeStatus {
   readonly kind: ProbeKind;
-  /** The worst of its results; `unknown` if none fails and one has never been run. */
+  /** The worst status of its results. It is `unknown` if none fails and a probe has never been run. */
   readonly status: ReportStatus | 'unknown';
-  /** In the order of registration, `lifecycle` first. */
+  /** The latest results in the order of registration. `lifecycle` comes first. */
   readonly results: readonly ProbeResult[];
   /** Names of the probes that have never been run. */
   readonly pending: readonly string[];
@@ -54,30 +62,31 @@ export interface ProbeStatus {
 
 export const REGISTRY_OPTION_NAMES = ['deadlineMs', 'logger'] as const;
 
-/** What messages call it, whoever makes it: `discoverProbes` hands its options on. */
+/** The name of a registry in messages. `discoverProbes` passes its options on, so a message must not name the constructor. */
 const SUBJECT = 'the registry';
 
 const NONE: readonly string[] = [];
 const NO_MONITORS: readonly Monitor[] = [];
 
-/** How far the default deadline lies above the longest timeout of a kind. */
+/** How much longer the default deadline is than the longest timeout of a kind. */
 const DEADLINE_MARGIN_MS = 100;
 
 /**
- * The probes of one application. `discoverProbes` makes one from a container; made with `new` it has the probes that are registered.
- * It emits `change` for each change of a probe's status and for each new reason, `shutdown` for each phase of a graceful shutdown, and `close`. A listener that throws or rejects is logged and harms nothing.
+ * The probes of one application. `discoverProbes` creates one and fills it. A registry that is created with `new` has the probes that are registered.
+ * It emits `change` for each change of a probe's status and for each new reason, `shutdown` for each phase of a graceful shutdown, and `close`.
+ * If a listener throws or rejects, the error is logged and nothing else happens.
  */
 export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   /** The state of the application and its manual toggles. */
   readonly lifecycle: Lifecycle;
   /** @internal */
   readonly logger: FieldLogger;
-  /** @internal Deactivates what the container of these probes has made, at the end of a shutdown. */
+  /** @internal Deactivates the instances of the container at the end of a shutdown. */
   deactivate: (() => Promise<void>) | undefined;
-  /** @internal Who listens to its runs and answers: `observers.add(…)`. While nobody does, they cost nothing. */
+  /** @internal The observers of its runs and HTTP responses. Add one with `observers.add(…)`. Without observers this costs nothing. */
   readonly observers = new RunObservers<ProbeObserver>(this, (error) => {
     if (!this.#complaints.take(performance.now())) return;
-    this.logger.error(`what observes the probes failed: ${describeError(error)}`, { err: error });
+    this.logger.error(`an observer of the probes failed: ${describeError(error)}`, { err: error });
   });
   /** @internal */
   readonly servingNotes = new ServingNotes();
@@ -85,14 +94,14 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   readonly #deadlineMs: number | undefined;
   readonly #monitors = new Map<string, Monitor>();
   readonly #origins = new WeakMap<Monitor, ProbeOrigin>();
-  /** The lifecycle first. */
+  /** The monitors of each kind. The lifecycle comes first. */
   readonly #byKind: Record<ProbeKind, readonly Monitor[]>;
   readonly #lifecycleByKind: Readonly<Partial<Record<ProbeKind, Monitor>>>;
-  /** In startup only while the probes are being discovered: it would pass, since no startup probe is known. */
+  /** Part of startup only during the discovery, because startup would pass while no startup probe is known. */
   readonly #startingLifecycle: Monitor;
-  /** How a whole kind is run, until its probes change. */
+  /** The plan for a run of each whole kind, until its probes change. */
   readonly #plans: Partial<Record<ProbeKind, RunPlan | undefined>> = {};
-  /** The last run of each kind that has ended: it knows when each check passed. */
+  /** The last run of each kind that has ended. It knows when each check passed. */
   readonly #lastRuns: Partial<Record<ProbeKind, EndedRun>> = {};
   readonly #schedules = new Map<Monitor, Schedule>();
   readonly #log: OperatorLog;
@@ -105,7 +114,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
 
   constructor(options: RegistryOptions = {}) {
     super();
-    // Each server and each metric listens: many are no leak.
+    // Each server and each metric adds a listener, so many listeners are not a leak.
     this.setMaxListeners(0);
     rejectUnknownOptions(SUBJECT, options, REGISTRY_OPTION_NAMES);
     if (options.deadlineMs !== undefined) checkMilliseconds(SUBJECT, 'deadlineMs', options.deadlineMs);
@@ -131,16 +140,17 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   }
 
   /**
-   * Adds a probe, at any time. The function that it returns takes the probe out again, and may be called twice:
-   * requests under way are answered without it, and its signal is aborted.
-   * @throws ConfigurationError if the name is taken or not fit for a URL, a kind is unknown, or an option is out of its range.
+   * Adds a probe. It can be called at any time.
+   *
+   * @returns a function that removes the probe. Requests in flight are answered without it, and its signal is aborted. Further calls have no effect.
+   * @throws ConfigurationError if the name is already used or not valid, a kind is unknown, an option is unknown or out of range, or the registry is closed
    */
   register(definition: ProbeDefinition): () => void {
     const monitor = this.add(resolveDefinition(definition), originOf(undefined, ['register', definition]));
     return () => this.#remove(monitor);
   }
 
-  /** @internal Beside the probe: where its options come from, and what it checks outside the process, where that is known. */
+  /** @internal Adds a probe. `origin` says where its options come from, and `outside` what it checks outside the process, if that is known. */
   add({ name, kinds, probe, options }: ResolvedDefinition, origin: ProbeOrigin, outside?: string): Monitor {
     const subject = `probe ${show(name)}`;
     if (this.#isClosed) throw new ConfigurationError(`The ${subject} cannot be registered: the registry is closed.`);
@@ -149,7 +159,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     }
     if (this.#deadlineMs !== undefined && options.timeoutMs > this.#deadlineMs) {
       throw new ConfigurationError(
-        `\`timeoutMs\` of ${subject} is ${String(options.timeoutMs)}, longer than \`deadlineMs\`, ${String(this.#deadlineMs)}. Shorten the one or lengthen the other.`,
+        `\`timeoutMs\` of ${subject} is ${String(options.timeoutMs)}, longer than \`deadlineMs\` of the registry (${String(this.#deadlineMs)}). Lower \`timeoutMs\` or raise \`deadlineMs\`.`,
       );
     }
     const monitor = new Monitor(name, kinds, options, probe, this.#listener);
@@ -172,20 +182,20 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
         this.#byKind[kind].filter((other) => other !== monitor),
       );
     }
-    monitor.remove(new NotReady('the probe was taken out'));
+    monitor.remove(new NotReady('the probe was removed'));
     this.#log.forget(monitor);
     this.observers.tell((observer) => observer.onRemove?.(monitor.name));
-    // Readiness may have waited for it, if it was a startup probe.
+    // If it was a startup probe, readiness may have waited for it.
     this.#onToggle();
   }
 
-  /** A run under way keeps its own array. */
+  /** Replaces the array, because a run in flight uses the old one. */
   #setMonitors(kind: ProbeKind, monitors: readonly Monitor[]): void {
     this.#byKind[kind] = monitors;
     this.#plans[kind] = undefined;
   }
 
-  /** The probes as they are set up, in the order of registration, with what is known of each. It runs none of them. */
+  /** Returns the configuration and the latest result of every probe, in the order of registration. It runs no probe. */
   list(): ProbeDescription[] {
     return Array.from(this.#monitors.values(), (monitor) => {
       const origin = this.#origins.get(monitor) ?? originOf(undefined);
@@ -193,7 +203,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     });
   }
 
-  /** How the probes are answered, and how the application shuts down: what `probeMiddleware`, `probeRouter`, `probeView`, `probeServer`, `probeHeartbeat` and `gracefulShutdown` were called with. */
+  /** How the probes are answered and how the application shuts down: the settings of all calls of `probeMiddleware`, `probeRouter`, `probeView`, `probeServer`, `probeHeartbeat` and `gracefulShutdown`. */
   get serving(): ProbeServing {
     return this.servingNotes.read();
   }
@@ -203,7 +213,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     return this.#monitors.values();
   }
 
-  /** @internal Begins a run of one probe, whatever result is there already. Whether there is such a probe. */
+  /** @internal Starts a run of one probe, even if there is a result already. Returns whether there is such a probe. */
   runNow(name: string): boolean {
     const monitor = this.#monitors.get(name);
     const kind = monitor?.kinds[0];
@@ -219,7 +229,11 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     return true;
   }
 
-  /** What is known of a kind without running anything: the last result of each of its probes. */
+  /**
+   * Returns the latest status of a kind, with the last result of each of its probes. It runs no probe.
+   *
+   * @throws ConfigurationError if the kind is unknown
+   */
   status(kind: ProbeKind): ProbeStatus {
     checkOneOf('status()', 'kind', kind, PROBE_KINDS);
     const results: ProbeResult[] = [];
@@ -246,19 +260,21 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     return last;
   }
 
-  /** Whether a probe of that kind has that name. */
+  /** Returns whether a probe of that kind has that name. */
   has(kind: ProbeKind, name: string): boolean {
     if (name === LIFECYCLE) return this.#lifecycleByKind[kind] !== undefined;
     return this.#monitors.get(name)?.kinds.includes(kind) ?? false;
   }
 
   /**
-   * Runs the probes of a kind, all together, and resolves to their report at the latest when the deadline is over. It does not reject for anything that a probe does.
-   * A check that is in flight already is joined and not run a second time.
-   * A startup probe that has passed is not run again. While starting, readiness runs the startup probes that have not.
+   * Runs the probes of a kind at the same time, and resolves to their report when the deadline is exceeded at the latest. It never rejects because of a probe.
+   * A check that is already in flight is joined and not run a second time.
+   * A startup probe that has passed does not run again. While the application is starting, a readiness run also runs the startup probes that have not passed.
+   *
+   * It rejects with a ConfigurationError if the kind or the name in `only` is unknown, or an option is invalid.
    */
   run(kind: ProbeKind, options?: RunOptions): Promise<ProbeReport> {
-    // Not async: that would cost as much as ten trivial checks.
+    // The function is not async, because that would cost as much as ten trivial checks.
     try {
       checkOneOf('run()', 'kind', kind, PROBE_KINDS);
       return options === undefined ? runTogether(this.#planOf(kind), this.#makeReport) : this.#runSome(kind, options);
@@ -268,9 +284,9 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   }
 
   /**
-   * Aborts what runs and lets nothing begin any more. Every probe fails from now on, and readiness as a whole.
-   * What has nothing left to run still passes: liveness without probes of its own, and startup once every startup probe has passed.
-   * Nothing of the registry keeps the process alive then.
+   * Closes the registry: it aborts all runs and allows no new ones. From now on every probe fails, and readiness fails as a whole.
+   * A kind that has nothing left to run still passes: liveness without probes, and startup once every startup probe has passed.
+   * A closed registry does not keep the process alive. Further calls have no effect.
    */
   close(): void {
     if (this.#isClosed) return;
@@ -278,7 +294,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     this.#log.close();
     const reason = new NotReady('the registry is closed');
     for (const schedule of this.#schedules.values()) schedule.stop();
-    // First: a run that ends with its last check still asks the lifecycle.
+    // Close the lifecycle first, because a run that ends with its last check still runs the lifecycle.
     this.#lifecycleByKind.readiness?.close(reason);
     for (const monitor of this.#monitors.values()) monitor.close(reason);
     this.announce('close');
@@ -293,7 +309,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
       const plan = new RunPlan({ kind, monitors, deadlineMs, observers: this.observers });
       return runTogether<ProbeReport>(plan, (run) => makeReport(run, NONE));
     }
-    // Readiness does not wait for startup probes if nobody asks the lifecycle.
+    // Readiness does not wait for startup probes if the lifecycle is excluded.
     const settings = exclude.includes(LIFECYCLE)
       ? { kind, monitors: this.#byKind[kind], deadlineMs, observers: this.observers }
       : this.#planOf(kind).settings;
@@ -306,7 +322,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     return makeReport(run, NONE);
   };
 
-  /** What the kubelet asks for. The lifecycle comes last, so that a toggle that is turned while the checks run counts for this answer too. */
+  /** Returns the plan for a whole kind, as the kubelet requests it. The lifecycle runs last, so that a toggle that changes during the checks applies to this response too. */
   #planOf(kind: ProbeKind): RunPlan {
     const plan = (this.#plans[kind] ??= new RunPlan({
       kind,
@@ -326,11 +342,11 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
 
   #pendingStartups(): readonly Monitor[] {
     const startups = this.#byKind.startup;
-    // Asked twice a readiness, and most applications have none.
+    // Return early: this is called twice per readiness run, and most applications have no startup probes.
     return startups.length === 0 ? startups : startups.filter(({ firstPass, options }) => firstPass === undefined && options.critical);
   }
 
-  /** @internal In how many milliseconds the report of a kind is there at the latest. */
+  /** @internal Returns the deadline for the report of a kind, in milliseconds. */
   deadlineOf(kind: ProbeKind): number {
     if (this.#deadlineMs !== undefined) return this.#deadlineMs;
     const timeouts = this.#byKind[kind].filter(({ name }) => name !== LIFECYCLE).map(({ timeoutMs }) => timeoutMs);
@@ -343,7 +359,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     );
   }
 
-  /** Says the change now and not at the next request. */
+  /** Runs the lifecycle, so that a change is reported now and not at the next request. */
   #onToggle(): void {
     for (const kind of PROBE_KINDS) {
       const lifecycle = this.#lifecycleByKind[kind];
@@ -359,7 +375,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     this.announce('change', { name, kinds, result, previous: previous?.status, reason: result.failure?.detail });
   }
 
-  /** @internal A probe was answered over HTTP. */
+  /** @internal Called when a probe was answered over HTTP. */
   noteAnswer(kind: ProbeKind, probe: string | undefined, code: number): void {
     if (this.observers.isEmpty && !hasSubscribers('answer')) return;
     const answer = { kind, probe, code };
@@ -367,7 +383,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     publish('answer', this, answer);
   }
 
-  /** @internal Each listener for itself: one that throws or rejects keeps no other from hearing of it. */
+  /** @internal Emits an event. All listeners are called, even if one of them throws or rejects. */
   announce<Name extends keyof ProbeEvents>(name: Name, ...payload: ProbeEvents[Name]): void {
     publish(name, this, payload[0]);
     const complain = (error: unknown) => this.logger.error(`a listener for "${name}" failed: ${describeError(error)}`, { err: error });

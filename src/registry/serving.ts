@@ -1,46 +1,46 @@
 import type { ProbeKind } from '../probe.js';
 
-/** The paths that a kind is answered at, by kind. */
+/** The paths of each kind. */
 export type ServedPaths = Readonly<Record<ProbeKind, readonly string[]>>;
 
-/** Options of the answers that matter to whoever asks for a probe. */
+/** Options of the responses that matter to clients. */
 interface ServedAnswers {
-  /** Who sees the reasons that are withheld from the public; `some`: those for whom the function of the application returns `true`. */
+  /** Who sees the withheld reasons: nobody (`public`), everybody (`all`), or the requests for which the function of the application returns `true` (`some`). */
   readonly details: 'public' | 'all' | 'some';
   readonly format: 'auto' | 'text' | 'json';
 }
 
-/** `probeMiddleware()`. The port is that of the application's server. */
+/** A `probeMiddleware()`. It uses the port of the application's server. */
 export interface MiddlewareAnswerer extends ServedAnswers {
   readonly by: 'middleware';
   readonly paths: ServedPaths;
 }
 
-/** `probeRouter()`. The paths include the router's own prefix. The prefix of another router in which it is mounted is not known. */
+/** A `probeRouter()`. Its paths include the prefix of the router. The prefix of an outer router is not known. */
 export interface RouterAnswerer extends ServedAnswers {
   readonly by: 'router';
   readonly paths: ServedPaths;
 }
 
-/** `probeView()`. The application mounts it at a path that is not known. */
+/** A `probeView()`. Its path is not known, because the application mounts it. */
 export interface ViewAnswerer extends ServedAnswers {
   readonly by: 'view';
   readonly kind: ProbeKind;
 }
 
-/** `probeServer()`. It has either a port or a socket. */
+/** A `probeServer()`. It has either a port or a socket. */
 export interface ServerAnswerer extends ServedAnswers {
   readonly by: 'server';
   readonly paths: ServedPaths;
-  /** As it was given: 0 is a port that is free. */
+  /** The port as it was given. 0 means any free port. */
   readonly port: number | undefined;
-  /** Undefined: all addresses of the machine. */
+  /** Undefined means all addresses of the machine. */
   readonly host: string | undefined;
   /** Path of the UNIX socket. */
   readonly socket: string | undefined;
 }
 
-/** `probeHeartbeat()`. */
+/** A `probeHeartbeat()`. */
 export interface HeartbeatAnswerer {
   readonly by: 'heartbeat';
   readonly directory: string;
@@ -51,7 +51,7 @@ export interface HeartbeatAnswerer {
 
 export type ProbeAnswerer = MiddlewareAnswerer | RouterAnswerer | ViewAnswerer | ServerAnswerer | HeartbeatAnswerer;
 
-/** A server that was given to `gracefulShutdown()`. Its address is undefined until it listens. */
+/** A server of `gracefulShutdown()`. Its address is undefined until it listens. */
 export interface ServedServer {
   /** `h2c` is HTTP/2 without TLS; `http2` is HTTP/2 with TLS; `tcp` is a server that does not speak HTTP. */
   readonly protocol: 'http' | 'https' | 'h2c' | 'http2' | 'tcp';
@@ -60,23 +60,23 @@ export interface ServedServer {
   readonly socket: string | undefined;
 }
 
-/** How long a shutdown takes, in milliseconds. */
+/** The times of a shutdown, in milliseconds. */
 export interface ShutdownTimes {
-  /** For how long new requests are still accepted. */
+  /** How long new requests are still accepted. */
   readonly drainDelayMs: number;
-  /** The whole shutdown, the delay included. */
+  /** Deadline of the whole shutdown, including the delay. */
   readonly timeoutMs: number;
 }
 
-/** `gracefulShutdown()`. */
+/** A `gracefulShutdown()`. */
 export interface InstalledShutdown {
   readonly servers: readonly ServedServer[];
   readonly signals: readonly string[];
   /** The times of this process. */
   readonly here: ShutdownTimes;
-  /** The times in a pod, with the grace period that the application was told, or 30 s. */
+  /** The times in a pod, with the grace period that the application has set, or 30 s. */
   readonly inKubernetes: ShutdownTimes;
-  /** The options as they were given; undefined: the default, which depends on where the process runs. */
+  /** The options as they were given. Undefined means the default, which depends on where the process runs. */
   readonly given: {
     readonly drainDelayMs: number | undefined;
     readonly timeoutMs: number | undefined;
@@ -86,17 +86,17 @@ export interface InstalledShutdown {
 
 /** How the probes of an application are answered, and how it shuts down. */
 export interface ProbeServing {
-  /** In the order in which they were set up. */
+  /** The answerers in the order of their creation. */
   readonly answerers: readonly ProbeAnswerer[];
   readonly shutdowns: readonly InstalledShutdown[];
 }
 
-/** What the functions that answer probes and end the process were called with. It is noted when they are called, so importing an application is enough to know it. */
+/** Collects the settings of the functions that answer probes and shut down the process. They are noted when these functions are called, so it is enough to import an application. */
 export class ServingNotes {
   readonly #answerers = new Set<() => ProbeAnswerer>();
   readonly #shutdowns = new Set<() => InstalledShutdown>();
 
-  /** A function, because some of it is known only later. What it returns takes the note back. */
+  /** Adds a note. It is a function, because some values are known only later. The returned function removes the note. */
   noteAnswerer(read: () => ProbeAnswerer): () => void {
     this.#answerers.add(read);
     return () => this.#answerers.delete(read);
@@ -115,7 +115,7 @@ export class ServingNotes {
   }
 }
 
-/** Copied, as some of it belongs to others: the options of the application, or a table of the library. */
+/** Copies the value first, because parts of it belong to others: the options of the application, or a table of the library. */
 function freeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return Object.freeze(value.map(freeze)) as T;

@@ -1,24 +1,24 @@
 import { escapeInvisible } from '../errors.js';
 
-/** The kubelet reads this much of a body. */
+/** The kubelet reads at most this much of a body. */
 export const MAX_BODY_BYTES = 10_240;
 
-/** Kept free for what stands around the list: its frame, the line on unknown excludes, the line that says how many were cut. */
+/** Reserved for the text around the list: its frame, the line about unknown excludes, and the line that says how many checks are not shown. */
 const RESERVED_BYTES = 2_048;
 
-/** What one check adds to a body. */
+/** The part of a body for one check. */
 export interface Piece {
   readonly text: string;
-  /** The same without its data, if it has any. */
+  /** The same text without data, if there is any. */
   readonly shortText?: string | undefined;
-  /** It has the first claim to the room: a list that is cut still tells what is wrong. */
+  /** Whether it takes precedence if the space is short, so that a shortened list still shows what is wrong. */
   readonly isFirst: boolean;
 }
 
-/** One byte for what separates a piece from the next. */
+/** Adds one byte for the separator. */
 const sizeOf = (text: string): number => Buffer.byteLength(text) + 1;
 
-/** The pieces for which there is room beside `frame`, in their order, each with the text to show. Every check goes before the data of any. */
+/** Selects the pieces that fit next to `frame`. Returns them in their order, each with the text to show. Checks take precedence over data. */
 export function fitPieces<P extends Piece>(pieces: readonly P[], frame = ''): ReadonlyMap<P, string> {
   let room = MAX_BODY_BYTES - RESERVED_BYTES - Buffer.byteLength(frame);
   const isTaken = (size: number) => {
@@ -37,7 +37,7 @@ export function cutNote(cut: number): string {
   return `${String(cut)} more ${cut === 1 ? 'check is' : 'checks are'} not shown`;
 }
 
-/** Names come from the request: quoted, so that they cannot forge a line, and cut, so that they cannot fill the body. */
+/** The names come from the request. They are quoted, so that they cannot forge a line, and shortened, so that they cannot fill the body. */
 export function unknownExcludesNote(names: readonly string[]): string {
   const quoted = names.map((name) => escapeInvisible(JSON.stringify(name))).join(',');
   return `some health checks cannot be excluded: no matches for ${quoted.length > 400 ? `${quoted.slice(0, 400)}...` : quoted}`;

@@ -2,21 +2,22 @@ import { escapeInvisible } from '../errors.js';
 import { cutNote, fitPieces, unknownExcludesNote, type Piece } from './budget.js';
 import { reasonOf, type ProbeReport, type ProbeResult, type ReasonAudience } from './report.js';
 
-/** What the service is, by the names of the draft. */
+/** Information about the service, with the field names of the health+json draft. All fields are optional. */
 export interface ServiceInfo {
   /** Public version of the service. */
   readonly version?: string | undefined;
-  /** Its release: the commit or the build, for example. */
+  /** Release of the service, for example the commit or the build. */
   readonly releaseId?: string | undefined;
+  /** Unique identifier of the service. */
   readonly serviceId?: string | undefined;
-  /** For people. */
+  /** Description for people. */
   readonly description?: string | undefined;
 }
 
 export const SERVICE_INFO_NAMES = ['version', 'releaseId', 'serviceId', 'description'] as const satisfies (keyof ServiceInfo)[];
 
 /**
- * The shape of the health+json draft, with `data` beside its fields. `info` is for the operator alone. `schemas/health.schema.json` describes it.
+ * Renders a report in the format of the health+json draft, with the additional field `data`. Only the operator gets `info`. `schemas/health.schema.json` describes the format.
  * @see https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check-06
  */
 export function renderJson(report: ProbeReport, audience: ReasonAudience, info?: ServiceInfo): string {
@@ -59,5 +60,5 @@ function stringify(value: unknown): string {
 
 function dataNote([first = '', ...others]: readonly string[]): string {
   const subject = others.length === 0 ? first : `${first} and ${String(others.length)} more`;
-  return `the data of ${subject} is not shown: there is no room for it`;
+  return `the data of ${subject} is not shown: the response would be too long`;
 }

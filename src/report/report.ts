@@ -2,41 +2,45 @@ import { inspect } from 'node:util';
 import type { ProbeKind } from '../probe.js';
 import { readFailure, type ProbeFailure } from './failure.js';
 
-/** Data that a passing check returned. */
+/** Data that a passing check has returned. */
 export type ProbeData = Readonly<Record<string, string | number | boolean>>;
 
-/** What became of one probe. */
+/** The result of one probe. */
 export interface ProbeResult {
+  /** Name of the probe. */
   readonly name: string;
   /**
-   * `warn`: it is degraded, or it failed and that is tolerated, by `failureThreshold` or `critical: false`.
-   * `excluded`: the request left it out, and it was not run.
+   * - `pass`: the probe passed.
+   * - `warn`: the probe is degraded, or its failure is tolerated because of `failureThreshold` or `critical: false`.
+   * - `fail`: the probe failed.
+   * - `excluded`: the request excluded the probe, so it was not run.
    */
   readonly status: 'pass' | 'warn' | 'fail' | 'excluded';
-  /** From the beginning of its run to its outcome, in milliseconds. */
+  /** Time from the start of the run to its outcome, in milliseconds. */
   readonly durationMs: number;
-  /** When the outcome was known, in milliseconds since 1970 UTC, by the system's clock. */
+  /** Unix time when the outcome was known, in milliseconds. */
   readonly time: number;
-  /** If it did not pass: why, for the public and for the operator. */
+  /** Why the probe did not pass, for the public and for the operator. Undefined if it passed. */
   readonly failure: ProbeFailure | undefined;
-  /** If it did not pass: what was thrown, as it is. Not for the public. */
+  /** The thrown value if the probe did not pass. It is not meant for the public. */
   readonly error: unknown;
+  /** Data that the check has returned, if any. */
   readonly data: ProbeData | undefined;
 }
 
 export type ReportStatus = 'pass' | 'warn' | 'fail';
 
 /**
- * The answer to one kind of probe, or to one probe of it. Its results are made when `results` is first read: name it to copy a report,
- * for `{ ...report }` and `structuredClone(report)` leave it out. `JSON.stringify(report)` has it.
+ * The report on one kind of probe, or on one probe of that kind. Its results are created when `results` is first read.
+ * Therefore `{ ...report }` and `structuredClone(report)` leave `results` out: copy it by name. `JSON.stringify(report)` includes it.
  */
 export interface ProbeReport {
   readonly kind: ProbeKind;
-  /** The worst of its results: `pass`, `warn`, `fail`. */
+  /** The worst status of the results. */
   readonly status: ReportStatus;
-  /** In the order of registration, `lifecycle` first. */
+  /** The results in the order of registration. `lifecycle` comes first. */
   readonly results: readonly ProbeResult[];
-  /** Names in `exclude` that this kind does not have. */
+  /** Names in `exclude` that no probe of this kind has. */
   readonly unknownExcludes: readonly string[];
 }
 
@@ -57,14 +61,14 @@ export function worseOf(worst: ReportStatus, { status }: ProbeResult): ReportSta
   return status === 'warn' ? 'warn' : worst;
 }
 
-/** What a report is made from. */
+/** The source of a report. */
 export interface ReportSource {
   readonly kind: ProbeKind;
   readonly status: ReportStatus;
   readResults(): readonly ProbeResult[];
 }
 
-/** Makes its results when somebody reads them: for a passing answer without details nobody does, and they cost more than the checks. */
+/** Creates its results when they are read. A passing response without details does not read them, and creating them costs more than running the checks. */
 class LazyReport implements ProbeReport {
   readonly kind: ProbeKind;
   readonly status: ReportStatus;
@@ -100,14 +104,14 @@ export function makeReport(source: ReportSource, unknownExcludes: readonly strin
   return new LazyReport(source, unknownExcludes);
 }
 
-/** 200, or 503, or the status of the `NotReady` that is the only failure. */
+/** Returns 200, 503, or the status of a `NotReady` if it is the only failure. */
 export function statusCodeOf(report: ProbeReport): number {
   if (report.status !== 'fail') return 200;
   const [only, ...more] = report.results.filter(({ status }) => status === 'fail');
   return (more.length === 0 && only?.failure?.statusCode) || 503;
 }
 
-/** `public` reads what a check chose to say; `operator` reads everything. */
+/** `public` sees only messages that a check has written for the public. `operator` sees everything. */
 export type ReasonAudience = 'public' | 'operator';
 
 export function reasonOf({ failure }: ProbeResult, audience: ReasonAudience): string | undefined {

@@ -2,13 +2,13 @@ import { reasonOf, type ProbeReport, type ProbeResult, type ReasonAudience } fro
 import { cutNote, fitPieces, unknownExcludesNote } from './budget.js';
 
 export interface TextOptions {
-  /** The path asked, without its slash: it names the check in the last line. */
+  /** The requested path without its slash. It names the check in the last line. */
   readonly title: string;
   readonly audience: ReasonAudience;
   readonly isVerbose: boolean;
 }
 
-/** The apiserver's dialect: `ok`, or a line a check, in a failure always. */
+/** Renders the text format of the Kubernetes API server: `ok`, or one line for each check. A failure always has one line for each check. */
 export function renderText(report: ProbeReport, { title, audience, isVerbose }: TextOptions): string {
   if (report.status !== 'fail' && !isVerbose) return 'ok';
   const pieces = report.results.map((result) => ({ text: renderLine(result, audience), isFirst: result.failure !== undefined }));

@@ -6,30 +6,30 @@ import type { Monitor } from './monitor.js';
 export interface Pass {
   readonly startedAt: number;
   readonly endedAt: number;
-  /** The end by the system's clock, in milliseconds since 1970 UTC. */
+  /** Unix time of the end, in milliseconds. */
   readonly time: number;
 }
 
 /**
- * What a run leaves behind. The result of a check that passed is made when somebody reads it.
- * `startedAt`, `endedAt` and `time` are those of the checks that have no outcome of their own: usually all.
+ * The outcomes of a run that has ended. The result of a passed check is created when it is read.
+ * `startedAt`, `endedAt` and `time` apply to all checks without an outcome of their own. Usually these are all checks.
  */
 export class EndedRun implements Pass {
   constructor(
     readonly kind: ProbeKind,
-    /** The worst that is reported. */
+    /** The worst status of all reported checks. */
     readonly status: ReportStatus,
     private readonly monitors: readonly Monitor[],
-    /** By place. Undefined if no check has an outcome of its own. */
+    /** The outcomes by place. Undefined if no check has an outcome of its own. */
     private readonly outcomes: readonly (Pass | ProbeResult | undefined)[] | undefined,
-    /** Whether the first check began after all others had ended. Unless it has an outcome of its own, it took no time. */
+    /** Whether the first check began after all others had ended. If it has no outcome of its own, it took no time. */
     private readonly isFirstLast: boolean,
     readonly startedAt: number,
     readonly endedAt: number,
     readonly time: number,
   ) {}
 
-  /** Undefined if the probe did not take part, or if there is more to say about it than that it passed. */
+  /** Returns undefined if the probe was not part of the run, or if its outcome is more than a plain pass. */
   passOf(monitor: Monitor): Pass | undefined {
     const place = this.monitors.indexOf(monitor);
     if (place === -1) return undefined;

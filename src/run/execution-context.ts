@@ -2,15 +2,15 @@ import { setMaxListeners } from 'node:events';
 import type { ProbeContext, ProbeKind } from '../probe.js';
 import { OUTSIDE, type OutsideListener } from './outside.js';
 
-/** Hears what a check does with its context. */
+/** Is told what a check does with its context. */
 export interface ContextListener {
-  /** Somebody has the signal now. */
+  /** Called when the signal is read for the first time. */
   onSignal(): void;
-  /** The check reaches outside the process. */
+  /** Called when the check uses something outside the process. */
   onOutside(what: string): void;
 }
 
-/** What a check is given. The check may freeze it or write to it: what the library reads of it is private. */
+/** The argument of a check. The check may freeze it or write to it, because the library reads only private fields. */
 export class ExecutionContext implements ProbeContext, OutsideListener {
   readonly #kind: ProbeKind;
   readonly #listener: ContextListener;
@@ -29,7 +29,7 @@ export class ExecutionContext implements ProbeContext, OutsideListener {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
       this.#listener.onSignal();
-      // A check may hand it to as many requests as it makes: that is no leak.
+      // A check may pass the signal to any number of requests. That is not a leak.
       setMaxListeners(0, this.#controller.signal);
     }
     return this.#controller.signal;
@@ -39,12 +39,12 @@ export class ExecutionContext implements ProbeContext, OutsideListener {
     return this.#controller !== undefined;
   }
 
-  /** Also if nobody has asked for the signal: who asks later finds it aborted. */
+  /** Aborts the signal. If the signal is read later, it is already aborted. */
   abort(reason: Error): void {
     try {
       (this.#controller ??= new AbortController()).abort(reason);
     } catch {
-      // Node writes to the signal, and the check has frozen it.
+      // Aborting writes to the signal, which fails if the check has frozen it.
     }
   }
 

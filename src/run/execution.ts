@@ -6,30 +6,30 @@ import { ExecutionContext, type ContextListener } from './execution-context.js';
 import { outcomeOf, type RunObservers, type TracedRun } from './observers.js';
 import { adopt, readReturned, type Failure } from './returned.js';
 
-/** What a run reads of an execution that has passed. */
+/** The part of a passed execution that a run reads. */
 export interface PassingExecution {
   readonly place: number;
   readonly startedAt: number;
 }
 
-/** A run, as a check sees it that the run waits for. Times are readings of `performance.now()`. */
+/** A run that waits for a check, from the point of view of the check. Times are readings of `performance.now()`. */
 export interface WaitingRun {
   readonly kind: ProbeKind;
-  /** Whether a result that is there already will do. */
+  /** Whether the run accepts an existing result. */
   readonly acceptsLatest: boolean;
-  /** Undefined if nobody listens, which is usual. */
+  /** Undefined if there are no observers, which is usual. */
   readonly observers: RunObservers | undefined;
   /** When the next check begins. */
   readonly beginsAt: number;
-  /** When all checks had begun. Timeouts count from here, so that a check that blocks the event loop takes no time from the others. */
+  /** When all checks had begun. Timeouts count from here, so that a check that blocks the event loop does not shorten the time of the others. */
   readonly armedAt: number;
-  /** The time for an outcome that has just come. */
+  /** Returns the time for an outcome that has just arrived. */
   readClock(): number;
-  /** A check has ended at once, and it may have blocked the event loop: that time is its own. */
+  /** Called when a check has ended synchronously. It may have blocked the event loop, and that time must not count for the other checks. */
   turnClock(): void;
-  /** The check has passed, and there is nothing more to say about it. */
+  /** Called when the check has passed and nothing else needs to be reported. */
   pass(execution: PassingExecution): void;
-  /** The result of the check at that place. */
+  /** Called with the result of the check at that place. */
   take(place: number, result: ProbeResult): void;
 }
 
@@ -40,45 +40,45 @@ const nativeThen = Promise.prototype.then;
 export interface ExecutionOwner {
   readonly name: string;
   readonly timeoutMs: number;
-  /** Whether its executions are told to those who observe the registry. */
+  /** Whether the observers of the registry are told about its executions. */
   readonly isObservable: boolean;
-  /** What those who wait are given for an outcome. */
+  /** Returns the result that the waiting runs get for an outcome. */
   judge(execution: Execution, outcome: ProbeResult): ProbeResult;
-  /** The check reaches outside the process. */
+  /** Called when the check uses something outside the process. */
   onOutside(what: string): void;
-  /** An execution that was abandoned has settled after all. */
+  /** Called when an abandoned execution has settled after all. */
   onLateSettlement(execution: Execution, durationMs: number, failure: Failure | undefined): void;
 }
 
 /**
- * The execution of one check. Whatever the check does, it becomes one outcome, here and nowhere else.
- * The functions that a promise calls are made once and serve every execution, until one is abandoned: its check may still settle.
- * `private` and not `#`: a private name that a function of an instance reads costs as much as the rest of a trivial check.
+ * The execution of one check. It turns everything that a check can do into one outcome, and it is the only place that does so.
+ * The callbacks for a promise are created once and used for every execution, until one is abandoned, because an abandoned check may still settle.
+ * The fields are `private` and not `#private`, because reading a `#private` field in a function of an instance costs as much as the rest of a trivial check.
  */
 export class Execution implements ContextListener {
   isInFlight = false;
   /**
-   * Whether a pass may go straight to the run: the probe passed before, no other run waits, the signal is not in use, and the time is not over.
-   * The owner sets it after each judgement, and what changes any of these clears it.
+   * Whether a pass may go directly to the run: the probe passed before, no other run waits, the signal is not in use, and the timeout is not exceeded.
+   * The owner sets it after each judgement. Every change of one of these conditions clears it.
    */
   isPlain = false;
   startedAt = NaN;
-  /** The run that has begun it and guards its time. It stays after a plain pass: the next one is as a rule the same, and storing it again costs as much as the rest. */
+  /** The run that has started it and watches its timeout. It is kept after a plain pass, because the next run is usually the same object, and storing it again would double the cost. */
   private run: WaitingRun | undefined;
-  /** The place in that run. */
+  /** Its place in that run. */
   place = 0;
   private context: ExecutionContext | undefined;
   private readonly accept: (value: unknown) => void;
   private readonly fail: (error: unknown) => void;
   isAbandoned = false;
-  /** The runs that wait too. */
+  /** Other runs that wait for it. */
   private others: Map<WaitingRun, number> | undefined;
   private kind: ProbeKind | undefined;
-  /** Guards its time once the run that has begun it is over. */
+  /** Watches its timeout once the run that has started it has ended. */
   private timer: NodeJS.Timeout | undefined;
-  /** The reason that its signal was aborted with. It has timed out: it fails, however it settles now. */
+  /** The abort reason of its signal. If this is set, it has timed out and fails, no matter how it settles. */
   private expiry: ProbeTimeoutError | undefined;
-  /** Those who hear of its end. Set if the run that has begun it is observed. */
+  /** The observers that are told about its end. Set if the run that has started it is observed. */
   private observers: RunObservers | undefined;
   private traced: TracedRun | undefined;
 
@@ -87,7 +87,7 @@ export class Execution implements ContextListener {
     private readonly owner: ExecutionOwner,
   ) {
     this.accept = (value) => {
-      // The way of nearly all executions.
+      // Nearly all executions end here.
       if (value === undefined && this.isPlain) return this.passOn();
       const { failure, data } = readReturned(value);
       this.settle(failure, data);
@@ -107,7 +107,7 @@ export class Execution implements ContextListener {
     try {
       returned =
         run.observers === undefined ? this.probe.check(this.context as ExecutionContext) : this.checkObserved(run.observers, run.kind);
-      // A native `then` calls back once, and later. Anything else may do as it likes. Without `?.`, with which V8 does not inline the call.
+      // A native `then` calls back once and asynchronously. Any other `then` may do anything. The condition does not use `?.`, because V8 does not inline the call with it.
       if (returned !== undefined && returned !== null) {
         if ((returned as Partial<Promise<unknown>>).then === nativeThen) return void nativeThen.call(returned, this.accept, this.fail);
       }
@@ -126,7 +126,7 @@ export class Execution implements ContextListener {
     (this.others ??= new Map()).set(run, place);
   }
 
-  /** Whether `run` was waiting. The execution goes on. It guards its time by itself if `run` did so. */
+  /** Makes `run` stop waiting, and returns whether it was waiting. The execution continues, and watches its own timeout if `run` did so. */
   stopWaiting(run: WaitingRun): boolean {
     if (!this.isInFlight || this.run !== run) return this.others?.delete(run) ?? false;
     const dueAt = this.dueAt(run);
@@ -136,14 +136,14 @@ export class Execution implements ContextListener {
     return true;
   }
 
-  /** When it times out, if `run` guards it. */
+  /** Returns when it times out, if `run` watches its timeout. */
   dueAt(run: WaitingRun): number {
     return !this.isInFlight || this.run !== run || this.expiry !== undefined ? Infinity : run.armedAt + this.owner.timeoutMs;
   }
 
   /**
-   * It has timed out. A check that heeds its signal has a turn of the event loop to say what it was waiting for, which becomes the cause of the timeout.
-   * A check that says nothing is abandoned.
+   * Called when it has timed out. A check that uses its signal has one turn of the event loop to reject with what it was waiting for, which becomes the cause of the timeout.
+   * Otherwise the check is abandoned.
    */
   expire(): void {
     if (!this.isInFlight || this.expiry !== undefined) return;
@@ -156,7 +156,7 @@ export class Execution implements ContextListener {
     });
   }
 
-  /** Ends it as failed, whatever the check still does, and aborts its signal. */
+  /** Ends it as failed and aborts its signal. What the check does afterwards has no effect. */
   abandon(reason: Error): void {
     if (!this.isInFlight) return;
     const { context } = this;
@@ -166,7 +166,7 @@ export class Execution implements ContextListener {
     context?.abort(reason);
   }
 
-  /** Gives those who wait a result, whatever the check still does, and aborts its signal. It counts for nothing. */
+  /** Gives the waiting runs a result and aborts the signal. What the check does afterwards has no effect. The execution is not counted. */
   dismiss(result: ProbeResult, reason: Error): void {
     if (!this.isInFlight) return;
     const { context } = this;
@@ -226,9 +226,9 @@ export class Execution implements ContextListener {
     const { name, timeoutMs } = this.owner;
     if (expiry === undefined)
       return failure === undefined ? passed(name, durationMs, Date.now(), data) : failed(name, durationMs, failure.error);
-    // What it says at its abort: that it waits for something that is only slow.
+    // The check has answered the abort with Degraded: it waits for something that is only slow.
     if (failure !== undefined && Degraded.is(failure.error)) return failed(name, durationMs, failure.error);
-    // Not `expiry` itself: the check has it as the reason of its signal, and may have done anything to it.
+    // Create a new error. The check knows `expiry` as the reason of its signal, and may have changed it.
     const cause = failure === undefined || failure.error === expiry ? undefined : { cause: failure.error };
     return failed(name, durationMs, timeoutAfter(timeoutMs, cause));
   }
@@ -238,7 +238,7 @@ export class Execution implements ContextListener {
     this.context = new ExecutionContext(kind, this);
   }
 
-  /** Is free for the next execution. Returns those who waited for this one. */
+  /** Resets the fields for the next execution, and returns the runs that waited for this one. */
   private release(): Waiting {
     const { run, place, others } = this;
     this.isInFlight = false;
@@ -248,7 +248,7 @@ export class Execution implements ContextListener {
     this.observers = undefined;
     this.traced = undefined;
     clearTimeout(this.timer);
-    // A context whose signal nobody has serves the next execution too.
+    // A context whose signal was never read can be used for the next execution too.
     if (this.context?.hasSignal === true) this.kind = undefined;
     return { run, place, others };
   }
@@ -265,7 +265,7 @@ function tell({ run, place, others }: Waiting, result: ProbeResult): void {
   if (others !== undefined) for (const [other, itsPlace] of others) other.take(itsPlace, result);
 }
 
-/** Once a check whose signal was aborted has had a turn of the event loop to settle. Those that are aborted first have had theirs first. */
+/** Calls back after one turn of the event loop, in which a check whose signal was aborted can settle. The order of calls is kept. */
 export function afterLastWords(callback: () => void): void {
   setImmediate(() => setImmediate(callback));
 }

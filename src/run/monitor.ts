@@ -5,44 +5,44 @@ import { excluded, failed, type ProbeResult } from '../report/report.js';
 import { Execution, type ExecutionOwner, type WaitingRun } from './execution.js';
 import type { Failure } from './returned.js';
 
-/** The longest that a probe which hangs is left alone before it is tried once more. */
+/** The longest back-off before a hanging probe is tried again. */
 const LONGEST_BACK_OFF_MS = 60_000;
 
 export interface MonitorListener {
-  /** A run has ended. Not told of a pass after a pass. `previous` is the result before, `outcome` what became of the run itself, before the thresholds. */
+  /** Called when a run has ended, except for a pass after a pass. `previous` is the previous result, and `outcome` is the outcome of the run itself, before thresholds. */
   onResult(monitor: Monitor, result: ProbeResult, previous: ProbeResult | undefined, outcome: ProbeResult): void;
-  /** A run that was abandoned has passed after all. Told once until it passes in time. */
+  /** Called when an abandoned run has passed after all. It is called once until the probe passes in time. */
   onLatePass(monitor: Monitor, durationMs: number): void;
-  /** The probe is known to reach outside the process. */
+  /** Called when it becomes known that the probe uses something outside the process. */
   onOutside(monitor: Monitor, what: string): void;
 }
 
 /**
- * One probe over time: at most one execution in flight, none beside an abandoned one until its back-off has passed,
- * and the thresholds and the cache between an execution and what a run is given.
+ * One probe over time. It allows one execution in flight, and no new execution while an abandoned one is running, until its back-off has passed.
+ * It applies the thresholds and the cache between an execution and the result that a run gets.
  */
 export class Monitor implements ExecutionOwner {
   readonly timeoutMs: number;
-  /** How many requests have joined an execution in flight. */
+  /** Number of requests that have joined an execution in flight. */
   sharedRuns = 0;
-  /** How many executions were abandoned and have not settled. */
+  /** Number of executions that were abandoned and have not settled. */
   hangingRuns = 0;
-  /** The pass with which a startup probe is done for good. */
+  /** The first pass of a startup probe. The probe does not run again after it. */
   firstPass: ProbeResult | undefined;
-  /** Kept only if it can be given again: what outlives its answer costs the collector more than the run. */
+  /** The latest result. It is kept only if it can be used again, because objects that outlive their response cost the garbage collector more than the run. */
   private latest: ProbeResult | undefined;
   private latestAt = -Infinity;
-  /** The last result that was judged, and when that was. Of the passes after a pass the runs alone know. */
+  /** The last result that was judged, and when. A pass after a pass is not judged and is known only to its run. */
   judged: ProbeResult | undefined;
   judgedAt = -Infinity;
-  /** The one in flight, or the next. Replaced when it is abandoned. */
+  /** The execution in flight, or the next one. It is replaced when it is abandoned. */
   execution: Execution;
   private abandoned: Execution | undefined;
   private backOffMs = 0;
   private retryAt = 0;
   private failuresInARow = 0;
   private passesInARow = 0;
-  /** It fails until it has passed `successThreshold` times. Before the first result nothing is known to be lost. */
+  /** Whether the probe fails until it has passed `successThreshold` times. */
   private isDown = false;
   private hasPassed = false;
   /** What it is known to check outside the process. */
@@ -50,7 +50,7 @@ export class Monitor implements ExecutionOwner {
   private isLatePassTold = false;
   private closedBy: Error | undefined;
   private isRemoved = false;
-  /** How old a result may be that is given without a new execution. */
+  /** How old a result may be to be used without a new execution. */
   private readonly maxAgeMs: number;
   private readonly isStartup: boolean;
 
@@ -60,9 +60,9 @@ export class Monitor implements ExecutionOwner {
     readonly options: ResolvedProbeOptions,
     private readonly probe: Probe,
     private readonly listener: MonitorListener,
-    /** Whether observers hear of its runs. */
+    /** Whether observers are told about its runs. */
     readonly isObservable = true,
-    /** Whether the check would pass at once. Asking costs less than a run of the check. */
+    /** Returns whether the check would pass at once. Calling it costs less than a run of the check. */
     private readonly hasNothingToSay?: () => boolean,
   ) {
     this.timeoutMs = options.timeoutMs;
@@ -71,7 +71,7 @@ export class Monitor implements ExecutionOwner {
     this.maxAgeMs = options.intervalMs > 0 ? options.intervalMs + options.timeoutMs : options.cacheMs;
   }
 
-  /** `run` is given a result at once if there is one or no execution may begin, else the result of the execution in flight or of a new one. */
+  /** Gives `run` a result at once if there is one or no execution may begin. Otherwise `run` gets the result of the execution in flight or of a new one. */
   join(run: WaitingRun, place: number): void {
     const { execution } = this;
     if (execution.isPlain && !execution.isInFlight) return execution.begin(run, place);
@@ -88,13 +88,13 @@ export class Monitor implements ExecutionOwner {
     this.execution.begin(run, place);
   }
 
-  /** Whether it would pass at once, as it did before. */
+  /** Whether it would pass at once, like the last time. */
   get isQuiet(): boolean {
     const { execution, hasNothingToSay } = this;
     return hasNothingToSay !== undefined && execution.isPlain && !execution.isInFlight && hasNothingToSay();
   }
 
-  /** When the time of the execution in flight is over, if `run` guards it. */
+  /** Returns when the execution in flight times out, if `run` watches its timeout. */
   dueAt(run: WaitingRun): number {
     return this.execution.dueAt(run);
   }
@@ -103,12 +103,12 @@ export class Monitor implements ExecutionOwner {
     this.execution.expire();
   }
 
-  /** What `run` answers with, if it waits for the execution in flight and can wait no longer. The execution goes on and counts once it has ended; until then it is taken for one more failure. */
+  /** Makes `run` stop waiting for the execution in flight, and returns the result for it. The execution continues and is counted when it has ended. Until then it counts as one more failure. */
   leave(run: WaitingRun, outcome: ProbeResult): ProbeResult | undefined {
     return this.execution.stopWaiting(run) ? this.tolerate(outcome, this.isDownWith(this.failuresInARow + 1)) : undefined;
   }
 
-  /** Ends the execution in flight and lets no other begin. */
+  /** Ends the execution in flight and allows no other. */
   close(reason: Error): void {
     this.closedBy = reason;
     this.execution.isPlain = false;
@@ -116,7 +116,7 @@ export class Monitor implements ExecutionOwner {
     this.execution.abandon(reason);
   }
 
-  /** It is taken out: the runs that wait for it go on without it. */
+  /** Removes the probe. The runs that wait for it continue without it. */
   remove(reason: Error): void {
     this.isRemoved = true;
     this.execution.isPlain = false;
@@ -151,7 +151,7 @@ export class Monitor implements ExecutionOwner {
     this.listener.onLatePass(this, durationMs);
   }
 
-  /** Heard once a class and at each execution of a plain function: said once. */
+  /** Reports this only once, because a plain function calls it at each execution. */
   onOutside(what: string): void {
     if (this.outside !== undefined) return;
     this.outside = what;
@@ -165,12 +165,12 @@ export class Monitor implements ExecutionOwner {
     if (result.status !== 'pass' || previous?.status !== 'pass') this.listener.onResult(this, result, previous, outcome);
   }
 
-  /** It counts as a pass all the same. */
+  /** Turns a slow pass into a warning. It still counts as a pass. */
   private degradeIfSlow(result: ProbeResult): ProbeResult {
     const { slowMs } = this.options;
     const { name, status, durationMs, time, data } = result;
     if (slowMs === 0 || status !== 'pass' || durationMs <= slowMs) return result;
-    const error = new Degraded(`slow: passed after ${String(Math.round(durationMs))} ms, more than \`slowMs\`, ${String(slowMs)}`);
+    const error = new Degraded(`slow: passed after ${String(Math.round(durationMs))} ms, longer than \`slowMs\` (${String(slowMs)} ms)`);
     return { ...failed(name, durationMs, error), status: 'warn', time, data };
   }
 
@@ -188,7 +188,7 @@ export class Monitor implements ExecutionOwner {
       this.failuresInARow = 0;
       return this.countPass(outcome);
     }
-    // What is degraded works: it may end an outage, but it does not end a row of failures.
+    // A degraded dependency works, so it can end an outage. But it does not reset the count of failures.
     if (Degraded.is(outcome.error)) return this.countPass({ ...outcome, status: 'warn' });
     this.passesInARow = 0;
     this.failuresInARow += 1;
@@ -211,7 +211,7 @@ export class Monitor implements ExecutionOwner {
     return this.isDown || !this.hasPassed || failuresInARow >= this.options.failureThreshold;
   }
 
-  /** A failure that does not count degrades. */
+  /** Turns a failure that is tolerated into a warning. */
   private tolerate(failure: ProbeResult, isDown = this.isDown): ProbeResult {
     return isDown && this.options.critical ? failure : { ...failure, status: 'warn' };
   }

@@ -5,43 +5,43 @@ import type { ProbeResult } from '../report/report.js';
 
 export const RUN_OUTCOMES = ['pass', 'fail', 'timeout'] as const;
 
-/** What one run of a check came to, before thresholds. A check that is degraded passes. */
+/** The outcome of one run of a check, before thresholds. A degraded check counts as `pass`. */
 export type RunOutcome = (typeof RUN_OUTCOMES)[number];
 
-/** One run of a check. The same object is told at its beginning and at its end. */
+/** One run of a check. The same object is published at the start and at the end of the run. */
 export interface ProbeRun {
   /** The registry of the probe. */
   readonly registry: object;
   /** Name of the probe. */
   readonly probe: string;
-  /** The kind of the request that began the run. Requests of another kind may have joined it. */
+  /** The kind of the request that started the run. Requests of another kind may have joined it. */
   readonly kind: ProbeKind;
-  /** Undefined until the run has ended. `canceled`: the probe was taken out meanwhile, and the run counts for nothing. */
+  /** Undefined until the run has ended. `canceled` means that the probe was removed during the run, and that the run is not counted. */
   readonly outcome: RunOutcome | 'canceled' | undefined;
-  /** From the beginning of the run to its outcome, in milliseconds. Undefined until the run has ended. */
+  /** Time from the start of the run to its outcome, in milliseconds. Undefined until the run has ended. */
   readonly durationMs: number | undefined;
-  /** What was thrown, if the run has failed. */
+  /** The thrown value, if the run has failed. */
   readonly error: unknown;
 }
 
-/** Follows runs from their beginning to their end. Pass after pass takes the long way then. */
+/** Follows runs from start to end. While there is a tracer, a pass after a pass cannot use the short path. */
 export interface RunTracer {
-  /** Calls the check of a run that begins, and returns what the check returns: for a context that the check is to see. */
+  /** Calls the check of a run that begins, and returns its result. Use it to run the check in a context. */
   callCheck(run: ProbeRun, check: () => unknown): unknown;
-  /** A run that is abandoned at its timeout ends there. */
+  /** Called when the run has ended. A run that is abandoned at its timeout ends at that time. */
   onEnd(run: ProbeRun): void;
 }
 
-/** Hears of the runs of one registry. Whatever it throws is reported, and harms no probe. */
+/** Observes the runs of one registry. Errors that it throws are logged and do not affect the probes. */
 export interface RunObserver {
-  /** A run has ended. Times are readings of `performance.now()`. It is called for each run: keep it cheap. */
+  /** Called when a run has ended. Times are readings of `performance.now()`. It is called for each run, so it must be cheap. */
   onRun?(probe: string, outcome: RunOutcome, startedAt: number, endedAt: number): void;
   readonly tracer?: RunTracer | undefined;
 }
 
 const channel = tracingChannel<unknown, ProbeRun>('koa-probes:run');
 
-/** `start` and `end` around the call of the check; `asyncStart` and `asyncEnd` once the outcome is known, and `error` before these if the run has failed. */
+/** Publishes `start` and `end` around the call of the check. Once the outcome is known, it publishes `error` if the run has failed, and then `asyncStart` and `asyncEnd`. */
 const publisher: RunTracer = {
   callCheck(run, check) {
     const returned = channel.start.runStores(run, check);
@@ -55,9 +55,9 @@ const publisher: RunTracer = {
   },
 };
 
-/** Those who observe the runs of one registry, and the subscribers of the channel. */
+/** The observers of the runs of one registry, and the subscribers of the channel. */
 export class RunObservers<Observer extends RunObserver = RunObserver> {
-  /** Replaced and never changed: one may be added or removed while the others are told. */
+  /** The array is replaced and never changed, because an observer may be added or removed during a loop over it. */
   private list: readonly Observer[] = [];
   private tracers: readonly RunTracer[] = [];
 
@@ -66,7 +66,7 @@ export class RunObservers<Observer extends RunObserver = RunObserver> {
     private readonly onError: (error: unknown) => void,
   ) {}
 
-  /** Whether anybody listens to the runs. Asked once a readiness, and not once a check. */
+  /** Whether anybody observes the runs. It is read once per run of a kind, and not once per check. */
   get isActive(): boolean {
     return this.list.length > 0 || channel.hasSubscribers;
   }
@@ -75,7 +75,7 @@ export class RunObservers<Observer extends RunObserver = RunObserver> {
     return this.list.length === 0;
   }
 
-  /** The function that it returns removes the observer. */
+  /** Adds an observer. The returned function removes it. */
   add(observer: Observer): () => void {
     this.replace([...this.list, observer]);
     return () => this.replace(this.list.filter((other) => other !== observer));
@@ -95,7 +95,7 @@ export class RunObservers<Observer extends RunObserver = RunObserver> {
     }
   }
 
-  /** Undefined if nobody follows the run. Who hears of its beginning hears of its end, too. */
+  /** Starts to trace a run, or returns undefined if there is no tracer. A tracer that is told about the start is also told about the end. */
   trace(probe: string, kind: ProbeKind): TracedRun | undefined {
     const tracers = channel.hasSubscribers ? [publisher, ...this.tracers] : this.tracers;
     return tracers.length === 0 ? undefined : new TracedRun(this.registry, probe, kind, tracers, this.guard);
@@ -115,7 +115,7 @@ export class RunObservers<Observer extends RunObserver = RunObserver> {
   };
 }
 
-/** One run that is followed. */
+/** One traced run. */
 export class TracedRun implements ProbeRun {
   outcome: RunOutcome | 'canceled' | undefined;
   durationMs: number | undefined;
@@ -134,7 +134,7 @@ export class TracedRun implements ProbeRun {
     this.#guard = guard;
   }
 
-  /** Calls the check once, within all tracers, and gives or throws what it does. A tracer that fails does not keep it from being called. */
+  /** Calls the check once, inside all tracers, and returns or throws its result. The check is called even if a tracer throws. */
   callCheck(check: () => unknown): unknown {
     let answer: (() => unknown) | undefined;
     let call = (): unknown => (answer ??= settle(check));
@@ -154,7 +154,7 @@ export class TracedRun implements ProbeRun {
   }
 }
 
-/** The call whose outcome is known: whoever calls it gets what was returned or thrown. */
+/** Makes the call and returns a function that repeats its outcome: it returns or throws the same value. */
 function settle(call: () => unknown): () => unknown {
   try {
     const value = call();
@@ -167,7 +167,7 @@ function settle(call: () => unknown): () => unknown {
 }
 
 export function outcomeOf({ status, error }: ProbeResult, isLate: boolean): RunOutcome {
-  // Also if it says so at its abort.
+  // A check that answers its abort with Degraded counts as a pass too.
   if (Degraded.is(error)) return 'pass';
   if (isLate) return 'timeout';
   return status === 'pass' ? 'pass' : 'fail';

@@ -3,7 +3,7 @@ import type { ProbeData } from '../report/report.js';
 
 type Then = (this: unknown, resolve: (value: unknown) => void, reject: (error: unknown) => void) => unknown;
 
-/** What `await` would wait for, as a promise that calls back once; undefined if that is nothing. A function with a `then` counts too, for clients are often callable. */
+/** Converts a thenable to a promise that settles once. Returns undefined if `await` would not wait for the value. A function with a `then` method is a thenable too, because clients are often callable. */
 export function adopt(value: unknown): Promise<unknown> | undefined {
   if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return undefined;
   const { then } = value as { readonly then?: unknown };
@@ -11,12 +11,12 @@ export function adopt(value: unknown): Promise<unknown> | undefined {
   return new Promise((resolve, reject) => void (then as Then).call(value, resolve, reject));
 }
 
-/** What was thrown, which may be `undefined`. */
+/** A thrown value, which may be `undefined`. */
 export interface Failure {
   readonly error: unknown;
 }
 
-/** What a check says by what it returns. */
+/** The meaning of a returned value. */
 export interface Returned {
   readonly failure?: Failure;
   readonly data?: ProbeData | undefined;
@@ -25,13 +25,13 @@ export interface Returned {
 type PlainObject = Readonly<Record<string, unknown>>;
 type Entries = readonly (readonly [string, unknown])[];
 
-/** Data beyond this is left out. */
+/** Limits of the data. The rest is left out. */
 const MOST_ENTRIES = 100;
 const LONGEST_TEXT = 1_000;
 
 /**
- * Never throws. A plain object that says that it failed does so: people who come from other libraries return `{ ok: false }` and `{ status: 'down' }`.
- * Anything else that is no `Error` and not `false` passes.
+ * Reads the value that a check has returned. It never throws. A plain object that reports a failure is a failure, because users of other libraries return `{ ok: false }` or `{ status: 'down' }`.
+ * Every other value passes, except `false` and an `Error`.
  */
 export function readReturned(value: unknown): Returned {
   if (value === undefined) return {};
@@ -59,7 +59,7 @@ function isPlainObject(value: unknown): value is PlainObject {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** No more of them than are kept. The engine lists the keys of an object all at once, so one with a million keys takes a third of a second all the same. */
+/** Reads only as many entries as are kept. The engine still lists all keys of an object at once, so an object with a million keys takes a third of a second. */
 function readEntries(object: PlainObject): Entries {
   const entries: (readonly [string, unknown])[] = [];
   for (const key in object) {
@@ -70,7 +70,7 @@ function readEntries(object: PlainObject): Entries {
   return entries;
 }
 
-/** Names that say whether it works, as letters alone: `isHealthy` and `is_healthy` are one. */
+/** Names of flags, reduced to their letters: `isHealthy` and `is_healthy` are the same. */
 const FLAGS = new Set(
   'ok healthy alive up live ready passed success successful connected available online reachable serving'
     .split(' ')
@@ -85,7 +85,7 @@ const FAILED = new Set(
 );
 const DEGRADED = new Set(['warn', 'warning', 'degraded']);
 
-/** What the object says by itself, or by one of its parts: terminus returns `{ database: { status: 'down' } }`. A failure outweighs a warning. */
+/** Finds a failure or a warning in the object or in one of its parts: terminus returns `{ database: { status: 'down' } }`. A failure takes precedence over a warning. */
 function findVerdict(object: PlainObject, entries: Entries, path = ''): Error | undefined {
   let degraded: Error | undefined;
   for (const [key, value] of entries.length < MOST_ENTRIES ? entries : [...readSaying(object), ...entries]) {
@@ -97,7 +97,7 @@ function findVerdict(object: PlainObject, entries: Entries, path = ''): Error | 
   return degraded;
 }
 
-/** Of an object that has more entries than are read. */
+/** Reads the flags and statuses of an object with too many entries. */
 function readSaying(object: PlainObject): Entries {
   return [...FLAGS, ...STATUSES].filter((key) => Object.hasOwn(object, key)).map((key) => [key, object[key]] as const);
 }
@@ -114,12 +114,12 @@ function judgeEntry(path: string, key: string, value: unknown, object: PlainObje
   const message = ['message', 'reason', 'error', 'output', 'detail']
     .map((one) => object[one])
     .find((text): text is string => typeof text === 'string');
-  // As the cause: the check has not chosen it for the public.
+  // The message goes into the cause, because the check has not written it for the public.
   const options = message === undefined ? undefined : { cause: new Error(shorten(message)) };
   return isFailure ? new Error(said, options) : new Degraded(said, options);
 }
 
-/** `OUT_OF_SERVICE`, `out-of-service` and `OutOfService` are one word. */
+/** Reduces a text to its letters, so that `OUT_OF_SERVICE`, `out-of-service` and `OutOfService` are the same. */
 function lettersOf(text: string): string {
   return text
     .slice(0, LONGEST_TEXT)
@@ -127,7 +127,7 @@ function lettersOf(text: string): string {
     .replace(/[^a-z]/g, '');
 }
 
-/** The strings, numbers and booleans. */
+/** Returns the strings, numbers and booleans. */
 function readData(entries: Entries): ProbeData | undefined {
   const data: Record<string, string | number | boolean> = {};
   for (const [key, value] of entries) {

@@ -7,36 +7,36 @@ import { afterLastWords, type Execution, type PassingExecution, type WaitingRun 
 import type { Monitor } from './monitor.js';
 import type { RunObservers } from './observers.js';
 
-/** Timers count in whole milliseconds, and may fire that much early on the clock of `performance.now()`. */
+/** Timers count in whole milliseconds, so they may fire up to one millisecond early by `performance.now()`. */
 const EARLIEST_MS = 1;
 
-/** How long a reading of the system's clock is used. If the clock is set, or the machine is suspended, the `time` of results is wrong for this long. */
+/** How long a reading of the system clock is used. If the clock is set or the machine is suspended, the `time` of results is wrong for at most this long. */
 const TIME_OFFSET_LASTS_MS = 100;
 
 const SETTLED = Promise.resolve();
 
 export interface RunSettings {
   readonly kind: ProbeKind;
-  /** In the order of their results. The array must not change later. */
+  /** The monitors in the order of their results. The array must not change later. */
   readonly monitors: readonly Monitor[];
   /** Names of the monitors that are reported as excluded and not run. */
   readonly exclude?: readonly string[];
-  /** Probes that run along without being reported. */
+  /** Monitors that run but are not reported. */
   readonly unreported?: readonly Monitor[] | undefined;
-  /** The first of the monitors, if it begins when all others are known. */
+  /** The first of the monitors, if it begins after all others have ended. */
   readonly last?: Monitor | undefined;
   readonly deadlineMs: number;
-  /** Whether a result that is there already will do. A schedule wants a new one. */
+  /** Whether an existing result is accepted. A schedule needs a new one. */
   readonly acceptsLatest?: boolean;
-  /** Who may listen to the runs of these monitors. */
+  /** The observers of these monitors. */
   readonly observers?: RunObservers | undefined;
 }
 
-/** What is run, once or again and again. */
+/** The plan of a run that can be repeated. */
 export class RunPlan {
   /** The place of the first check that begins at the start. */
   readonly firstPlace: number;
-  /** The execution of each monitor, by place. With many checks, a loop over the monitors spends its time on reading these from memory. */
+  /** The execution of each monitor, by place. With many checks, reading them from the monitors in a loop would take most of the time. */
   readonly executions: Execution[];
   /** A run that has ended and can be started again. */
   spare: Run | undefined;
@@ -49,10 +49,10 @@ export class RunPlan {
 }
 
 /**
- * One run of several checks: starts all of them together, and calls `finish` as soon as all outcomes are known, at the latest after `deadlineMs`.
- * A check goes this way: `Run.start`, `Monitor.join`, `Execution.begin`, the check itself, `Monitor.judge`, and back here to `take`.
- * If nothing has changed since its last pass, it goes directly from `Run.start` to `Execution.begin`, and from there to `pass`.
- * A run that has ended is started again for the next request with the same plan: making a run costs as much as a few trivial checks.
+ * One run of several checks. It starts all of them together and calls `finish` as soon as all outcomes are known, after `deadlineMs` at the latest.
+ * The path of a check is: `Run.start`, `Monitor.join`, `Execution.begin`, the check itself, `Monitor.judge`, and `Run.take`.
+ * If nothing has changed since its last pass, the path is shorter: `Run.start`, `Execution.begin`, the check itself, and `Run.pass`.
+ * A run that has ended is started again for the next request with the same plan, because creating a run costs as much as a few trivial checks.
  */
 export class Run implements WaitingRun {
   readonly kind: ProbeKind;
@@ -65,7 +65,7 @@ export class Run implements WaitingRun {
   private status: ReportStatus = 'pass';
   private finish: ((ended: EndedRun) => unknown) | undefined;
   private resolve: ((answer: unknown) => void) | undefined;
-  /** By place. No array is made as long as all checks pass with the times of the first one. */
+  /** The outcomes by place. No array is created as long as all checks pass with the times of the first one. */
   private outcomes: (Pass | ProbeResult | undefined)[] | undefined;
   /** The times of the first check that passes, which most others share. */
   private passStartedAt = NaN;
@@ -75,10 +75,10 @@ export class Run implements WaitingRun {
   private isEnding = false;
   private pending = 0;
   private timer: NodeJS.Timeout | undefined;
-  /** The time in this turn of the microtask queue: reading the clock for each outcome costs as much as a trivial check. */
+  /** The time in this turn of the microtask queue. It is kept, because reading the clock for each outcome costs as much as a trivial check. */
   private now = NaN;
   private isTurning = false;
-  /** The system's clock minus `performance.now()`, and when it was read. */
+  /** The system clock minus `performance.now()`, and when it was read. */
   private timeOffset = NaN;
   private timeReadAt = NaN;
 
@@ -97,7 +97,7 @@ export class Run implements WaitingRun {
     this.startedAt = performance.now();
     this.beginsAt = this.startedAt;
     this.now = NaN;
-    // One more, for the loop that begins the checks: what ends meanwhile must not end the run.
+    // Count one more for the loop that begins the checks, so that a check that ends meanwhile does not end the run.
     this.pending = monitors.length + (unreported?.length ?? 0) - (last === undefined ? 0 : 1) + 1;
     if (exclude === undefined) this.beginAll();
     else this.beginSome(exclude);
@@ -148,7 +148,7 @@ export class Run implements WaitingRun {
     } else this.put(place, { startedAt, endedAt, time: this.timeAt(endedAt) });
   }
 
-  /** The system's clock at `now`, which has just been read. Reading both clocks costs as much as a trivial check. */
+  /** Returns the system time at `now`, which has just been read. It avoids reading both clocks, which costs as much as a trivial check. */
   private timeAt(now: number): number {
     if (!(now - this.timeReadAt < TIME_OFFSET_LASTS_MS)) {
       this.timeReadAt = now;
@@ -167,11 +167,11 @@ export class Run implements WaitingRun {
   }
 
   private put(place: number, outcome: Pass | ProbeResult): void {
-    // oxlint-disable-next-line unicorn/no-new-array -- one that grows is copied again and again
+    // oxlint-disable-next-line unicorn/no-new-array -- a growing array would be copied again and again
     (this.outcomes ??= new Array<undefined>(this.settings.monitors.length))[place] = outcome;
   }
 
-  /** One reading serves the outcomes that are told in one turn of the microtask queue. */
+  /** Uses one reading of the clock for all outcomes in one turn of the microtask queue. */
   readClock(): number {
     if (Number.isNaN(this.now)) {
       this.now = performance.now();
@@ -192,7 +192,7 @@ export class Run implements WaitingRun {
     void SETTLED.then(this.turn);
   }
 
-  /** The microtasks that waited are done. Checks that read memory alone have ended by now, and need no timer. */
+  /** Called when all waiting microtasks have run. Checks that only read memory have ended by now and need no timer. */
   private readonly turn = (): void => {
     this.isTurning = false;
     this.now = NaN;
@@ -201,7 +201,7 @@ export class Run implements WaitingRun {
     this.armNext(this.armedAt);
   };
 
-  /** At their places. An excluded one does not wait for this run, nor does one that has ended: neither has a timeout here. */
+  /** The monitors at their places. An excluded monitor and one that has ended have no timeout in this run. */
   private get joined(): readonly Monitor[] {
     const { monitors, unreported } = this.settings;
     return unreported === undefined ? monitors : [...monitors, ...unreported];
@@ -211,11 +211,11 @@ export class Run implements WaitingRun {
     return this.armedAt + this.settings.deadlineMs;
   }
 
-  /** One timer guards all checks that the run has begun. It is armed for the next of their timeouts, or for the deadline. */
+  /** One timer watches all checks that the run has started. It is set to the next of their timeouts, or to the deadline. */
   private armNext(now: number): void {
     let dueAt = this.deadlineAt;
     for (const monitor of this.joined) dueAt = Math.min(dueAt, monitor.dueAt(this));
-    // After a blocked event loop, answers that have arrived in time wait behind the timer: they are let in first.
+    // After the event loop was blocked, answers that have arrived in time are queued behind the timer. Process them first.
     this.timer = setTimeout(() => setImmediate(() => this.judge()), dueAt - now);
   }
 
@@ -224,15 +224,15 @@ export class Run implements WaitingRun {
     const now = performance.now();
     const isOver = (dueAt: number) => dueAt - now < EARLIEST_MS;
     for (const monitor of this.joined) if (isOver(monitor.dueAt(this))) monitor.expire();
-    // Not at once: what has just expired is known in a moment, with its cause.
+    // Wait a moment, because a check that has just expired may still report its cause.
     if (isOver(this.deadlineAt)) afterLastWords(() => this.miss());
     else this.armNext(now);
   }
 
-  /** Answers without the checks that are not known yet. */
+  /** Ends the run without the outcomes that are not known yet. */
   private miss(): void {
     if (this.pending === 0) return;
-    const error = new ProbeTimeoutError(`not known within the deadline of ${String(this.settings.deadlineMs)} ms`);
+    const error = new ProbeTimeoutError(`deadline exceeded: no result within ${String(this.settings.deadlineMs)} ms`);
     const durationMs = performance.now() - this.startedAt;
     for (const [place, monitor] of this.joined.entries()) {
       const result = monitor.leave(this, failed(monitor.name, durationMs, error));
@@ -242,7 +242,7 @@ export class Run implements WaitingRun {
 
   private end(): void {
     const { last } = this.settings;
-    // If the others have just ended, and the last one has nothing to say, it passes and takes no time.
+    // If the others have just ended and the last one has nothing to report, it passes without being run.
     if (last !== undefined && !this.isEnding && !(this.now === this.passEndedAt && last.isQuiet)) {
       this.isEnding = true;
       this.pending = 1;
@@ -254,7 +254,7 @@ export class Run implements WaitingRun {
     resolve?.(finish?.(new EndedRun(kind, status, settings.monitors, outcomes, last !== undefined, passStartedAt, passEndedAt, passTime)));
   }
 
-  /** Not if its timer was armed: the timer may still call back. */
+  /** Keeps this run for the next request, unless a timer was set, because the timer may still call back. */
   private makeSpare(): void {
     if (this.timer !== undefined) return clearTimeout(this.timer);
     this.status = 'pass';
@@ -266,7 +266,7 @@ export class Run implements WaitingRun {
   }
 }
 
-/** Runs the checks together, and resolves to what `finish` makes of the run that has ended. */
+/** Runs the checks together and resolves to the result of `finish` for the ended run. */
 export function runTogether<T>(plan: RunPlan, finish: (ended: EndedRun) => T): Promise<T> {
   return new Promise((resolve) => {
     const run = plan.spare ?? new Run(plan);

@@ -5,11 +5,11 @@ import { RunPlan, runTogether } from './run.js';
 
 /** The runs of one probe in the background. */
 export interface Schedule {
-  /** No run begins any more. */
+  /** Stops the schedule. No further run begins. */
   stop(): void;
 }
 
-/** Begins a run now and then every `intervalMs`, counted from begin to begin; for a startup probe until it has passed. Nothing of it keeps the process alive between two runs. */
+/** Starts a run now and then every `intervalMs`, measured from start to start. A startup probe runs until it has passed. The schedule does not keep the process alive between two runs. */
 export function startSchedule(monitor: Monitor, observers: RunObservers): Schedule {
   const { intervalMs, timeoutMs } = monitor.options;
   const [kind = 'readiness'] = monitor.kinds;
@@ -34,7 +34,7 @@ export function startSchedule(monitor: Monitor, observers: RunObservers): Schedu
   };
 }
 
-/** Nobody asks a startup probe again that has passed, in this run or in one for a request. */
+/** A startup probe that has passed, in a scheduled run or in one for a request, does not run again. */
 function isDone({ kinds, firstPass }: Monitor): boolean {
   return firstPass !== undefined && kinds.every((kind) => kind === 'startup');
 }

@@ -2,15 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { closeWithHead } from './last-head.js';
 
-/** An empty line between two requests is no begin of one (RFC 9112, section 2.2). */
+/** An empty line between two requests is not the start of a request (RFC 9112, section 2.2). */
 const STRAY_BYTES = '\r\n'.length;
 
-/** One connection of a server that speaks HTTP/1: what is in flight on it, and whether anything has come since. */
+/** One HTTP/1 connection: the requests in flight, and whether more data has arrived since the last one. */
 export class Connection {
   #restedAt: number;
   #bytesAtRest = 0;
   #writtenAtRest: number;
-  /** When each request in flight began: they are answered in their order. */
+  /** When each request in flight began. Requests of one connection are answered in order. */
   readonly #begunAt: number[] = [];
   #latest: ServerResponse | undefined;
   #upload: IncomingMessage | undefined;
@@ -27,12 +27,12 @@ export class Connection {
     return this.#begunAt.length;
   }
 
-  /** Requests in flight that began before that time. */
+  /** Counts requests in flight that began before that time. */
   countRequestsBefore(time: number): number {
     return this.#begunAt.filter((begunAt) => begunAt < time).length;
   }
 
-  /** A WebSocket, or a tunnel by CONNECT: Node has taken its parser off, and the application has answered. Until then it is a request. */
+  /** Whether this is a WebSocket or a CONNECT tunnel: Node has removed its HTTP parser, and the application has responded. Until then it counts as a request. */
   get isUpgraded(): boolean {
     return (this.socket as { parser?: unknown }).parser === null && this.#bytesWritten > this.#writtenAtRest;
   }
@@ -45,13 +45,13 @@ export class Connection {
     this.#upload = request;
     request.once('end', () => {
       if (this.#upload === request) this.#upload = undefined;
-      // What has come of its body is no part of the next request, also after an answer that has not waited for it.
+      // The bytes of this body do not belong to the next request, even if the response was sent before the body arrived.
       this.#notePart();
     });
   }
 
   end(now: number): void {
-    // None, where the request was there before its connection was watched.
+    // The list is empty if the request began before its connection was tracked.
     this.#begunAt.shift();
     if (this.requests > 0) return;
     this.#latest = undefined;
@@ -63,7 +63,7 @@ export class Connection {
     this.#bytesAtRest = this.#bytesRead;
   }
 
-  /** A server takes any duplex stream for a connection, and not every one counts. */
+  /** A server accepts any duplex stream as a connection, and not every stream counts its bytes. */
   get #bytesRead(): number {
     return (this.socket as Partial<Socket>).bytesRead ?? 0;
   }
@@ -73,14 +73,15 @@ export class Connection {
   }
 
   /**
-   * Nothing is in flight or still to come of a request that is answered, and nothing has come since: not so where one was sent in part, nor on an upgraded socket or one that speaks HTTP/2.
+   * Returns whether the connection has been idle since `time`: no request is in flight, no request body is incomplete, and no data has arrived since.
+   * A connection with an incomplete request is not idle, and neither is an upgraded connection or one that speaks HTTP/2.
    */
   hasRestedSince(time: number): boolean {
     const isBetweenRequests = this.requests === 0 && this.#upload === undefined;
     return isBetweenRequests && this.#bytesRead - this.#bytesAtRest <= STRAY_BYTES && this.#restedAt <= time;
   }
 
-  /** The client is told with the answer under way, where that is not too late, not to come again. */
+  /** Tells the client with the response in flight not to send another request, unless its headers were already sent. */
   announceClose(): void {
     if (this.#latest !== undefined) this.announceCloseWith(this.#latest);
   }
@@ -96,8 +97,8 @@ export class Connection {
 }
 
 /**
- * Node hangs up as soon as the answer is sent, and a client that is still sending would read of a reset in its place. Now it reads the answer and its end, and is heard out
- * (RFC 9112, section 9.6).
+ * Node closes the socket as soon as the response is sent. A client that is still sending its request would get a connection reset instead of the response.
+ * With this function, the client can read the whole response, and the server reads the rest of the request first (RFC 9112, section 9.6).
  */
 function hangUpAfter(request: IncomingMessage, socket: Socket): void {
   const hangUp = (): void => Socket.prototype.destroySoon.call(socket);
@@ -105,7 +106,7 @@ function hangUpAfter(request: IncomingMessage, socket: Socket): void {
     if (request.complete) return hangUp();
     socket.end();
     request.once('end', hangUp);
-    // Node itself reads on only where the application has not begun to; one that has, and has paused, may have nothing else to go on for.
+    // Node reads the rest only if the application has not started to read. If the application has started and paused, nothing else may resume the request.
     if (request.listenerCount('data') === 0 || request.isPaused()) request.resume();
   };
 }

@@ -6,17 +6,17 @@ import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import { Connection } from './connection.js';
 import { Http2Sessions } from './http2-sessions.js';
 
-/** How long a connection must have been at rest before it is closed: the client's next request may be on its way. */
+/** How long a connection must be idle before it is closed, because the client's next request may be on its way. */
 const SETTLED_AFTER_MS = 150;
 const ROUND_EVERY_MS = 20;
 
-/** Idle connections that are closed in one turn of the event loop. */
+/** Number of idle connections that are closed in one turn of the event loop. */
 const CLOSED_A_TURN = 16;
 
-/** As many connections as can wait in the kernel to be accepted, where Linux is left as it is. */
+/** Most connections that can wait in the kernel to be accepted, with the defaults of Linux. */
 const LONGEST_QUEUE = 4_096;
 
-/** Published by Node for each request of each HTTP/1 server, those with `Expect` or without a listener too, and without a change to the server. */
+/** Node publishes these for each request of each HTTP/1 server, including requests with `Expect` or without a listener. The servers need no change. */
 const REQUEST_START = 'http.server.request.start';
 const RESPONSE_FINISH = 'http.server.response.finish';
 
@@ -27,11 +27,11 @@ interface Exchange {
   readonly server: Server;
 }
 
-/** The connections of the servers of one shutdown: watched from its installation on, told to leave, and closed. */
+/** The connections of the servers of one shutdown. They are tracked from its installation on, then told to close, and then closed. */
 export class Connections {
   readonly #bySocket = new Map<Socket, Connection>();
   readonly #sessions: Http2Sessions;
-  /** Those whose listener was closed here. */
+  /** Servers whose listener was closed by this shutdown. */
   readonly #closed = new Set<Server>();
   #accepted = 0;
   #isAnnounced = false;
@@ -44,7 +44,7 @@ export class Connections {
     subscribe(RESPONSE_FINISH, this.#onFinish);
   }
 
-  /** Leaves no listener on a server, and no timer of one that was closed. */
+  /** Removes every listener from the servers, and stops the timers of the closed servers. */
   unwatch(): void {
     this.#sessions.unwatch();
     for (const server of this.servers) {
@@ -58,43 +58,43 @@ export class Connections {
     this.#bySocket.clear();
   }
 
-  /** Connections that are open. One with TLS counts once, although it stands on another. */
+  /** Number of open connections. A TLS connection counts once, although it consists of two sockets. */
   get open(): number {
     let secure = 0;
     for (const socket of this.#bySocket.keys()) if ('encrypted' in socket) secure += 1;
     return Math.max(secure, this.#bySocket.size - secure);
   }
 
-  /** Connections that are a WebSocket or another tunnel: no request is in flight on them, and nobody knows when they end. */
+  /** Number of WebSockets and other tunnels. They have no request in flight, and nobody knows when they end. */
   get upgraded(): number {
     return this.#upgradedSockets.length + this.#sessions.upgraded.length;
   }
 
-  /** Requests in flight. */
+  /** Number of requests in flight. */
   get requests(): number {
     return this.countRequestsBefore(Infinity);
   }
 
-  /** Requests in flight that began before that time of `performance.now()`. */
+  /** Counts requests in flight that began before `time`, a reading of `performance.now()`. */
   countRequestsBefore(time: number): number {
     let requests = this.#sessions.countRequestsBefore(time);
     for (const connection of this.#bySocket.values()) requests += connection.countRequestsBefore(time);
     return requests;
   }
 
-  /** There are servers, none of them listens, and none has a connection. */
+  /** Whether there are servers, but none is listening and no connection is open. */
   get areClosed(): boolean {
     return this.servers.length > 0 && this.#bySocket.size === 0 && this.servers.every(({ listening }) => !listening);
   }
 
-  /** From now on every answer tells its client not to send another request on its connection. */
+  /** From now on every response tells its client not to send another request on the connection. */
   announceClose(): void {
     this.#isAnnounced = true;
     for (const connection of this.#bySocket.values()) connection.announceClose();
     this.#sessions.announceClose();
   }
 
-  /** Takes no new connections any more. */
+  /** Stops accepting new connections. */
   async closeListeners(): Promise<void> {
     await this.#acceptWaiting();
     for (const server of this.servers) {
@@ -103,7 +103,7 @@ export class Connections {
     }
   }
 
-  /** Closes the connections at rest, and resolves when there are none but upgraded ones. */
+  /** Closes idle connections, and resolves when only upgraded connections are left. */
   async close(): Promise<void> {
     const settledAt = performance.now() + SETTLED_AFTER_MS;
     while (this.#held > 0) {
@@ -115,7 +115,7 @@ export class Connections {
     await this.#closeUnwatched();
   }
 
-  /** Says goodbye to the upgraded connections by a FIN, and cuts those whose clients have not answered it by then. */
+  /** Sends a FIN on the upgraded connections, and destroys those that the client has not closed within `withinMs`. */
   async closeUpgraded(withinMs: number): Promise<void> {
     const endsAt = performance.now() + withinMs;
     for (const socket of this.#upgradedSockets) socket.end();
@@ -131,15 +131,15 @@ export class Connections {
       .map(({ socket }) => socket);
   }
 
-  /** Sockets that are waited for. One with TLS stands on another, which is none of its own. */
+  /** Number of sockets that `close()` waits for. Below the socket of a TLS connection is another one, which must not count for an upgraded connection. */
   get #held(): number {
     const secure = [...this.#upgradedSockets, ...this.#sessions.upgraded].filter((one) => 'encrypted' in one && one.encrypted === true);
     return this.#bySocket.size - this.upgraded - secure.length;
   }
 
-  /** Those that were open before they were watched: the idle ones are closed, and what is in flight on the others goes on to its end. */
+  /** Handles connections that were open before they were tracked: closes the idle ones, and waits for requests in flight on the others. */
   async #closeUnwatched(): Promise<void> {
-    // Newer versions of Node tell the sessions of http2, which are not known here.
+    // In newer versions of Node this also closes HTTP/2 sessions, including those that are not tracked here.
     for (const server of this.#closed) finishClosing(server);
     this.#closed.clear();
     const servers = this.servers as readonly (Server & { closeIdleConnections?: () => void })[];
@@ -149,14 +149,17 @@ export class Connections {
     }
   }
 
-  /** Cuts whatever is open. */
+  /** Destroys all open connections. */
   destroy(): void {
     this.#isCut = true;
     for (const socket of this.#bySocket.keys()) socket.destroy();
     for (const server of this.servers as readonly Partial<HttpServer>[]) server.closeAllConnections?.();
   }
 
-  /** What waits in the kernel would be reset with the listener. Node accepts one connection in a turn of the event loop: when a turn brings none, none is left. */
+  /**
+   * Accepts the connections that wait in the kernel, because closing the listener would reset them.
+   * Node accepts one connection per turn of the event loop. If a turn accepts none, none is left.
+   */
   async #acceptWaiting(): Promise<void> {
     for (let accepted = 0; accepted < LONGEST_QUEUE; accepted += 1) {
       const before = this.#accepted;
@@ -165,7 +168,7 @@ export class Connections {
     }
   }
 
-  /** A few after each turn of the event loop, looked at again: while it closes many, requests would arrive unseen. */
+  /** Closes a few connections per turn of the event loop and checks them again first. If it closed many at once, requests could arrive unnoticed in the meantime. */
   async #closeSettled(): Promise<void> {
     const hasSettled = ([, connection]: [Socket, Connection]) => connection.hasRestedSince(performance.now() - SETTLED_AFTER_MS);
     const settled = [...this.#bySocket].filter(hasSettled);
@@ -213,7 +216,7 @@ function forgetIn(connections: Map<Socket, Connection>) {
   };
 }
 
-/** It began to listen in the middle of the shutdown. The application's own callback, which reads the address, comes first. */
+/** Closes a server that starts to listen during the shutdown. The callback of the application runs first, because it may read the address. */
 function closeLateIn(closed: Set<Server>) {
   return function closeLate(this: Server): void {
     setImmediate(() => {
@@ -222,13 +225,16 @@ function closeLateIn(closed: Set<Server>) {
   };
 }
 
-/** The listener alone: `close()` of http also cuts the connections that are idle, whose next request may have arrived already, and stops the timer that ends half a request. */
+/**
+ * Closes only the listener. `close()` of an http server would also close idle connections, whose next request may have arrived already,
+ * and stop the timer that ends incomplete requests.
+ */
 function closeListener(server: Server, closed: Set<Server>): void {
   Server.prototype.close.call(server);
   closed.add(server);
 }
 
-/** The rest of its class's own `close()`. A second one would say `close` again, so that what hears it is not the server itself. */
+/** Runs the rest of the `close()` of the server's class. It runs on a stand-in that emits nothing, because the server has already emitted `close`. */
 function finishClosing(server: Server): void {
   const silent = Object.create(server, { emit: { value: () => false } }) as Server;
   (Object.getPrototypeOf(server) as Server).close.call(silent);

@@ -11,35 +11,52 @@ import { describeShutdown } from './served.js';
 import { ShutdownSequence, type ShutdownHook } from './sequence.js';
 import { UncaughtErrors } from './uncaught-errors.js';
 
+/** The shutdown that `gracefulShutdown()` has installed. Its methods can be called without their object. */
 export interface GracefulShutdown {
   /**
-   * Registers a hook that is called when the listeners are closed, all hooks of this kind together, or at once if they are closed already. It ends what does not end by itself: event streams, the consumer of a queue,
-   * and WebSockets if their clients are to hear a goodbye. The shutdown waits for it beside the requests in flight. It must not wait for `shutdown()`, which waits for the hook.
+   * Registers a hook that is called when the listeners are closed. All hooks of this kind are called at the same time. If the listeners are already closed, the hook is called at once.
+   * Use it to end what does not end by itself: event streams, queue consumers, and WebSockets whose clients expect a closing message.
+   * The shutdown waits for the hook and for the requests in flight. The hook must not wait for `shutdown()`, because `shutdown()` waits for the hook.
+   *
+   * @throws ConfigurationError if `name` is not a non-empty string or `hook` is not a function
    */
   onClosing(this: void, name: string, hook: ShutdownHook): void;
   /**
-   * Registers a hook that is called when all requests and background work finished, one after another, the last registered first, or at once if that is over. It closes what the requests needed.
-   * A hook that fails is logged, makes the exit code 1, and stops no other hook. It must not wait for `shutdown()`, which waits for the hook.
+   * Registers a hook that is called when all requests and all background work finished. Hooks of this kind are called one after another, the last registered first. If all of them have finished, the hook is called at once.
+   * Use it to close what the requests needed, for example a database pool.
+   * If a hook fails, the error is logged, the exit code is 1, and the other hooks are still called. The hook must not wait for `shutdown()`, because `shutdown()` waits for the hook.
+   *
+   * @throws ConfigurationError if `name` is not a non-empty string or `hook` is not a function
    */
   onShutdown(this: void, name: string, hook: ShutdownHook): void;
   /**
-   * Begins the shutdown as a signal does, and is not counted as one. Resolves to the exit code if the process goes on. A second call gives the same promise. The reason is for the log.
+   * Begins the shutdown as a signal does. It does not count as a signal, so the next signal is the first one. A second call returns the same promise.
+   *
+   * @param reason shown in the log, `the application` by default
+   * @returns the exit code, if the process is not ended by the shutdown
+   * @throws ConfigurationError if `reason` is not a non-empty string, or after `uninstall()`
    */
   shutdown(this: void, reason?: string): Promise<number>;
-  /** Removes all listeners. May be called twice; a shutdown under way goes on to its end. */
+  /** Removes all listeners. A shutdown in progress continues to its end. Further calls have no effect. */
   uninstall(this: void): void;
 }
 
 /**
- * Ends the process without losing a request. On the first signal, at once: readiness fails for good while liveness passes, and every response tells its client to leave the connection.
- * After `drainDelayMs` the listeners are closed and requests in flight finish; then come the hooks, the container's deactivation, and exit 0, or 1 if one of them failed.
- * WebSockets and other upgraded connections are not waited for: they are closed after the hooks. At `timeoutMs`: exit 1.
- * A second SIGTERM changes nothing. A second SIGINT, more than a second after the first signal, exits with 1 at once.
+ * Ends the process on a signal without losing a request:
  *
- * Takes http, https and http2 servers; `[]` for a worker without one. Install it before the server listens, and before `discoverProbes(container, { registry })` if a signal during the start is to be heard.
- * Several calls in one process run side by side, and the last to finish exits.
+ * 1. At the first signal, readiness starts to fail, liveness still passes, and every response tells its client to close the connection.
+ * 2. After `drainDelayMs`, the listeners are closed and the `onClosing()` hooks are called. Requests in flight and background work continue to their end.
+ * 3. The `onShutdown()` hooks are called. Then WebSockets and other upgraded connections are closed; the shutdown does not wait for them.
+ * 4. The container is deactivated, and the process exits with code 0, or with code 1 if a hook or a deactivation failed.
  *
- * @throws ConfigurationError if an option is out of its range, if something else than a server or a registry is given, or in a worker thread, which gets no signals.
+ * If `timeoutMs` is exceeded, the remaining connections are closed and the process exits with code 1.
+ * A second SIGTERM is only logged. A second SIGINT, more than 1 s after the first signal, exits with code 1 at once.
+ *
+ * `servers` are http, https and http2 servers, or `[]` for a worker without a server. Install the shutdown before the server listens.
+ * To handle a signal during the start too, install it before `discoverProbes(container, { registry })`.
+ * Several shutdowns in one process run at the same time, and the last one to finish exits.
+ *
+ * @throws ConfigurationError if an option is out of range, if `servers` or `probes` is something else, or in a worker thread, which receives no signals
  */
 export function gracefulShutdown(
   servers: Server | readonly Server[],
@@ -101,7 +118,7 @@ class ProcessShutdown implements GracefulShutdown {
 
   readonly uninstall = (): void => {
     this.#stopListening();
-    // A shutdown under way does this at its end.
+    // A shutdown in progress does this at its end.
     if (this.#underWay === undefined) this.#leave();
   };
 
@@ -110,11 +127,11 @@ class ProcessShutdown implements GracefulShutdown {
     if (this.#underWay === undefined) return void this.#begin(signal);
     if (heard === 'same') return;
     if (heard === 'repeated' && this.#decide(signal) === 'exit') {
-      this.#sequence.log('error', `${signal} again, exiting with 1 at once`);
+      this.#sequence.log('error', `${signal} again, exiting with code 1 at once`);
       return this.#exit(1);
     }
     const signalled = heard === 'first' ? signal : `${signal} again`;
-    this.#sequence.log('info', `${signalled}, the shutdown goes on until ${String(this.options.timeoutMs)} ms at the latest`);
+    this.#sequence.log('info', `${signalled}, the shutdown continues until ${String(this.options.timeoutMs)} ms at the latest`);
   };
 
   #decide(signal: NodeJS.Signals): unknown {
@@ -131,13 +148,13 @@ class ProcessShutdown implements GracefulShutdown {
     void this.shutdown(origin);
   };
 
-  /** Kubernetes does not know of this shutdown, and goes on to ask for liveness. */
+  /** Kubernetes does not know about a shutdown that begins in code, so it continues to send liveness probes. */
   #tellOfLiveness(reason: string): void {
     const { isInKubernetes, drainDelayMs } = this.options;
     if (!isInKubernetes || this.servers.length === 0 || this.probes.lifecycle.lastingAnswerers.size > 0) return;
     this.probes.logger.info(
-      `shutdown by ${reason}: Kubernetes did not ask for it, and goes on to probe liveness, which is answered until the listeners close in ${String(drainDelayMs)} ms. ` +
-        'Answer the probes with probeServer() to have them answered until the process exits.',
+      `shutdown by ${reason}: Kubernetes did not request this shutdown and continues to send liveness probes. They are answered until the listeners close in ${String(drainDelayMs)} ms. ` +
+        'Use probeServer() to answer probes until the process exits.',
     );
   }
 
@@ -148,7 +165,7 @@ class ProcessShutdown implements GracefulShutdown {
   async #run(reason: string): Promise<number> {
     this.#installation.isUnderWay = true;
     await this.#sequence.run(reason);
-    // Of another shutdown in this process, or of the application.
+    // Another shutdown in this process, or the application, may have set an exit code.
     const code = this.#sequence.hasFailed ? 1 : Number(process.exitCode ?? 0);
     process.exitCode = code;
     const isLast = this.#leave();
@@ -173,13 +190,13 @@ class ProcessShutdown implements GracefulShutdown {
     return this.#installation.end();
   }
 
-  /** The function of the application takes the place of `process.exit()`, and is called once. */
+  /** Calls `exit` of the application instead of `process.exit()`, once. */
   #exit(code: number): void {
     this.#uncaught.logCount();
     const { exit } = this.options;
     if (typeof exit !== 'function' || this.#isExiting) process.exit(code);
     this.#isExiting = true;
-    // Nothing is left that would end the process if the function fails.
+    // Let Node end the process if the function causes an uncaught error. Nothing else would end it.
     this.#uncaught.stop();
     void this.#callExit(exit, code);
   }
@@ -194,33 +211,33 @@ class ProcessShutdown implements GracefulShutdown {
   }
 }
 
-/** By its parts: it may come from another installed copy of the package. */
+/** Checks for methods and not for the class, because the registry may come from another installed copy of the package. */
 function checkRegistry(probes: Partial<ProbeRegistry> | undefined): void {
   if (typeof probes?.lifecycle?.drain === 'function' && typeof probes.run === 'function') return;
   throw new ConfigurationError(
-    `Expected \`probes\` of gracefulShutdown() to be a ProbeRegistry, got ${show(probes)}. Give it what discoverProbes() resolves to.`,
+    `Expected \`probes\` of gracefulShutdown() to be a ProbeRegistry, got ${show(probes)}. Pass the registry that discoverProbes() resolves to.`,
   );
 }
 
 function checkServer(server: unknown): void {
   if (server instanceof Server) return;
   throw new ConfigurationError(
-    `Expected \`servers\` of gracefulShutdown() to be a server or an array of them, got ${show(server)}. Give it what app.listen() returns, or \`[]\` for a worker without a server.`,
+    `Expected \`servers\` of gracefulShutdown() to be a server or an array of servers, got ${show(server)}. Pass the server that app.listen() returns, or \`[]\` for a worker without a server.`,
   );
 }
 
-/** Node delivers signals to the main thread alone. */
+/** Node delivers signals only to the main thread. */
 function checkThread(signals: readonly string[]): void {
   if (isMainThread || signals.length === 0) return;
   throw new ConfigurationError(
-    'gracefulShutdown() gets no signals in a worker thread. Call it in the main thread, and have that thread tell its workers; or pass `signals: []` here and call shutdown() when the main thread says so.',
+    'gracefulShutdown() receives no signals in a worker thread. Call it in the main thread and let that thread notify its workers. Or pass `signals: []` here and call shutdown() when the main thread says so.',
   );
 }
 
 function checkHook(method: string, name: unknown, hook: unknown): void {
   if (typeof name === 'string' && name !== '' && typeof hook === 'function') return;
   throw new ConfigurationError(
-    `Expected ${method} to get a name and a function, got ${show(name)} and ${show(hook)}: \`${method.replace('()', '')}('database', () => knex.destroy())\`.`,
+    `Expected the arguments of ${method} to be a name and a function, got ${show(name)} and ${show(hook)}. Example: \`${method.replace('()', '')}('database', () => knex.destroy())\`.`,
   );
 }
 

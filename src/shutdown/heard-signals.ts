@@ -1,17 +1,17 @@
 import { performance } from 'node:perf_hooks';
 
-/** Two signals within this time are one: a terminal, a process group and the program around each send their own. */
+/** Signals within this time count as one signal, because a terminal, a process group and a wrapping program can each send one. */
 const SAME_SIGNAL_MS = 1_000;
 
-/** What a repeated signal does: `'continue'` lets the shutdown go on to its deadline, `'exit'` ends the process at once with 1. */
+/** The effect of a repeated signal. `'continue'` lets the shutdown continue until its deadline. `'exit'` ends the process at once with code 1. */
 export type RepeatedSignalAction = 'continue' | 'exit';
 
-/** Whoever sends SIGTERM again, like a node shutdown, can send SIGKILL too. Whoever presses Ctrl-C again does not want to wait. */
+/** A sender that repeats SIGTERM, for example a node shutdown, can also send SIGKILL. A person who presses Ctrl-C again does not want to wait. */
 export function decideByDefault(signal: NodeJS.Signals): RepeatedSignalAction {
   return signal === 'SIGINT' ? 'exit' : 'continue';
 }
 
-/** The signals of one shutdown, told from each other by their times. A shutdown that was begun in code has heard none. */
+/** Tells the signals of one shutdown apart by their times. A shutdown that began in code has received no signal. */
 export class HeardSignals {
   #firstAt: number | undefined;
 

@@ -4,17 +4,20 @@ import { performance } from 'node:perf_hooks';
 
 const NO_ERROR = 0;
 
-/** Has Node name the last stream that it has taken. It drops each stream after a GOAWAY, whatever stream that names: a client is to know which, and repeats it elsewhere at once (RFC 9113, section 6.8). */
+/**
+ * Makes the GOAWAY frame name the last stream that Node has accepted. Node drops every later stream, no matter which stream the frame names.
+ * With the right number, the client knows which streams were dropped and repeats them on another connection at once (RFC 9113, section 6.8).
+ */
 const LAST_TAKEN = 0;
 
 interface Streams {
-  /** Streams in flight, and when each began. */
+  /** Streams in flight, with the time when each began. */
   readonly requests: Map<ServerHttp2Stream, number>;
-  /** A stream by CONNECT, a WebSocket for one, is no request: it would last for ever. */
+  /** CONNECT streams, for example WebSockets. They do not count as requests, because they may never end. */
   readonly tunnels: Set<ServerHttp2Stream>;
 }
 
-/** The sessions of those of the servers that speak HTTP/2. */
+/** The HTTP/2 sessions of the servers. */
 export class Http2Sessions {
   readonly #sessions = new Map<ServerHttp2Session, Streams>();
   readonly #told = new WeakSet<ServerHttp2Session>();
@@ -29,27 +32,27 @@ export class Http2Sessions {
     this.#sessions.clear();
   }
 
-  /** Streams in flight, or those of them that began before that time. */
+  /** Counts streams in flight that began before `time`. */
   countRequestsBefore(time = Infinity): number {
     let count = 0;
     for (const { requests } of this.#sessions.values()) for (const begunAt of requests.values()) if (begunAt < time) count += 1;
     return count;
   }
 
-  /** Sessions with tunnels alone. */
+  /** Sessions that have only tunnels. */
   get upgraded(): ServerHttp2Session[] {
     return Array.from(this.#sessions)
       .filter(([, { requests, tunnels }]) => requests.size === 0 && tunnels.size > 0)
       .map(([session]) => session);
   }
 
-  /** Clients are told to open no more streams here. A session that is new is told after its first: it would never have served one. */
+  /** Tells clients to open no more streams on their session. A new session is told after its first stream, because otherwise it could not serve any. */
   announceClose(): void {
     this.#isAnnounced = true;
     for (const session of this.#sessions.keys()) this.#tell(session);
   }
 
-  /** Streams that are open come to their end, and none is opened any more. */
+  /** Lets open streams finish and allows no new ones. */
   close(): void {
     for (const session of this.#sessions.keys()) if (!session.closed) session.close();
   }
@@ -70,7 +73,7 @@ export class Http2Sessions {
   readonly #onStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void => {
     const session = stream.session as ServerHttp2Session | undefined;
     if (session === undefined) return;
-    // It may have been there before it was watched.
+    // The session may be older than this shutdown, so it is tracked now.
     const { requests, tunnels } = this.#watch(session);
     if (headers[':method'] === 'CONNECT') tunnels.add(stream);
     else requests.set(stream, performance.now());

@@ -1,15 +1,15 @@
-/** What ends the process is a matter of the process: the shutdowns that are installed in it, those of another installed copy of the package too. */
+/** All shutdowns of the process, including those of another installed copy of the package. Together they decide when the process ends. */
 const INSTALLED = Symbol.for('koa-probes.shutdowns');
 
 interface Peer {
   readonly probes: object;
-  /** Only one that has begun is waited for: another might never begin. */
+  /** Whether the shutdown has begun. Others wait only for a shutdown that has begun, because another one may never begin. */
   isUnderWay: boolean;
-  /** It has not come to the point where it needs them no more. */
+  /** Whether the shutdown still needs the probes. */
   needsProbes: boolean;
 }
 
-/** The place of one shutdown among those of its process. */
+/** One shutdown in the list of all shutdowns of the process. */
 export class Installation implements Peer {
   isUnderWay = false;
   needsProbes = true;
@@ -18,13 +18,13 @@ export class Installation implements Peer {
     installed().add(this);
   }
 
-  /** Whether no other shutdown that is under way needs the same probes. */
+  /** Gives up the probes. Returns whether no other shutdown in progress needs the same probes. */
   releaseProbes(): boolean {
     this.needsProbes = false;
     return ![...installed()].some(({ isUnderWay, probes, needsProbes }) => isUnderWay && needsProbes && probes === this.probes);
   }
 
-  /** Whether it was the last that was under way. */
+  /** Removes this shutdown from the list. Returns whether it was the last one in progress. */
   end(): boolean {
     installed().delete(this);
     return ![...installed()].some(({ isUnderWay }) => isUnderWay);

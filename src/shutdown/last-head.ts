@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 
-/** Where every way to answer ends in Node: `_storeHeader` checks what it is given, whatever its form, and keeps the head as text in `_header`. */
+/** Every way to respond ends in `_storeHeader` of Node. It validates the headers in any form, and stores the head as text in `_header`. */
 interface HeadStore {
   _storeHeader?: ((firstLine: string, headers: unknown) => void) | undefined;
   _header?: string | null | undefined;
@@ -8,19 +8,19 @@ interface HeadStore {
   shouldKeepAlive?: boolean | undefined;
 }
 
-/** The options of a connection that `close` takes the place of. Others, like `Upgrade`, stay. */
+/** The connection options that `close` replaces. Others, like `Upgrade`, stay. */
 const REPLACED_OPTIONS = new Set(['', 'close', 'keep-alive']);
 
 /**
- * Makes the response say `Connection: close`, whatever the application says of the connection, as a proxy does that copies the headers of another server.
- * Decided when Node writes the head: a request that is pipelined behind this one would be lost. Whatever Node accepts or rejects, it accepts or rejects as before.
+ * Makes the response say `Connection: close`, even if the application sets another value, for example a proxy that copies the headers of another server.
+ * The decision is made when Node writes the head, because a request that is pipelined behind this one would otherwise be lost. Node accepts and rejects the same headers as before.
  */
 export function closeWithHead(response: ServerResponse, isLast: () => boolean, onLast: () => void): void {
   const head = response as unknown as HeadStore;
   const store = head._storeHeader?.bind(response);
   if (store === undefined) return;
   head._storeHeader = (firstLine, headers) => {
-    // An informational answer, like 101, is not the end of anything.
+    // An informational response, like 101, does not end the exchange.
     if (response.statusCode < 200 || !isLast()) return store(firstLine, headers);
     head.shouldKeepAlive = false;
     store(firstLine, headers);

@@ -11,42 +11,43 @@ const SUBJECT = 'gracefulShutdown()';
 /** Options of a graceful shutdown. All are optional. */
 export interface ShutdownOptions {
   /**
-   * Signals that begin it.
+   * Signals that begin the shutdown.
    * @default ['SIGTERM', 'SIGINT']
    */
   signals?: readonly NodeJS.Signals[] | undefined;
   /**
-   * What a signal does that comes more than a second after the first signal: `'continue'` logs it and lets the shutdown go on to its deadline, `'exit'` exits with 1 at once.
-   * A signal that comes earlier is the same one: a terminal, a process group and a supervisor each send their own.
+   * Decides what a signal does if it arrives more than 1 s after the first signal. `'continue'` logs the signal and lets the shutdown continue until its deadline. `'exit'` exits with code 1 at once.
+   * A signal that arrives within 1 s counts as the same signal, because a terminal, a process group and a supervisor can each send one.
    * @default (signal) => (signal === 'SIGINT' ? 'exit' : 'continue')
    */
   onRepeatedSignal?: ((signal: NodeJS.Signals) => RepeatedSignalAction) | undefined;
   /**
-   * Time in milliseconds for which requests are still accepted after the signal, 0 to 3,600,000: proxies and load balancers learn late that the pod is leaving.
-   * It is skipped if no server listens or has a connection.
-   * @default 5,000 in Kubernetes, at most half of `timeoutMs`; 0 elsewhere (`KUBERNETES_SERVICE_HOST` is not set), and without a server
+   * How long new requests are still accepted after the signal, in milliseconds, 0 to 3,600,000. It must be less than `timeoutMs`.
+   * The delay is needed because proxies and load balancers learn late that the pod is terminating. It is skipped if no server is listening and no connection is open.
+   * @default 5,000 in Kubernetes, but at most half of `timeoutMs`; 0 outside Kubernetes (`KUBERNETES_SERVICE_HOST` is not set) and without a server
    */
   drainDelayMs?: number | undefined;
   /**
-   * Time in milliseconds for the whole shutdown, delay and hooks included, 1 to 3,600,000. At its end connections are cut and the process exits with 1.
+   * Deadline of the whole shutdown in milliseconds, including the delay and the hooks, 1 to 3,600,000. When it is exceeded, the remaining connections are closed and the process exits with code 1.
    * Keep it below `terminationGracePeriodSeconds` of the pod spec, which is 30 s by default.
-   * @default 25,000, at most five sixths of `terminationGracePeriodSeconds`
+   * @default 25,000, but at most five sixths of `terminationGracePeriodSeconds`
    */
   timeoutMs?: number | undefined;
   /**
-   * That of the pod spec, less the time that a `preStop` hook takes. The defaults of `timeoutMs` and `drainDelayMs` fit into it; a `timeoutMs` that does not is a warning at start.
-   * @default TERMINATION_GRACE_PERIOD_SECONDS of the environment, else 30 in Kubernetes
+   * The grace period of the pod spec in seconds, minus the time of a `preStop` hook. 0 or more. The defaults of `timeoutMs` and `drainDelayMs` are chosen to fit into it.
+   * If `timeoutMs` does not fit into it, a warning is logged at start.
+   * @default the environment variable TERMINATION_GRACE_PERIOD_SECONDS, or else 30 in Kubernetes; no limit outside Kubernetes
    */
   terminationGracePeriodSeconds?: number | undefined;
   /**
-   * `true`: an uncaught exception, and with it an unhandled rejection, begins the same shutdown, which then exits with 1. Otherwise Node ends the process at once.
-   * The first error is logged with its stack, and those that follow are counted.
+   * If `true`, an uncaught exception or an unhandled rejection begins the shutdown, which then exits with code 1. Otherwise Node ends the process at once.
+   * The first error is logged with its stack. Later errors are only counted.
    * @default false
    */
   uncaughtErrors?: boolean | undefined;
   /**
-   * How it ends: `true` by `process.exit(code)`, `false` by setting `process.exitCode` alone. A function is called with the code in place of `process.exit()`, once, and has to end the process; it may be async.
-   * If the function throws or rejects, that is logged and the process exits with 1.
+   * How the shutdown ends the process. `true` calls `process.exit(code)`. `false` only sets `process.exitCode`.
+   * A function is called once with the exit code instead of `process.exit()`. It may be async, and it must end the process. If it throws or rejects, the error is logged and the process exits with code 1.
    * @default true
    */
   exit?: boolean | ((code: number) => unknown) | undefined;
@@ -78,7 +79,11 @@ const DEFAULTS = Object.freeze({
   exit: true,
 });
 
-/** @throws ConfigurationError if an option is out of its range. What cannot fit into the pod's grace period is a warning. */
+/**
+ * Validates the options and fills in the defaults. It warns if the shutdown does not fit into the grace period of the pod.
+ *
+ * @throws ConfigurationError if an option is out of range
+ */
 export function resolveShutdownOptions(
   options: ShutdownOptions,
   { hasServer, environment, logger }: { hasServer: boolean; environment: NodeJS.ProcessEnv; logger: ProbeLogger },
@@ -90,7 +95,7 @@ export function resolveShutdownOptions(
   const onRepeatedSignal = options.onRepeatedSignal ?? DEFAULTS.onRepeatedSignal;
   if (typeof onRepeatedSignal !== 'function') {
     throw new ConfigurationError(
-      `Expected \`onRepeatedSignal\` of ${SUBJECT} to be a function that returns 'continue' or 'exit', got ${show(onRepeatedSignal)}: \`onRepeatedSignal: () => 'exit'\`.`,
+      `Expected \`onRepeatedSignal\` of ${SUBJECT} to be a function that returns 'continue' or 'exit', got ${show(onRepeatedSignal)}. Example: \`onRepeatedSignal: () => 'exit'\`.`,
     );
   }
   const uncaughtErrors = options.uncaughtErrors ?? DEFAULTS.uncaughtErrors;
@@ -119,7 +124,7 @@ function warnOfGrace({ drainDelayMs, timeoutMs }: ShutdownTimes, graceMs: number
   if (timeoutMs < graceMs) return;
   logger.warn(
     `a shutdown may take ${String(timeoutMs)} ms (${String(drainDelayMs)} of drainDelayMs and ${String(timeoutMs - drainDelayMs)} for requests and hooks), ` +
-      `but Kubernetes kills the container ${String(graceMs)} ms after the signal. Shorten \`timeoutMs\`, or lengthen terminationGracePeriodSeconds in the pod spec and say so in the option of that name.`,
+      `but Kubernetes kills the container ${String(graceMs)} ms after the signal. Lower \`timeoutMs\`, or raise terminationGracePeriodSeconds in the pod spec and in the option of the same name.`,
   );
 }
 
@@ -138,11 +143,11 @@ function checkSignals(signals: readonly unknown[]): void {
 function checkGraceSeconds(seconds: unknown): void {
   if (typeof seconds === 'number' && seconds >= 0) return;
   throw new ConfigurationError(
-    `Expected \`terminationGracePeriodSeconds\` of ${SUBJECT} to be seconds as in the pod spec, got ${show(seconds)}.`,
+    `Expected \`terminationGracePeriodSeconds\` of ${SUBJECT} to be a number of seconds, 0 or more, got ${show(seconds)}.`,
   );
 }
 
-/** What the environment says is no reason not to start. */
+/** Warns and does not throw: a wrong environment variable must not prevent the start. */
 function readGraceSeconds(environment: NodeJS.ProcessEnv, logger: ProbeLogger): number | undefined {
   const text = environment['TERMINATION_GRACE_PERIOD_SECONDS'];
   if (text === undefined || text === '') return undefined;

@@ -10,7 +10,7 @@ const PHASES: Readonly<Record<ShutdownProgress['phase'], string>> = {
   'timed out': 'deadline exceeded, closing remaining connections',
 };
 
-/** One line for the operator: the phase, or what has happened in it, and what is left. */
+/** Returns one line for the operator: the phase or an event in it, and what is still in progress. */
 export function describeProgress(progress: ShutdownProgress, event = PHASES[progress.phase]): string {
   const { reason, elapsedMs, connections, requests, work, hooks } = progress;
   const left = [

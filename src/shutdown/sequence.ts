@@ -8,13 +8,13 @@ import type { Connections } from './connections.js';
 import type { Installation } from './installation.js';
 import { describeProgress } from './progress.js';
 
-/** A request that has lasted for longer is not likely to end by itself. */
+/** A request that lasts longer than this is not likely to end by itself. */
 const LONG_REQUEST_MS = 60_000;
 
-/** The longest time in milliseconds that the client of an upgraded connection has to close its side. */
+/** How long the client of an upgraded connection has to close its side. */
 const GOODBYE_MS = 500;
 
-/** Called in the course of a shutdown, with its reason. */
+/** A function that a shutdown calls with its reason. The shutdown waits if it returns a promise. */
 export type ShutdownHook = (reason: string) => unknown;
 
 interface NamedHook {
@@ -27,13 +27,13 @@ interface Times {
   readonly timeoutMs: number;
 }
 
-/** The steps of one shutdown, in their order, and what is left of them. It knows nothing of signals and exits. */
+/** The steps of one shutdown in their order, and its progress. It knows nothing about signals and exits. */
 export class ShutdownSequence {
-  /** A hook or a deactivation failed, or the time was over. */
+  /** Whether a hook or a deactivation failed, or the deadline was exceeded. */
   hasFailed = false;
   readonly #closingHooks: NamedHook[] = [];
   readonly #hooks: NamedHook[] = [];
-  /** Hooks that have begun. Apart from the work of the application, for which another shutdown may be waiting too. */
+  /** Hooks that have begun. They are kept apart from the work of the application, because another shutdown may wait for that work too. */
   readonly #begun = new Work();
   #phase: ShutdownProgress['phase'] = 'draining';
   #reason = '';
@@ -59,12 +59,12 @@ export class ShutdownSequence {
     else this.#hooks.push(hook);
   }
 
-  /** A line that says what is left, between those of the phases. */
+  /** Logs an event within a phase, with the progress. */
   log(level: 'info' | 'error', event: string): void {
     this.probes.logger[level](describeProgress(this.#progress(this.#phase), event));
   }
 
-  /** Up to the first `await` in the turn of the signal. Resolves at the latest when `timeoutMs` is over. */
+  /** Draining begins synchronously, in the turn of the signal. The promise resolves when `timeoutMs` is exceeded at the latest. */
   async run(reason: string): Promise<void> {
     this.#reason = reason;
     this.#beganAt = performance.now();
@@ -85,7 +85,7 @@ export class ShutdownSequence {
     for (const one of this.#closingHooks) void this.#call(one);
     this.#report('closing');
     await closed;
-    // Not beside the requests: one may leave work behind that goes on after its answer. So may a hook.
+    // Wait for the requests first and then for the work, because a request or a hook may start work that continues after it.
     await this.#whenAllIsDone();
     if (this.#isOver) return;
     this.#report('hooks');
@@ -96,7 +96,7 @@ export class ShutdownSequence {
     this.#isPastHooks = true;
     await this.#whenAllIsDone();
     if (this.#isOver) return;
-    // They may use what the container deactivates.
+    // Close them before the deactivation: they may use what the container deactivates.
     await this.connections.closeUpgraded(Math.min(GOODBYE_MS, (this.times.timeoutMs - this.#elapsedMs) / 2));
     if (this.#isOver) return;
     this.#report('deactivating');
@@ -110,18 +110,18 @@ export class ShutdownSequence {
     this.#report('finished');
   }
 
-  /** Nobody sends to servers that do not listen yet, or not any more. */
+  /** Skips the delay if no server is listening, because no request can arrive. */
   async #drain(): Promise<void> {
     if (this.connections.areClosed) return;
     await pause(this.times.drainDelayMs);
   }
 
   #describeDrain(): string {
-    if (this.connections.areClosed) return 'draining is skipped, no server listens';
+    if (this.connections.areClosed) return 'draining skipped, no server is listening';
     return `draining, new requests are accepted for ${String(this.times.drainDelayMs)} ms`;
   }
 
-  /** Hooks that have begun, and work: either may begin the other. */
+  /** Waits for hooks and work in turns, because each may begin the other. */
   async #whenAllIsDone(): Promise<void> {
     const { work } = this.probes.lifecycle;
     do {
@@ -176,7 +176,7 @@ export class ShutdownSequence {
   }
 }
 
-/** It keeps the process alive: a hook that hangs is to end in an exit with 1, and not in one that looks well. */
+/** The timer keeps the process alive. Otherwise a process with a hanging hook could exit with code 0. */
 function startTimer(timeoutMs: number): { over: Promise<void>; cancel: () => void } {
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<void>((resolve) => {

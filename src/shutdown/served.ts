@@ -2,7 +2,7 @@ import type { Server } from 'node:net';
 import type { InstalledShutdown, ServedServer } from '../registry/serving.js';
 import type { ResolvedShutdownOptions, ShutdownOptions } from './options.js';
 
-/** What the registry notes of a shutdown. The addresses are those of now: most servers listen later. */
+/** Describes a shutdown for the registry. The addresses are the current ones, because most servers start to listen later. */
 export function describeShutdown(
   servers: readonly Server[],
   { drainDelayMs, timeoutMs, terminationGracePeriodSeconds }: ShutdownOptions,
@@ -23,11 +23,11 @@ function describeServer(server: Server): ServedServer {
   if (address === null) return { protocol, port: undefined, host: undefined, socket: undefined };
   if (typeof address === 'string') return { protocol, port: undefined, host: undefined, socket: address };
   const isAny = address.address === '::' || address.address === '0.0.0.0';
-  // With 0, as the commands see it that hold an application back, it is another port each time.
+  // The port is 0 if a command holds the application back. The real port is another one each time.
   return { protocol, port: address.port || undefined, host: isAny ? undefined : address.address, socket: undefined };
 }
 
-/** By its methods: the modules of HTTPS and HTTP/2 need not be loaded for it. */
+/** Checks the methods of the server, so that the modules of HTTPS and HTTP/2 need not be loaded. */
 function protocolOf(server: Server): ServedServer['protocol'] {
   const isSecure = 'setSecureContext' in server;
   if ('updateSettings' in server) return isSecure ? 'http2' : 'h2c';

@@ -7,29 +7,30 @@ const SUBJECT = 'gracefulShutdown()';
 const DEFAULT_TIMEOUT_MS = 25_000;
 const KUBERNETES_DEFAULTS = Object.freeze({ drainDelayMs: 5_000, terminationGracePeriodSeconds: 30 });
 
-/** Of a grace period, what a shutdown may take by default: 25 s of 30. */
+/** Share of the grace period that a shutdown may take by default: 25 s of 30 s. */
 const SHARE_OF_GRACE = 5 / 6;
 
-/** What is given of the times; the rest has defaults. */
+/** The times that the application sets. The others have defaults. */
 type GivenTimes = { readonly [Name in keyof ShutdownTimes]?: number | undefined };
 
+/** The environment of a shutdown. */
 export interface ShutdownPlace {
   readonly isInKubernetes: boolean;
-  /** Whether clients have to be waited for. */
+  /** Whether there are clients to wait for. */
   readonly hasServer: boolean;
-  /** What the application was told of the grace period; undefined: nothing. */
+  /** The grace period that the application has set. Undefined if it has set none. */
   readonly graceSeconds: number | undefined;
 }
 
-/** After how many milliseconds the process is killed, as far as it knows. */
+/** Returns after how many milliseconds the process is killed, as far as the process knows. */
 export function graceMsOf({ isInKubernetes, graceSeconds }: ShutdownPlace): number {
   return (graceSeconds ?? (isInKubernetes ? KUBERNETES_DEFAULTS.terminationGracePeriodSeconds : Infinity)) * 1_000;
 }
 
 /**
- * What is given counts; what is not fits into the grace period.
+ * Uses the given times as they are. Defaults are chosen to fit into the grace period.
  *
- * @throws ConfigurationError if a time is out of its range, or the delay leaves nothing of the shutdown.
+ * @throws ConfigurationError if a time is out of range, or the delay leaves no time for the rest of the shutdown
  */
 export function resolveTimes(given: GivenTimes, place: ShutdownPlace): ShutdownTimes {
   const givenDelayMs = given.drainDelayMs ?? 0;
@@ -41,6 +42,6 @@ export function resolveTimes(given: GivenTimes, place: ShutdownPlace): ShutdownT
   const drainDelayMs = given.drainDelayMs ?? Math.min(usualDelayMs, Math.floor(timeoutMs / 2));
   if (drainDelayMs < timeoutMs) return { drainDelayMs, timeoutMs };
   throw new ConfigurationError(
-    `\`drainDelayMs\` of ${SUBJECT}, ${String(drainDelayMs)}, leaves nothing of \`timeoutMs\`, ${String(timeoutMs)}, in which it is included. Shorten the one or lengthen the other.`,
+    `\`drainDelayMs\` of ${SUBJECT} is ${String(drainDelayMs)}, but \`timeoutMs\` is ${String(timeoutMs)}: the delay is part of the timeout, so no time is left for requests and hooks. Lower \`drainDelayMs\` or raise \`timeoutMs\`.`,
   );
 }

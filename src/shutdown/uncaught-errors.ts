@@ -4,7 +4,7 @@ import type { ProbeLogger } from '../logger.js';
 
 type Origin = 'uncaughtException' | 'unhandledRejection';
 
-/** Errors that nobody catches: the first is logged with its stack. An interval may throw it again and again during the shutdown, and those are counted. */
+/** Uncaught errors: the first one is logged with its stack. Later ones are only counted, because an interval may throw again and again during the shutdown. */
 export class UncaughtErrors {
   #count = 0;
   #latest: unknown;
@@ -16,7 +16,7 @@ export class UncaughtErrors {
 
   listen(): void {
     process.on('uncaughtException', this.#onException);
-    // Node makes an exception of it only where nobody else listens.
+    // Node turns an unhandled rejection into an exception only if there is no listener, and the application may have one.
     process.on('unhandledRejection', this.#onRejection);
   }
 
@@ -25,10 +25,11 @@ export class UncaughtErrors {
     process.off('unhandledRejection', this.#onRejection);
   }
 
-  /** Logs how many came after the first, once. */
+  /** Logs how many errors followed the first one. It logs this once. */
   logCount(): void {
     const later = this.#count - 1;
-    if (later > 0) this.logger.error(`${String(later)} more uncaught errors during the shutdown, the last: ${describeError(this.#latest)}`);
+    if (later > 0)
+      this.logger.error(`${String(later)} more uncaught errors during the shutdown, the last one: ${describeError(this.#latest)}`);
     this.#count = 0;
   }
 

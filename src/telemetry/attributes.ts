@@ -1,4 +1,4 @@
-/** Attributes of OpenTelemetry. Those that the semantic conventions have are under their own names. */
+/** OpenTelemetry attributes. An attribute of the semantic conventions has the name that they define. */
 export const PROBE_NAME = 'koa_probes.probe.name';
 export const PROBE_KIND = 'koa_probes.probe.kind';
 export const PROBE_STATE = 'koa_probes.probe.state';

@@ -8,12 +8,12 @@ import { DURATION_BUCKETS, RunCounts } from './run-counts.js';
 
 const PROBE_STATES = ['pass', 'warn', 'fail', 'unknown'] as const;
 
-/** Creates the instruments of a registry. Reading them runs no probe. The function that it returns ends them. */
+/** Creates the instruments of a registry. Reading them runs no probe. The returned function removes them. */
 export function createInstruments(meter: Meter, probes: ProbeRegistry, base: Attributes): () => void {
   const counts = new RunCounts(probes);
   const instruments = createObservables(meter);
   const duration = meter.createHistogram('koa_probes.run.duration', {
-    description: 'Time from the beginning of a run to its outcome, at most the timeout of the probe.',
+    description: 'Time from the start of a run to its outcome, at most the timeout of the probe.',
     unit: 's',
     advice: { explicitBucketBoundaries: [...DURATION_BUCKETS] },
   });
@@ -35,17 +35,17 @@ type Observables = ReturnType<typeof createObservables>;
 function createObservables(meter: Meter) {
   return {
     kindUp: meter.createObservableGauge('koa_probes.kind.up', {
-      description: 'Whether the kind of probe passes or is degraded (1) or fails (0), by the last results.',
+      description: 'The status of the kind by the last results: 1 if it passes or is degraded, 0 if it fails.',
     }),
     status: meter.createObservableUpDownCounter('koa_probes.probe.status', {
-      description: 'The status of the probe after its thresholds: 1 for the state that it is in, 0 for the others.',
+      description: 'The status of the probe after thresholds: 1 for its current state, 0 for the others.',
     }),
     runs: meter.createObservableCounter('koa_probes.runs', {
-      description: 'Runs of the check that have ended, by outcome, before thresholds.',
+      description: 'Finished runs of the check, by outcome, before thresholds.',
       unit: '{run}',
     }),
     shared: meter.createObservableCounter('koa_probes.runs.shared', {
-      description: 'Requests that joined a run in flight instead of beginning one.',
+      description: 'Requests that joined a run in flight instead of starting one.',
       unit: '{request}',
     }),
     hanging: meter.createObservableUpDownCounter('koa_probes.runs.hanging', {
@@ -53,18 +53,18 @@ function createObservables(meter: Meter) {
       unit: '{run}',
     }),
     lastPass: meter.createObservableGauge('koa_probes.last_pass.timestamp', {
-      description: 'When a run of the check passed last, since 1970.',
+      description: 'Unix time of the last run that passed.',
       unit: 's',
     }),
     lifecycle: meter.createObservableUpDownCounter('koa_probes.lifecycle.state', {
-      description: 'The state of the application: 1 for the state that it is in, 0 for the others.',
+      description: 'The state of the application: 1 for its current state, 0 for the others.',
     }),
   };
 }
 
-/** Reads what is known of a registry into the instruments. */
+/** Writes the state of a registry to the instruments. */
 class Reader {
-  /** The probes that were told of. */
+  /** The probes that the last reading has reported. */
   #told = new Map<string, readonly [probe: string, kind: ProbeKind]>();
 
   constructor(
@@ -101,7 +101,7 @@ class Reader {
         gone.delete(`${kind} ${probe}`);
       }
     }
-    // The SDK keeps the last value of a series: a probe that was taken out must not stay in its last state.
+    // The SDK keeps the last value of a series. Report 0 for removed probes, so that they do not stay in their last state.
     for (const [probe, kind] of gone.values()) {
       this.#observeState(result, probe, kind, undefined);
       result.observe(this.instruments.hanging, 0, { [PROBE_NAME]: probe });

@@ -4,7 +4,7 @@ import type { Monitor } from '../run/monitor.js';
 import { RUN_OUTCOMES } from '../run/observers.js';
 import type { Labels, MetricSource } from './metric-source.js';
 
-/** A sample as the registry of prom-client writes it: the labels and the shared labels, whose text it keeps from scrape to scrape. */
+/** A sample in the form that the registry of prom-client writes. prom-client caches the text of the shared labels from scrape to scrape. */
 export interface Sample {
   readonly value: number;
   readonly labels: Labels;
@@ -12,12 +12,12 @@ export interface Sample {
   readonly metricName?: string;
 }
 
-/** One metric: what its name tells, and how it is read. */
+/** One metric and how it is read. */
 export interface MetricDefinition {
   readonly name: string;
   readonly help: string;
   readonly type: 'gauge' | 'counter' | 'histogram';
-  /** How prom-client makes one value of those of several processes (`node:cluster`). */
+  /** How prom-client combines the values of several processes (`node:cluster`). */
   readonly aggregator: 'sum' | 'min' | 'max';
   read(source: MetricSource): Sample[];
 }
@@ -28,7 +28,7 @@ const DURATION = 'koa_probes_run_duration_seconds';
 export const METRICS: readonly MetricDefinition[] = [
   {
     name: 'koa_probes_kind_up',
-    help: 'Whether the kind of probe passes or is degraded (1) or fails (0), by the last results. Missing while nothing is known.',
+    help: 'The status of the kind by the last results: 1 if it passes or is degraded, 0 if it fails. Missing while no result is known.',
     type: 'gauge',
     aggregator: 'min',
     read: (source) =>
@@ -38,21 +38,21 @@ export const METRICS: readonly MetricDefinition[] = [
   },
   {
     name: 'koa_probes_probe_up',
-    help: 'Whether the probe passes or is degraded (1) or fails (0), by its last result and its thresholds. Missing before its first run.',
+    help: 'The status of the probe by its last result and its thresholds: 1 if it passes or is degraded, 0 if it fails. Missing before its first run.',
     type: 'gauge',
     aggregator: 'min',
     read: (source) => readResults(source, ({ status }) => status !== 'fail'),
   },
   {
     name: 'koa_probes_probe_degraded',
-    help: 'Whether the probe is degraded (1): it says so, or it fails and that is tolerated. Missing before its first run.',
+    help: '1 if the probe is degraded: it reports this itself, or its failure is tolerated. Missing before its first run.',
     type: 'gauge',
     aggregator: 'max',
     read: (source) => readResults(source, ({ status }) => status === 'warn'),
   },
   {
     name: 'koa_probes_runs_total',
-    help: 'Runs of the check that have ended, by outcome, before thresholds.',
+    help: 'Finished runs of the check, by outcome, before thresholds.',
     type: 'counter',
     aggregator: 'sum',
     read: (source) =>
@@ -64,14 +64,14 @@ export const METRICS: readonly MetricDefinition[] = [
   },
   {
     name: DURATION,
-    help: 'Time from the beginning of a run to its outcome, at most the timeout of the probe.',
+    help: 'Time from the start of a run to its outcome, at most the timeout of the probe.',
     type: 'histogram',
     aggregator: 'sum',
     read: (source) => source.snapshot.monitors.flatMap(({ name }) => readDurations(source, name)),
   },
   {
     name: 'koa_probes_runs_shared_total',
-    help: 'Requests that joined a run in flight instead of beginning one.',
+    help: 'Requests that joined a run in flight instead of starting one.',
     type: 'counter',
     aggregator: 'sum',
     read: (source) => readMonitors(source, ({ sharedRuns }) => sharedRuns),
@@ -85,7 +85,7 @@ export const METRICS: readonly MetricDefinition[] = [
   },
   {
     name: 'koa_probes_answers_total',
-    help: 'Answers to probes over HTTP, by kind and status code.',
+    help: 'HTTP responses to probes, by kind and status code.',
     type: 'counter',
     aggregator: 'sum',
     read: (source) =>
@@ -97,14 +97,14 @@ export const METRICS: readonly MetricDefinition[] = [
   },
   {
     name: 'koa_probes_last_pass_timestamp_seconds',
-    help: 'When a run of the check passed last, in seconds since 1970. Missing before the first pass.',
+    help: 'Unix time of the last run that passed, in seconds. Missing before the first pass.',
     type: 'gauge',
     aggregator: 'max',
     read: (source) => readMonitors(source, ({ name }) => source.counts.of(name).lastPassSeconds),
   },
   {
     name: 'koa_probes_lifecycle',
-    help: 'The state of the application: 1 for the state that it is in, 0 for the others.',
+    help: 'The state of the application: 1 for its current state, 0 for the others.',
     type: 'gauge',
     aggregator: 'sum',
     read: (source) =>
@@ -116,10 +116,10 @@ export const METRICS: readonly MetricDefinition[] = [
   },
 ];
 
-/** Labels of the library itself. */
+/** Label names that the library uses itself. */
 export const LABEL_NAMES: readonly string[] = ['probe', 'kind', 'outcome', 'code', 'state', 'le'];
 
-/** All labels are shared ones, if they serve again. */
+/** Passes all labels as shared labels, because the same object is used again in the next scrape. */
 function toSample(value: number, sharedLabels: Labels = NO_LABELS, metricName?: string): Sample {
   return metricName === undefined ? { value, labels: NO_LABELS, sharedLabels } : { value, labels: NO_LABELS, sharedLabels, metricName };
 }
@@ -148,7 +148,7 @@ function readDurations(source: MetricSource, name: string): Sample[] {
   return samples;
 }
 
-/** What the registry of prom-client takes for a metric. One metric serves all registries of the process. */
+/** An object that the registry of prom-client accepts as a metric. One metric contains the values of all probe registries of the process. */
 export class MetricFamily {
   readonly name: string;
   readonly help: string;
@@ -163,7 +163,7 @@ export class MetricFamily {
     this.aggregator = definition.aggregator;
   }
 
-  /** With the labels of each sample in one object, as prom-client gives its own. */
+  /** Returns the labels of each sample in one object, like prom-client's own metrics. */
   async get(): Promise<object> {
     const values = this.#samples().map(({ sharedLabels, ...sample }) =>
       Object.assign(sample, { labels: Object.assign({}, sample.labels, sharedLabels) }),
@@ -175,7 +175,7 @@ export class MetricFamily {
     return { ...this.#description, values: this.#samples() };
   }
 
-  /** For `resetMetrics()` of prom-client. */
+  /** Called by `resetMetrics()` of prom-client. */
   reset(): void {
     for (const { counts } of this.sources) counts.reset();
   }

@@ -6,23 +6,23 @@ import { DURATION_BUCKETS, RunCounts } from './run-counts.js';
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** The labels of the series of one probe. prom-client keeps the text of such an object for as long as the object lives, and making that text is most of a scrape. */
+/** The labels of the series of one probe. prom-client caches the text of such an object as long as the object exists, and creating that text is most of the work of a scrape. */
 export interface ProbeLabels {
   readonly probe: Labels;
   readonly kinds: Readonly<Record<ProbeKind, Labels>>;
-  /** By `RUN_OUTCOMES`. */
+  /** In the order of `RUN_OUTCOMES`. */
   readonly outcomes: readonly Labels[];
-  /** By `DURATION_BUCKETS`, and `+Inf` at the end. */
+  /** In the order of `DURATION_BUCKETS`, with `+Inf` at the end. */
   readonly buckets: readonly Labels[];
 }
 
-/** What one scrape reads of a registry. It runs no probe. */
+/** The state of a registry for one scrape. Taking it runs no probe. */
 export interface Snapshot {
   readonly statuses: readonly ProbeStatus[];
   readonly monitors: readonly Monitor[];
 }
 
-/** One registry as a source of samples, with the labels that all of them carry. */
+/** One registry as a source of samples, with the labels that are common to all of them. */
 export class MetricSource {
   readonly counts: RunCounts;
   readonly #labels = new Map<string, ProbeLabels>();
@@ -35,7 +35,7 @@ export class MetricSource {
     this.counts = new RunCounts(probes);
   }
 
-  /** All metrics of a scrape tell of the same moment. */
+  /** All metrics of one scrape use the same snapshot. */
   get snapshot(): Snapshot {
     if (this.#snapshot === undefined) {
       const statuses = PROBE_KINDS.map((kind) => this.probes.status(kind));
@@ -56,7 +56,7 @@ export class MetricSource {
     this.counts.stop();
   }
 
-  /** Those of probes that are gone. */
+  /** Drops the labels of removed probes. */
   #dropLabels(statuses: readonly ProbeStatus[]): void {
     const names = new Set(statuses.flatMap(({ results, pending }) => results.map(({ name }) => name).concat(pending)));
     if (this.#labels.size > names.size) this.#labels.clear();

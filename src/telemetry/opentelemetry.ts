@@ -11,35 +11,37 @@ export { withoutPassingProbes, type SpanProcessorLike } from './probe-spans.js';
 const SUBJECT = 'probeTelemetry()';
 const SCOPE = 'koa-probes';
 
+/** Options of `probeTelemetry()`. All are optional. */
 export interface ProbeTelemetryOptions {
   /**
-   * Where the metrics go.
-   * @default the global one, as it is when `probeTelemetry` is called: start the SDK before
+   * The provider that receives the metrics.
+   * @default the global provider at the time of the call, so start the SDK first
    */
   meterProvider?: MeterProvider | undefined;
   /**
-   * Where the spans go.
-   * @default the global one
+   * The provider that receives the spans.
+   * @default the global provider
    */
   tracerProvider?: TracerProvider | undefined;
   /**
-   * Attributes of every metric, to tell several registries of probes in one process from each other.
+   * Attributes of every metric. Use them to tell several probe registries in one process apart.
    * @example { 'app.tenant': 'a' }
-   * @default none
+   * @default no attributes
    */
   attributes?: Attributes | undefined;
   /**
-   * A span for each run of a check, `probe <name>`, below the span of the request that began it. What the check does is within the span.
+   * Whether to create a span for each run of a check. The span is named `probe <name>` and is a child of the span of the request that started the run. Spans of the check itself are its children.
    * @default false
    */
   spans?: boolean | undefined;
 }
 
 /**
- * The metrics of the probes, `koa_probes.…`, and a span for each run if that is wanted, for OpenTelemetry. Reading a metric runs no probe.
- * Runs are counted from now on. The function that it returns ends it, and may be called twice.
+ * Creates the OpenTelemetry metrics of the probes, `koa_probes.…`, and optionally a span for each run. Reading a metric runs no probe.
+ * Runs are counted from now on.
  *
- * @throws ConfigurationError if `probes` is no registry of probes, an option is not known, or the same `meterProvider` has metrics of probes with the same `attributes` already.
+ * @returns a function that removes the metrics and ends the spans. Further calls have no effect.
+ * @throws ConfigurationError if `probes` is not a ProbeRegistry, an option is unknown, or the `meterProvider` already has metrics of probes with the same `attributes`
  */
 export function probeTelemetry(probes: ProbeRegistry, options: ProbeTelemetryOptions = {}): () => void {
   checkProbes(SUBJECT, probes);
@@ -64,16 +66,16 @@ export function probeTelemetry(probes: ProbeRegistry, options: ProbeTelemetryOpt
 
 const claimed = new WeakMap<MeterProvider, Set<string>>();
 
-/** Two registries with the same attributes would overwrite each other: a failing probe of one could show as the passing one of the other. */
+/** Two registries with the same attributes would overwrite each other's values: a failing probe of one registry could be reported as a passing probe of the other. */
 function claim(provider: MeterProvider, attributes: Attributes): () => void {
-  // The provider that does nothing has one meter for all.
+  // The no-op provider returns the same meter for every name.
   if (provider.getMeter(SCOPE) === provider.getMeter('')) return () => false;
   const key = JSON.stringify(Object.entries(attributes).toSorted(([one], [other]) => one.localeCompare(other)));
   const keys = claimed.get(provider) ?? new Set();
   claimed.set(provider, keys);
   if (keys.has(key)) {
     throw new ConfigurationError(
-      `${SUBJECT} was called already for this MeterProvider with the same attributes. Give each registry of probes its own: \`attributes: { 'app.tenant': 'a' }\`, or call the function that the first call returned.`,
+      `${SUBJECT} was already called for this MeterProvider with the same attributes. Give each probe registry its own attributes, \`attributes: { 'app.tenant': 'a' }\`, or first call the function that the earlier call returned.`,
     );
   }
   keys.add(key);

@@ -13,30 +13,30 @@ export interface SpanProcessorLike {
   shutdown(): Promise<void>;
 }
 
-/** What this reads of a span of the SDK. */
+/** The part of an SDK span that is read here. */
 interface SdkSpan {
   readonly kind: SpanKind;
   readonly attributes: Attributes;
   readonly status: SpanStatus;
 }
 
-/** The spans of one request for a probe. */
+/** The spans of one probe request. */
 interface ProbeTrace {
   readonly root: SdkSpan;
-  /** Those that ended before it was known whether the request fails. */
+  /** Spans that ended before it was known whether the request fails. */
   held: SdkSpan[];
   isKept: boolean | undefined;
 }
 
-/** A check that makes more spans than this loses the others. */
+/** Most spans that are held for one request. If a check creates more, the others are dropped. */
 const MOST_SPANS = 1_000;
 
 /**
- * Keeps the spans of probe requests that pass from a span processor, with all spans below them, and hands on those of the requests that fail: by a status of 400 or more, or by an error of the span.
- * `ignoreIncomingRequestHook` of the HTTP instrumentation cannot do this: it is asked before there is an answer.
+ * Wraps a span processor. It drops the spans of passing probe requests, with all their child spans, and passes on the spans of failing ones. A request fails if its status is 400 or higher or its span has an error.
+ * `ignoreIncomingRequestHook` of the HTTP instrumentation cannot do this, because it is called before there is a response.
  *
  * @example new NodeTracerProvider({ spanProcessors: [withoutPassingProbes(new BatchSpanProcessor(exporter))] })
- * @throws ConfigurationError if it is not given a span processor, or if a path is not fit.
+ * @throws ConfigurationError if `processor` is not a span processor or a path is not valid
  */
 export function withoutPassingProbes<Processor extends SpanProcessorLike>(
   processor: Processor,
@@ -44,7 +44,7 @@ export function withoutPassingProbes<Processor extends SpanProcessorLike>(
 ): Pick<Processor, keyof SpanProcessorLike> {
   checkProcessor(processor);
   rejectUnknownOptions(SUBJECT, options, ['paths']);
-  // Says at once if a path is not fit.
+  // Throws now if a path is not valid.
   isProbeRequest({ method: 'GET', url: '/' }, options);
   const inner = processor as unknown as InnerProcessor;
   const traces = new WeakMap<object, ProbeTrace>();
@@ -82,7 +82,7 @@ interface InnerProcessor {
   shutdown(): Promise<void>;
 }
 
-/** By the names of the stable semantic conventions, and by those before. */
+/** Reads the attribute names of the stable semantic conventions and the older ones. */
 function isProbeSpan({ kind, attributes }: SdkSpan, options: ProbeRequestOptions): boolean {
   if (kind !== SpanKind.SERVER) return false;
   const method = attributes['http.request.method'] ?? attributes['http.method'];
@@ -99,6 +99,6 @@ function checkProcessor(processor: Partial<SpanProcessorLike> | undefined): void
   const methods = ['onStart', 'onEnd', 'forceFlush', 'shutdown'] as const;
   if (methods.every((method) => typeof processor?.[method] === 'function')) return;
   throw new ConfigurationError(
-    `Expected ${SUBJECT} to get a span processor, got ${show(processor)}. Give it the one that exports, for example \`new BatchSpanProcessor(exporter)\`.`,
+    `Expected the argument of ${SUBJECT} to be a span processor, got ${show(processor)}. Pass the processor that exports the spans, for example \`new BatchSpanProcessor(exporter)\`.`,
   );
 }

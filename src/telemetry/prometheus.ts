@@ -7,29 +7,31 @@ import { checkProbes } from './probes.js';
 
 const SUBJECT = 'probeMetrics()';
 
-/** The registry of prom-client, whichever copy of the package it is from: `import { register } from 'prom-client'`. */
+/** A registry of any installed copy of prom-client: `import { register } from 'prom-client'`. */
 export interface MetricRegister {
   registerMetric(metric: never): void;
   getSingleMetric(name: string): unknown;
   removeSingleMetric(name: string): void;
 }
 
+/** Options of `probeMetrics()`. */
 export interface ProbeMetricsOptions {
-  /** The registry of prom-client that the metrics are added to. */
+  /** The registry of prom-client that receives the metrics. */
   register: MetricRegister;
   /**
-   * Labels for every series, by name. Needed if the metrics of several probe registries go to one registry of prom-client: they tell these apart.
+   * Labels of every series, by name. Set them if several probe registries use one registry of prom-client, to tell their series apart.
    * @example { app: 'admin' }
-   * @default none
+   * @default no labels
    */
   labels?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
- * Adds the metrics of the probes, `koa_probes_…`, to a registry of prom-client 15. A scrape reads what is known and runs no probe.
- * Runs and answers are counted from now on. The function that it returns takes the metrics out again, and may be called twice.
+ * Adds the metrics of the probes, `koa_probes_…`, to a registry of prom-client 15. A scrape runs no probe. It reads the latest results.
+ * Runs and HTTP responses are counted from now on.
  *
- * @throws ConfigurationError if `register` is not a registry of prom-client, if a name of a metric is taken, or if these metrics would have the same labels as those of another probe registry.
+ * @returns a function that removes the metrics. Further calls have no effect.
+ * @throws ConfigurationError if `register` is not a registry of prom-client, the name of a metric is already used, or another probe registry has the same labels
  */
 export function probeMetrics(probes: ProbeRegistry, options: ProbeMetricsOptions): () => void {
   checkProbes(SUBJECT, probes);
@@ -62,7 +64,7 @@ function checkRegister(register: Partial<MetricRegister> | undefined): void {
   const methods = ['registerMetric', 'getSingleMetric', 'removeSingleMetric'] as const;
   if (methods.every((method) => typeof register?.[method] === 'function')) return;
   throw new ConfigurationError(
-    `Expected \`register\` of ${SUBJECT} to be a registry of prom-client 15, got ${show(register)}. Give it \`register\` of \`import { register } from 'prom-client'\`.`,
+    `Expected \`register\` of ${SUBJECT} to be a registry of prom-client 15, got ${show(register)}. Pass \`register\` from \`import { register } from 'prom-client'\`.`,
   );
 }
 
@@ -71,7 +73,7 @@ function checkLabels(labels: unknown): void {
   for (const [name, value] of Object.entries(labels)) {
     if (!/^(?!__)[a-zA-Z_]\w*$/.test(name) || LABEL_NAMES.includes(name))
       throw new ConfigurationError(
-        `Expected \`labels\` of ${SUBJECT} to have names that Prometheus takes and that are none of ${LABEL_NAMES.join(', ')}, got ${show(name)}.`,
+        `Expected the names in \`labels\` of ${SUBJECT} to be valid in Prometheus and none of ${LABEL_NAMES.join(', ')}, got ${show(name)}.`,
       );
     if (typeof value !== 'string')
       throw new ConfigurationError(`Expected the label ${show(name)} of ${SUBJECT} to be a string, got ${show(value)}.`);
@@ -82,13 +84,13 @@ function checkFree(name: string, found: unknown, labels: Labels): void {
   if (found === undefined) return;
   if (!(found instanceof MetricFamily))
     throw new ConfigurationError(
-      `${SUBJECT} cannot add ${name}: \`register\` has a metric of that name. Give it another registry of prom-client.`,
+      `${SUBJECT} cannot add ${name}: \`register\` already has a metric of that name. Use another registry of prom-client.`,
     );
   const wanted = keyOf(labels);
   if ([...found.sources].some(({ own }) => keyOf(own) === wanted))
     throw new ConfigurationError(
-      `${SUBJECT} was called twice for one registry of prom-client, with the same labels: their series could not be told apart. ` +
-        "Give each probe registry labels of its own, `labels: { app: 'admin' }`, or call the function that the first call returned.",
+      `${SUBJECT} was called twice for one registry of prom-client with the same labels, so the series could not be told apart. ` +
+        "Give each probe registry its own labels, `labels: { app: 'admin' }`, or first call the function that the earlier call returned.",
     );
 }
 

@@ -4,21 +4,21 @@ import type { ProbeAnswered, ProbeObserver } from '../registry/observation.js';
 import { PROBE_KINDS, type ProbeKind } from '../probe.js';
 import type { RunOutcome } from '../run/observers.js';
 
-/** Upper bounds of the buckets of a run's duration, in seconds. */
+/** Upper bounds of the buckets for the duration of a run, in seconds. */
 export const DURATION_BUCKETS: readonly number[] = [0.005, 0.025, 0.1, 0.5, 1];
 
-/** What is counted of one probe. */
+/** The counts of one probe. */
 export class ProbeCounts {
   readonly outcomes = { pass: 0, fail: 0, timeout: 0 };
-  /** Runs by bucket, each run in one; the last bucket has no upper bound. */
+  /** Number of runs in each bucket. Each run is in one bucket, and the last bucket has no upper bound. */
   readonly buckets: number[] = Array.from({ length: DURATION_BUCKETS.length + 1 }, () => 0);
   seconds = 0;
 
-  /** When a run passed last, by `performance.now()`, until somebody reads it. */
+  /** When a run last passed, as a reading of `performance.now()`. It is cleared when it is read. */
   lastPassAt: number | undefined;
   #lastPassSeconds: number | undefined;
 
-  /** When a run passed last, in seconds since 1970 by the system's clock; undefined if none has. Reading that clock for each run would cost as much as the rest. */
+  /** Unix time in seconds when a run last passed, or undefined. It is computed here because reading the system clock for each run would double the cost of counting. */
   get lastPassSeconds(): number | undefined {
     if (this.lastPassAt !== undefined) this.#lastPassSeconds = (Date.now() - (performance.now() - this.lastPassAt)) / 1_000;
     this.lastPassAt = undefined;
@@ -32,7 +32,7 @@ export interface AnswerCount {
   count: number;
 }
 
-/** What is counted of a registry from now on, until it is stopped. */
+/** Counts the runs and responses of a registry from its creation until it is stopped. */
 export class RunCounts implements ProbeObserver {
   readonly stop: () => void;
   readonly #probes = new Map<string, ProbeCounts>();
@@ -43,7 +43,7 @@ export class RunCounts implements ProbeObserver {
   };
 
   constructor(probes: ProbeRegistry) {
-    // So that a rate begins at 0, and a pod that nobody asks shows.
+    // Create these series with 0, so that a rate starts at 0 and a pod without probe requests is visible.
     for (const kind of PROBE_KINDS) for (const code of [200, 503]) this.#answer(kind, code);
     for (const { name, lastResult } of probes.list()) {
       if (lastResult?.status === 'pass') this.of(name).lastPassAt = lastResult.time - (Date.now() - performance.now());
@@ -55,7 +55,7 @@ export class RunCounts implements ProbeObserver {
     return PROBE_KINDS.flatMap((kind) => Array.from(this.#answers[kind].values()));
   }
 
-  /** Begins at 0 again. */
+  /** Starts all counts at 0 again. */
   reset(): void {
     this.#probes.clear();
     for (const answer of this.answers) answer.count = 0;

@@ -3,7 +3,7 @@ import { describeError, isError, ProbeTimeoutError } from '../errors.js';
 import type { ProbeRun, RunTracer } from '../run/observers.js';
 import { ERROR_TYPE, PROBE_KIND, PROBE_NAME, RUN_OUTCOME } from './attributes.js';
 
-/** A span for each run. What the check does is within it. */
+/** Creates a span for each run. Spans of the check are its children. */
 export function createRunTracer(tracer: Tracer): RunTracer {
   const spans = new WeakMap<ProbeRun, Span>();
   return {
@@ -26,11 +26,11 @@ function recordFailure(span: Span | undefined, error: unknown): void {
   const message = describeError(error);
   span?.setAttribute(ERROR_TYPE, typeOf(error));
   span?.setStatus({ code: SpanStatusCode.ERROR, message });
-  // Not the error itself: a check may throw anything, and reading it may throw again.
+  // Do not pass the error itself. A check may throw anything, and reading it may throw again.
   span?.recordException({ name: typeOf(error), message });
 }
 
-/** Of few values, as the semantic conventions want it: `timeout`, or the code or the name of the error. */
+/** Returns `timeout`, or the code or the name of the error. The semantic conventions ask for few different values. */
 function typeOf(error: unknown): string {
   try {
     if (ProbeTimeoutError.is(error)) return 'timeout';

@@ -10,22 +10,24 @@ export { resetProbes } from '../discovery/metadata.js';
 
 export interface RunProbeOptions {
   /**
-   * The kind that the check reads from its context. A decorated class must have it.
-   * @default the first kind of the class; `readiness` if it has no decorator
+   * The kind that the check reads from its context. A decorated class must have this kind.
+   * @default the first kind of the class, or `readiness` if the class has no decorator
    */
   kind?: ProbeKind | undefined;
   /**
-   * Time in milliseconds after which the run counts as failed: 1 to 3,600,000.
-   * @default that of the decorator, or else 800
+   * Timeout of the run in milliseconds, 1 to 3,600,000. A run that exceeds it fails.
+   * @default the timeout of the decorator, or else 800
    */
   timeoutMs?: number | undefined;
 }
 
 /**
- * Runs a probe once, within the same bounds as in production, and resolves to its result: what is thrown, returned as a failure or not settled in time fails, and does not reject.
- * Takes an instance, decorated or not, or a class whose constructor needs no arguments. Options of the decorator count, but for `cacheMs` and `intervalMs`. Nothing is left running, but for what the check itself leaves.
+ * Runs a probe once, within the same limits as in production, and resolves to its result. The promise does not reject if the check fails: a check that throws, returns a failure or exceeds its timeout has the status `fail`.
  *
- * @throws ConfigurationError if it is no probe, its class lacks the kind or needs arguments, or an option is out of its range.
+ * Pass an instance, with or without a decorator, or a class whose constructor needs no arguments. The options of the decorator apply, except `cacheMs` and `intervalMs`.
+ * No timer or listener of the library is left afterwards.
+ *
+ * @throws ConfigurationError if the argument is not a probe, its class does not have the kind or needs constructor arguments, or an option is out of range
  * @example
  * const { status, failure } = await runProbe(new SearchProbe(fakeClient), { timeoutMs: 100 });
  */
@@ -34,7 +36,9 @@ export async function runProbe(probe: Probe | ProbeClass, options: RunProbeOptio
   const probeClass = classOf(probe);
   const instance = typeof probe === 'function' ? makeWithNew(probe) : probe;
   if (typeof (instance as Partial<Probe> | null | undefined)?.check !== 'function') {
-    throw new ConfigurationError(`Expected a probe with a method \`check\`, or its class, in runProbe(), got ${show(probe)}.`);
+    throw new ConfigurationError(
+      `Expected the argument of runProbe() to be a probe with a \`check\` method, or the class of a probe, got ${show(probe)}.`,
+    );
   }
   const metadata = probeClass && readProbeMetadata(probeClass);
   const kind = chooseKind(options.kind, probeClass, metadata);
@@ -63,7 +67,7 @@ function chooseKind(wanted: ProbeKind | undefined, probeClass: ProbeClass | unde
   checkOneOf('runProbe()', 'kind', wanted, PROBE_KINDS);
   if (kinds.includes(wanted)) return wanted;
   throw new ConfigurationError(
-    `${probeClass?.name ?? 'The class'} is no ${wanted} probe. Its decorators say ${listed(kinds)}: choose one of these, or add a decorator.`,
+    `${probeClass?.name ?? 'The class'} is not a ${wanted} probe. The kinds of its decorators are ${listed(kinds)}. Choose one of these, or add a decorator.`,
   );
 }
 

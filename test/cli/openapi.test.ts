@@ -68,7 +68,10 @@ describe('koa-probes openapi', () => {
 
   it('exits with 2 for a path that is not fit, and for an argument that is unknown', async () => {
     const wrong: readonly (readonly [readonly string[], RegExp])[] = [
-      [['--readiness-paths', '/ready/'], /^koa-probes: Expected the path "\/ready\/" in `paths\.readiness` to have no "\/" at its end/],
+      [
+        ['--readiness-paths', '/ready/'],
+        /^koa-probes: Expected the path "\/ready\/" in `paths\.readiness` to have a name and not to end with "\/"/,
+      ],
       [['--readiness-paths', '/livez'], /is used twice/],
       [['--readiness-paths'], /--readiness-paths needs a value: --readiness-paths \/readyz\./],
       [['--app', 'x'], /unknown argument "--app"\. Known are --help, --version, --liveness-paths, --readiness-paths, --startup-paths\./],

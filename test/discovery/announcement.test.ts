@@ -21,8 +21,8 @@ function named(name: string): ProbeClass {
   return probeClass!;
 }
 
-describe('discoverProbes() when it is done', () => {
-  it('says in one line what was found, by kind', async () => {
+describe('discoverProbes() when it has finished', () => {
+  it('logs in one line the probes that were found, by kind', async () => {
     @ReadinessProbe()
     class DatabaseProbe {
       check() {}
@@ -45,18 +45,18 @@ describe('discoverProbes() when it is done', () => {
     expect(await linesOf([TwoKindsProbe])).to.deep.equal(['info koa-probes: 1 probe: two-kinds (liveness and readiness)']);
   });
 
-  it('names what is enabled alone', async () => {
+  it('names only the probes that are enabled', async () => {
     expect(await linesOf([PassingProbe, TwoKindsProbe], { disabled: ['two-kinds'] })).to.deep.equal([
       'info koa-probes: 1 probe: passing (readiness)',
     ]);
     expect(await linesOf([PassingProbe], { disabled: ['passing'] })).to.deep.equal(['info koa-probes: 0 probes']);
   });
 
-  it('takes `classes: []` for the wish to have none', async () => {
+  it('does not warn about `classes: []`', async () => {
     expect(await linesOf([])).to.deep.equal(['info koa-probes: 0 probes']);
   });
 
-  it('says nothing if the logger is false', async () => {
+  it('logs nothing if the logger is false', async () => {
     expect(await linesOf([PassingProbe], { logger: false })).to.deep.equal([]);
   });
 });
@@ -66,18 +66,18 @@ describe('discoverProbes() when the name of a class looks generated', () => {
   const renamed = 'QueueProbe2 QueueProbe$1 QueueProbe_1 QueueCheck3 _QueueProbe queue_QueueProbe _class2 class_1 default_1'.split(' ');
   const generated = [...minified, ...renamed];
   for (const name of generated.filter((one) => !one.includes('$'))) {
-    it(`warns of ${name}, with the cure`, async () => {
+    it(`warns about ${name}, with the cure`, async () => {
       const [warning] = await linesOf([named(name)]);
-      expect(warning).to.match(/^warn .*look as if a minifier or a bundler had made them/);
+      expect(warning).to.match(/^warn .*look as if a minifier or a bundler had generated them/);
       expect(warning).to.include(`\`${name}\``).and.to.include("@ReadinessProbe({ name: 'search' })").and.to.include('keepNames');
     });
   }
 
   for (const name of generated.filter((one) => one.includes('$'))) {
-    it(`fails for ${name}, which gives no name for a URL, with the cure`, async () => {
+    it(`fails if the class is called ${name}, which yields no valid name for a URL, with the cure`, async () => {
       const problem: unknown = await linesOf([named(name)]).catch((error: unknown) => error);
       expect(String(problem))
-        .to.match(/Expected `name` in its decorator/)
+        .to.match(/no valid name can be derived from the class/)
         .and.to.include("@ReadinessProbe({ name: 'search' })")
         .and.to.include('keepNames');
     });
@@ -87,18 +87,18 @@ describe('discoverProbes() when the name of a class looks generated', () => {
   const plain = 'Sql Api JWT SearchIndex Probes ProbeOfQueue My_Search Http2 Search2Index'.split(' ');
   const honest = [...short, ...plain];
   for (const name of honest) {
-    it(`does not warn of ${name}`, async () => {
+    it(`does not warn about ${name}`, async () => {
       expect(await linesOf([named(name)])).to.have.length(1);
     });
   }
 
-  it('warns once of all', async () => {
+  it('warns about all of them in one line', async () => {
     const lines = await linesOf([named('r'), named('i'), PassingProbe]);
     expect(lines).to.have.length(2);
     expect(lines[0]).to.include('`r`, `i`').and.not.to.include('passing');
   });
 
-  it('does not warn if the decorator has a name', async () => {
+  it('does not warn if the decorator sets a name', async () => {
     const { r } = {
       r: class {
         check() {}
@@ -108,24 +108,24 @@ describe('discoverProbes() when the name of a class looks generated', () => {
     expect(await linesOf([r])).to.deep.equal(['info koa-probes: 1 probe: queue (readiness)']);
   });
 
-  it('fails if a static member takes the place of the name', async () => {
+  it('fails if a static member hides the name of the class', async () => {
     @ReadinessProbe()
     class StaticProbe {
       static readonly name = 5;
       check() {}
     }
     const problem: unknown = await linesOf([StaticProbe]).catch((error: unknown) => error);
-    expect((problem as Error).message).to.match(/^An anonymous class: Expected `name` in its decorator/);
+    expect((problem as Error).message).to.match(/^An anonymous class: no valid name can be derived from the class/);
   });
 
-  it('fails if nothing is left of it', async () => {
+  it('fails if the name is empty without `Probe`', async () => {
     for (const [name, subject] of [
       ['Probe', 'Probe'],
       ['', 'An anonymous class'],
     ] as const) {
       const problem: unknown = await linesOf([named(name)]).catch((error: unknown) => error);
       expect((problem as Error).message).to.match(
-        new RegExp(`^${subject}: Expected \`name\` in its decorator, because the class gives the name ""\\. Name it in its decorator`),
+        new RegExp(`^${subject}: no valid name can be derived from the class, it would be ""\\. Set the name in the decorator`),
       );
     }
   });

@@ -43,7 +43,7 @@ describe('discoverProbes(container) when a class is bound under another identifi
   let container: Container;
   beforeEach(() => (container = new Container()));
 
-  it('warns if what is bound extends the probe, for the probe then has an instance of its own', async () => {
+  it('warns if the bound class extends the probe, because the probe then has an instance of its own', async () => {
     const logger = new MemoryLogger();
     @injectable()
     class KafkaConsumerProbe extends ConsumerProbe {}
@@ -67,7 +67,7 @@ describe('discoverProbes(container) when a class is bound under another identifi
     });
   }
 
-  it('makes the instance if the application has not asked for it yet', async () => {
+  it('creates the instance if the application has not requested it yet', async () => {
     container.bind(TYPES.Consumer).to(ConsumerProbe).inSingletonScope();
     expect(await statusOf(container)).to.equal('pass');
     expect(container.get(TYPES.Consumer)).to.be.instanceOf(ConsumerProbe);
@@ -80,7 +80,7 @@ describe('discoverProbes(container) when a class is bound under another identifi
     expect(await statusOf(container)).to.equal('fail');
   });
 
-  it('checks a dynamic value that has been made', async () => {
+  it('checks a dynamic value that was already created', async () => {
     container
       .bind<ConsumerProbe>(TYPES.Consumer)
       .toDynamicValue(() => new ConsumerProbe())
@@ -101,11 +101,11 @@ describe('discoverProbes(container) when a class is bound under another identifi
     expect(container.get<ConsumerProbe>(TYPES.Consumer)).to.equal(container.get(TYPES.Consumer)).and.to.be.instanceOf(ConsumerProbe);
     expect(container.get('limit')).to.equal(5);
     expect(logger.lines.slice(1).join('\n')).to.match(
-      /^warn .*ConsumerProbe was made a second time, for Symbol\(Consumer\).*`\.toService\(ConsumerProbe\)`\.$/,
+      /^warn .*ConsumerProbe was created a second time, for Symbol\(Consumer\).*`\.toService\(ConsumerProbe\)`\.$/,
     );
   });
 
-  it('does not warn when a dynamic value leads to the instance of the probe', async () => {
+  it('does not warn when a dynamic value returns the instance of the probe', async () => {
     const logger = new MemoryLogger();
     container.bind(ConsumerProbe).toSelf().inSingletonScope();
     container.bind(TYPES.Consumer).toDynamicValue(async () => container.get(ConsumerProbe));
@@ -114,7 +114,7 @@ describe('discoverProbes(container) when a class is bound under another identifi
     expect(logger.lines).to.have.length(1);
   });
 
-  it('finds it among other bindings of the same identifier', async () => {
+  it('finds the class among other bindings of the same identifier', async () => {
     container.bind(TYPES.Consumer).to(Unrelated).inSingletonScope();
     container.bind(TYPES.Consumer).to(ConsumerProbe).inSingletonScope();
     const consumer = container.getAll<ConsumerProbe>(TYPES.Consumer).find((one) => one instanceof ConsumerProbe);
@@ -122,20 +122,20 @@ describe('discoverProbes(container) when a class is bound under another identifi
     expect(await statusOf(container)).to.equal('fail');
   });
 
-  it('finds it in a parent container', async () => {
+  it('finds the class in a parent container', async () => {
     container.bind(TYPES.Consumer).to(ConsumerProbe).inSingletonScope();
     container.get<ConsumerProbe>(TYPES.Consumer).isStuck = true;
     expect(await statusOf(childOf(container))).to.equal('fail');
   });
 
-  it('passes over values that do not say what they are', async () => {
+  it('ignores values whose class cannot be read', async () => {
     const { proxy, revoke } = Proxy.revocable({}, {});
     revoke();
     for (const value of [proxy, null, undefined, Object.create(null), Promise.resolve(1)]) container.bind('odd').toConstantValue(value);
     expect(await statusOf(container)).to.equal('pass');
   });
 
-  it('takes identifiers that lead to one instance', async () => {
+  it('accepts several identifiers that resolve to one instance', async () => {
     container.bind(ConsumerProbe).toSelf().inSingletonScope();
     container.bind(TYPES.Consumer).toService(ConsumerProbe);
     container.get<ConsumerProbe>(TYPES.Consumer).isStuck = true;
@@ -148,7 +148,7 @@ describe('discoverProbes(container) when a class is bound under another identifi
     expect(await statusOf(reversed)).to.equal('fail');
   });
 
-  it('lets another probe inject it by its class', async () => {
+  it('lets another probe inject the probe by its class', async () => {
     @ReadinessProbe()
     class OuterProbe {
       constructor(@inject(ConsumerProbe) readonly consumer: ConsumerProbe) {}
@@ -159,7 +159,7 @@ describe('discoverProbes(container) when a class is bound under another identifi
     expect(container.get(OuterProbe).consumer).to.equal(container.get(TYPES.Consumer));
   });
 
-  it('fails for several, and says how to bind it once', async () => {
+  it('fails if the class is bound several times, and says how to bind it once', async () => {
     const cure = /Bind it once, `container\.bind\(ConsumerProbe\).*`\.toService\(ConsumerProbe\)`/;
     container.bind(TYPES.Consumer).to(ConsumerProbe).inSingletonScope();
     container.bind(TYPES.Other).to(ConsumerProbe).inSingletonScope();
@@ -182,7 +182,7 @@ describe('discoverProbes(container) when a class is bound under another identifi
       .and.match(cure);
   });
 
-  it('fails for a binding with a name, which no probe has', async () => {
+  it('fails if the binding has a name, because no probe asks for that name', async () => {
     interface Named {
       whenNamed?(name: string): unknown;
       whenTargetNamed?(name: string): unknown;
@@ -190,16 +190,16 @@ describe('discoverProbes(container) when a class is bound under another identifi
     const binding = container.bind(TYPES.Consumer).to(ConsumerProbe).inSingletonScope() as Named;
     if (handsInjectionsOn) {
       binding.whenTargetNamed?.('mail');
-      expect(await messageOf(container)).to.match(/^The container cannot make ConsumerProbe\..*Symbol\(Consumer\)/);
+      expect(await messageOf(container)).to.match(/^The container could not create ConsumerProbe\..*Symbol\(Consumer\)/);
     } else {
       binding.whenNamed?.('mail');
       expect(await messageOf(container)).to.match(
-        /^ConsumerProbe is bound under Symbol\(Consumer\) for some injections only, by a name, a tag.*toService\(ConsumerProbe\)/,
+        /^ConsumerProbe is bound under Symbol\(Consumer\) only with a name, a tag.*toService\(ConsumerProbe\)/,
       );
     }
   });
 
-  it('names the class if the instance cannot be made', async () => {
+  it('names the class if the instance cannot be created', async () => {
     @injectable()
     @ReadinessProbe()
     class BrokenProbe {
@@ -209,7 +209,7 @@ describe('discoverProbes(container) when a class is bound under another identifi
       check() {}
     }
     container.bind(TYPES.Other).to(BrokenProbe).inSingletonScope();
-    expect(await messageOf(container, [BrokenProbe])).to.match(/^The container cannot make BrokenProbe\..*no configuration/);
+    expect(await messageOf(container, [BrokenProbe])).to.match(/^The container could not create BrokenProbe\..*no configuration/);
   });
 });
 
@@ -232,15 +232,15 @@ describe('discoverProbes(container) when the shutdown does not deactivate a prob
     ['transient scope, under another identifier', () => container.bind(TYPES.Consumer).to(ConsumerProbe).inTransientScope()],
     ['transient scope, by default', () => container.bind(ConsumerProbe).toDynamicValue(() => new ConsumerProbe())],
   ] as const) {
-    it(`warns of ${title}`, async () => {
+    it(`warns about ${title}`, async () => {
       bind();
       expect(await lines()).to.match(
-        /warn .*ConsumerProbe is bound in transient or request scope, so each get\(\) makes another instance.*inSingletonScope/,
+        /warn .*ConsumerProbe is bound in transient or request scope, so each get\(\) creates another instance.*inSingletonScope/,
       );
     });
   }
 
-  it('does not warn of a singleton, a constant value or a redirection', async () => {
+  it('does not warn about a singleton, a constant value or `toService()`', async () => {
     container.bind(ConsumerProbe).toSelf().inSingletonScope();
     container.bind(TYPES.Consumer).toService(ConsumerProbe);
     expect(await lines()).not.to.include('warn');
@@ -253,7 +253,7 @@ describe('discoverProbes(container) when the shutdown does not deactivate a prob
     expect(await lines(redirected)).not.to.include('warn');
   });
 
-  it('says that the bindings of a parent stay, and leaves them', async () => {
+  it('logs that the bindings of a parent are not deactivated, and keeps them', async () => {
     let destroyed = 0;
     @injectable()
     @ReadinessProbe()
@@ -267,20 +267,20 @@ describe('discoverProbes(container) when the shutdown does not deactivate a prob
     container.bind(ParentProbe).toSelf().inSingletonScope();
     const probes = await discoverProbes(childOf(container), { classes: [ParentProbe], logger });
     expect(logger.lines.join('\n')).to.match(
-      /info .*the container is a child container: the shutdown deactivates its own bindings, and not those of its parent \(ParentProbe\)/,
+      /info .*the container is a child container: the shutdown deactivates its own bindings, but not the bindings of its parent \(ParentProbe\)/,
     );
     await deactivate(probes);
     expect(destroyed).to.equal(0);
     expect(container.isBound(ParentProbe)).to.equal(true);
   });
 
-  it('says nothing of a parent that binds nothing', async () => {
+  it('logs nothing about a parent without bindings', async () => {
     expect(await lines(childOf(container))).not.to.include('child');
   });
 });
 
-describe('discoverProbes(container) when Inversify does not list its bindings', () => {
-  it('warns, and deactivates all at once', async () => {
+describe('discoverProbes(container) when Inversify cannot list its bindings', () => {
+  it('warns, and deactivates all bindings together', async () => {
     // All of 6 list them.
     if (handsInjectionsOn) return;
     const logger = new MemoryLogger();
@@ -299,7 +299,7 @@ describe('discoverProbes(container) when Inversify does not list its bindings', 
       }
     }
     const probes = await discoverProbes(new EarlyContainer(), { classes: [DestroyedProbe], logger });
-    expect(logger.lines.join('\n')).to.match(/warn .*does not list its bindings.*Update it to 7\.5\.2 or later/);
+    expect(logger.lines.join('\n')).to.match(/warn .*cannot list its bindings.*Update Inversify to 7\.5\.2 or later/);
     await deactivate(probes);
     expect(destroyed).to.equal(1);
   });

@@ -35,25 +35,25 @@ describe('docs/bundlers.md', function () {
         expect(output).not.to.match(/warn|look as if/i);
       });
 
-      it('is warned of a probe whose import is used as a type alone', async () => {
+      it('logs a warning if the import of a probe is used only as a type', async () => {
         writeFiles(folder, {
           ...withoutMinifier(files),
           'src/main.ts': mainWith(`import { QueueProbe } from './queue-probe.js';\nlet last: QueueProbe | undefined;`),
         });
-        expect(await runAll(folder, commands)).to.match(/^koa-probes: no probe was found.*used as a type alone.*\n0$/m);
+        expect(await runAll(folder, commands)).to.match(/^koa-probes: no probes were found.*used only as a type.*\n0$/m);
       });
     });
   }
 
   for (const { tool, files, commands } of recipes.filter((recipe) => ['esbuild', 'webpack', 'tsup', 'Vite'].includes(recipe.tool))) {
-    it(`says how ${tool} drops a bare import under \`sideEffects: false\``, async () => {
+    it(`describes how ${tool} drops a bare import with \`sideEffects: false\``, async () => {
       const manifest = (sideEffects: unknown) => JSON.stringify({ private: true, type: 'module', sideEffects });
       writeFiles(folder, {
         ...withoutMinifier(files),
         'src/main.ts': mainWith(`import './queue-probe.js';`),
         'package.json': manifest(false),
       });
-      expect(await runAll(folder, commands)).to.match(/^koa-probes: no probe was found.*`sideEffects: false`.*\n0$/m);
+      expect(await runAll(folder, commands)).to.match(/^koa-probes: no probes were found.*`sideEffects: false`.*\n0$/m);
       writeFiles(folder, { 'package.json': manifest(['./src/**/*-probe.ts']) });
       expect(await runAll(folder, commands)).to.match(/^koa-probes: 1 probe: queue \(readiness\)\n1$/m);
     });
@@ -63,15 +63,15 @@ describe('docs/bundlers.md', function () {
     [
       'minifies the names',
       'keepNames: false',
-      /^koa-probes: the class names `\w{1,2}`, `\w{1,2}` look as if a minifier or a bundler had made them.*keepNames/m,
+      /^koa-probes: the class names `\w{1,2}`, `\w{1,2}` look as if a minifier or a bundler had generated them.*keepNames/m,
     ],
     [
       'numbers a name',
       'minify: false, keepNames: false',
-      /^koa-probes: the class names `QueueProbe2` look as if .* names of their probes, `queue-probe2`/m,
+      /^koa-probes: the class names `QueueProbe2` look as if .* named after these classes, `queue-probe2`/m,
     ],
   ] as const) {
-    it(`is warned where esbuild ${title}`, async () => {
+    it(`leads to a warning if esbuild ${title}`, async () => {
       const [{ files, commands } = {} as Recipe] = recipes;
       const script = files['esbuild.mjs']!.replace('keepNames: true', change);
       writeFiles(folder, { ...files, 'esbuild.mjs': script });
@@ -79,7 +79,7 @@ describe('docs/bundlers.md', function () {
     });
   }
 
-  it('holds for a bundle of esbuild with all packages in it, which runs anywhere', async () => {
+  it('builds an esbuild bundle with all packages, which runs without node_modules', async () => {
     const [{ files } = {} as Recipe] = recipes;
     const [, banner] = /`(banner: \{.*\})`/.exec(readFileSync(projectPath('docs/bundlers.md'), 'utf8'))!;
     const script = files['esbuild.mjs']!.replace(/packages: 'external',.*/, `${banner!},`);

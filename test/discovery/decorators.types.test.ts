@@ -23,15 +23,15 @@ for (const [mode, title] of Object.entries(modes) as [Mode, string][]) {
       diagnostics = readDiagnostics(output);
     });
 
-    it('compiles where it has a `check`', () => {
+    it('compiles if it has a `check` method', () => {
       expect(diagnostics.filter(({ file }) => file !== rejected)).to.deep.equal([]);
     });
 
-    it('does not compile where it cannot be a probe or an option is wrong', () => {
+    it('does not compile if it cannot be a probe or an option is wrong', () => {
       expect(diagnostics.filter(({ file }) => file === rejected)).to.deep.equal(readExpectations());
     });
 
-    it('has its missing `check` named', () => {
+    it('leads to a compiler error that names the missing `check`', () => {
       expect(output).to.include("Property 'check' is missing in type 'WithoutCheckProbe'");
     });
 
@@ -44,11 +44,11 @@ for (const [mode, title] of Object.entries(modes) as [Mode, string][]) {
     });
 
     if (mode === 'metadata') {
-      it('has its constructor injected by type, although only the decorator of a probe stands on it', async () => {
+      it('gets its constructor arguments injected by type with no other decorator than that of the probe', async () => {
         expect(await runFixture(mode, 'injected')).to.deep.equal({ status: 'pass', data: { shards: 5 } });
       });
     } else {
-      it('fails the start, by name, where nothing says what its constructor takes', async () => {
+      it('fails the start and is named in the error if its constructor arguments have no injection', async () => {
         const error = await runFixture(mode, 'injected');
         expect(error).to.have.property('name', 'ConfigurationError');
         expect(error).to.have.property('message').that.includes('IndexProbe');

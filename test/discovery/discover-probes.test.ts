@@ -46,7 +46,7 @@ describe('discoverProbes(container, options)', () => {
   let container: Container;
   beforeEach(() => (container = new Container()));
 
-  it('finds every decorated class of the process when it is given no classes', async () => {
+  it('finds every decorated class of the process if `classes` is not set', async () => {
     const output = await runProgram(`
       class FoundProbe { check() {} }
       class PlainProbe { check() {} }
@@ -57,7 +57,7 @@ describe('discoverProbes(container, options)', () => {
     expect(withoutLog(output)).to.equal('lifecycle,found\n');
   });
 
-  it('finds what a second installed copy of the package decorates', async () => {
+  it('finds classes that a second installed copy of the package has decorated', async () => {
     const output = await runProgram(`
       const { ReadinessProbe: OtherReadinessProbe } = await import(new URL('./discovery/decorators.js?copy', import.meta.resolve('koa-probes')));
       class OtherProbe { check() {} }
@@ -79,7 +79,7 @@ describe('discoverProbes(container, options)', () => {
     );
   });
 
-  it('binds a class to itself as a singleton, and makes it once', async () => {
+  it('binds a class to itself as a singleton, and creates it once', async () => {
     let made = 0;
     @ReadinessProbe()
     class CountedProbe {
@@ -94,7 +94,7 @@ describe('discoverProbes(container, options)', () => {
     expect(made).to.equal(1);
   });
 
-  it('uses a class that is bound already as it is bound', async () => {
+  it('uses an existing binding of the class', async () => {
     const probe = new PassingProbe();
     let runs = 0;
     probe.check = async () => void (runs += 1);
@@ -113,7 +113,7 @@ describe('discoverProbes(container, options)', () => {
     expect(container.isBound(ProbeRegistry)).to.equal(false);
   });
 
-  it('injects what the constructor names, bindings that are promises too', async () => {
+  it('injects constructor arguments, even from bindings that are promises', async () => {
     @ReadinessProbe()
     class InjectedProbe {
       constructor(@inject('url') readonly url: string) {}
@@ -126,7 +126,7 @@ describe('discoverProbes(container, options)', () => {
     expect((await probes.run('readiness')).results.at(-1)?.data).to.deep.equal({ url: 'https://search' });
   });
 
-  it('lets a probe inject another, whichever of them stands first', async () => {
+  it('lets a probe inject another probe in any order', async () => {
     @ReadinessProbe()
     class OuterProbe {
       constructor(@inject(PassingProbe) readonly inner: PassingProbe) {}
@@ -143,7 +143,7 @@ describe('discoverProbes(container, options)', () => {
     }
   });
 
-  it('takes a class that carries @injectable() too, above or below', async () => {
+  it('accepts a class with @injectable() above or below the decorator of the probe', async () => {
     @injectable()
     @ReadinessProbe()
     class AboveProbe {
@@ -157,7 +157,7 @@ describe('discoverProbes(container, options)', () => {
     expect((await (await discover(container, [AboveProbe, BelowProbe])).run('readiness')).status).to.equal('pass');
   });
 
-  it('lets any class inject ProbeRegistry and Lifecycle, a probe too', async () => {
+  it('lets any class, including a probe, inject ProbeRegistry and Lifecycle', async () => {
     @ReadinessProbe()
     class KnowingProbe {
       constructor(
@@ -171,7 +171,7 @@ describe('discoverProbes(container, options)', () => {
     expect(container.get(KnowingProbe).lifecycle).to.equal(probes.lifecycle);
   });
 
-  it('registers every kind of a class that carries several decorators', async () => {
+  it('registers every kind of a class with several decorators', async () => {
     const probes = await discover(container, [TwoKindsProbe]);
     expect(probes.has('liveness', 'two-kinds')).to.equal(true);
     expect(probes.has('readiness', 'two-kinds')).to.equal(true);
@@ -192,7 +192,7 @@ describe('discoverProbes(container, options)', () => {
     expect(probes.has('readiness', 'search-index')).to.equal(true);
   });
 
-  it('waits for a constructor that blocks, and harms no other probe', async () => {
+  it('waits for a constructor that blocks, without harm to other probes', async () => {
     const probes = await discover(container, [SlowConstructorProbe, PassingProbe]);
     expect((await probes.run('readiness')).status).to.equal('pass');
   });
@@ -208,12 +208,12 @@ describe('discoverProbes(container, options)', () => {
     expect((await second.run('readiness')).status).to.equal('pass');
   });
 
-  describe('when it is given `modules`', () => {
+  describe('with `modules`', () => {
     let folder: string;
     before(async () => (folder = await mkdtemp(join(fileURLToPath(new URL('.', import.meta.url)), 'modules-'))));
     after(() => rm(folder, { recursive: true }));
 
-    it('imports what the patterns match, so that its decorators run, and passes declaration files over', async () => {
+    it('imports the modules that match, so that their decorators run, and ignores declaration files', async () => {
       const source = `import { ReadinessProbe } from 'koa-probes'; class GlobbedProbe { check() {} } ReadinessProbe()(GlobbedProbe);`;
       await writeFile(join(folder, 'globbed.js'), source);
       await writeFile(join(folder, 'globbed.d.ts'), 'not to be imported');
@@ -224,27 +224,27 @@ describe('discoverProbes(container, options)', () => {
       expect(withoutLog(output)).to.equal('true\n');
     });
 
-    it('fails for a pattern that matches nothing, and names it', async () => {
+    it('fails if a pattern matches nothing, and names the pattern', async () => {
       const { message } = await problemOf(discoverProbes(container, { modules: ['no/such/*.js'] }));
       expect(message).to.match(/pattern "no\/such\/\*\.js" in `modules` matches no file/);
     });
 
     for (const pattern of [3, undefined, '', {}]) {
-      it(`refuses ${JSON.stringify(pattern) ?? 'nothing'} for a pattern, and imports nothing`, async () => {
+      it(`rejects ${JSON.stringify(pattern) ?? 'undefined'} as a pattern, and imports nothing`, async () => {
         const { message } = await problemOf(discoverProbes(container, { modules: [pattern as never] }));
-        expect(message).to.match(/Expected `modules` of discoverProbes\(\) to hold glob patterns, got/);
+        expect(message).to.match(/Expected every entry of `modules` of discoverProbes\(\) to be a glob pattern, got/);
       });
     }
 
-    it('fails for a module that cannot be imported, and names it', async () => {
+    it('fails if a module cannot be imported, and names the module', async () => {
       await writeFile(join(folder, 'broken.js'), 'throw new Error("no configuration");');
       const { message } = await problemOf(discoverProbes(container, { modules: [join(folder, 'broken.js')] }));
       expect(message).to.match(/broken\.js in `modules` cannot be imported: no configuration/);
     });
   });
 
-  describe('when it is given `disabled`', () => {
-    it('leaves those out, and makes none of them', async () => {
+  describe('with `disabled`', () => {
+    it('neither registers nor creates these probes', async () => {
       @ReadinessProbe({ name: 'unwanted' })
       class UnwantedProbe {
         constructor(@inject('nothing') readonly nothing: unknown) {}
@@ -255,14 +255,14 @@ describe('discoverProbes(container, options)', () => {
       expect(probes.has('readiness', 'passing')).to.equal(true);
     });
 
-    it('fails for a name that was not found, and lists those that were', async () => {
+    it('fails if a name was not found, and lists the names that were', async () => {
       const { message } = await problemOf(discover(container, [PassingProbe], { disabled: ['pasing'] }));
-      expect(message).to.match(/`disabled` names the probe "pasing", which was not found. Found are `passing`/);
+      expect(message).to.match(/`disabled` names the probe "pasing", which was not found\. Probes found: `passing`/);
     });
   });
 
-  describe('when it is given `settings`', () => {
-    it('takes them over the options of the decorator', async () => {
+  describe('with `settings`', () => {
+    it('overrides the options of the decorator', async () => {
       @ReadinessProbe({ timeoutMs: 60_000 })
       class PatientProbe {
         check() {
@@ -274,7 +274,7 @@ describe('discoverProbes(container, options)', () => {
       expect(String(results.at(-1)?.error)).to.include('timed out after 10 ms');
     });
 
-    it('keeps the option of the decorator where the setting is undefined', async () => {
+    it('keeps the option of the decorator if the setting is undefined', async () => {
       @ReadinessProbe({ timeoutMs: 10 })
       class HastyProbe {
         check() {
@@ -286,14 +286,14 @@ describe('discoverProbes(container, options)', () => {
       expect(String((await probes.run('readiness')).results.at(-1)?.error)).to.include('timed out after 10 ms');
     });
 
-    it('fails for options that are none, and for a name in them', async () => {
+    it('fails if the options are not an object or contain a name', async () => {
       for (const options of [300, null, [], { name: 'other' }]) {
         const { message } = await problemOf(discover(container, [PassingProbe], { settings: { passing: options as object } }));
         expect(message).to.match(/(options of `settings\.passing` to be an object|Unknown option `name` of `settings\.passing`)/);
       }
     });
 
-    it('fails for a name that was not found, an option that does not exist, and a value out of its range', async () => {
+    it('fails if a name was not found, an option does not exist, or a value is out of range', async () => {
       const messages = await Promise.all(
         [{ pasing: {} }, { passing: { timeout: 5 } }, { passing: { timeoutMs: -5 } }].map(
           async (settings) => (await problemOf(discover(new Container(), [PassingProbe], { settings }))).message,
@@ -305,8 +305,8 @@ describe('discoverProbes(container, options)', () => {
     });
   });
 
-  describe('when something is amiss', () => {
-    it('names the class and the cure where a binding is missing', async () => {
+  describe('when something is wrong', () => {
+    it('names the class and the cure if a binding is missing', async () => {
       @ReadinessProbe()
       class SearchProbe {
         constructor(@inject('SearchClient') readonly client: unknown) {}
@@ -314,7 +314,7 @@ describe('discoverProbes(container, options)', () => {
       }
       const { message, cause } = await problemOf(discover(container, [SearchProbe]));
       expect(message).to.match(
-        /^The container cannot make SearchProbe\. Bind what it injects, mend its constructor, or leave it out with `disabled`\..*SearchClient/,
+        /^The container could not create SearchProbe\. Bind what it injects, fix its constructor, or leave the probe out with `disabled`\..*SearchClient/,
       );
       expect(cause).to.be.instanceOf(Error);
     });
@@ -327,19 +327,19 @@ describe('discoverProbes(container, options)', () => {
         }
         check() {}
       }
-      expect((await problemOf(discover(container, [BrokenProbe]))).message).to.match(/cannot make BrokenProbe\. .*no configuration/);
+      expect((await problemOf(discover(container, [BrokenProbe]))).message).to.match(/could not create BrokenProbe\. .*no configuration/);
     });
 
-    it('names a constructor parameter that nothing injects', async () => {
+    it('names the class if a constructor parameter has no injection', async () => {
       @ReadinessProbe()
       class ForgetfulProbe {
         constructor(readonly client: string) {}
         check() {}
       }
-      expect((await problemOf(discover(container, [ForgetfulProbe]))).message).to.match(/cannot make ForgetfulProbe\. .*@inject/);
+      expect((await problemOf(discover(container, [ForgetfulProbe]))).message).to.match(/could not create ForgetfulProbe\. .*@inject/);
     });
 
-    it('names the circle of probes that inject each other', async function () {
+    it('names the circular dependency if probes inject each other', async function () {
       // Inversify 6 goes round such a circle until the memory is full.
       if (handsInjectionsOn) return;
       const token = Symbol('last');
@@ -355,19 +355,19 @@ describe('discoverProbes(container, options)', () => {
       }
       container.bind(token).toService(LastProbe);
       const { message } = await problemOf(discover(container, [FirstProbe, LastProbe]));
-      expect(message).to.match(/cannot make FirstProbe\. .*Circular dependency found: FirstProbe -> .*LastProbe -> FirstProbe/);
+      expect(message).to.match(/could not create FirstProbe\. .*Circular dependency found: FirstProbe -> .*LastProbe -> FirstProbe/);
     });
 
-    it('names both classes of a name that is used twice', async () => {
+    it('names both classes if a name is used twice', async () => {
       @LivenessProbe({ name: 'passing' })
       class OtherProbe {
         check() {}
       }
       const { message } = await problemOf(discover(container, [PassingProbe, OtherProbe]));
-      expect(message).to.match(/PassingProbe and OtherProbe are both named "passing"\. Give one of them a name/);
+      expect(message).to.match(/PassingProbe and OtherProbe are both named "passing"\. Give one of them another name/);
     });
 
-    it('names the class without a name of its own', async () => {
+    it('says that a class is anonymous', async () => {
       const { message } = await problemOf(
         discover(container, [
           decorated(
@@ -377,19 +377,19 @@ describe('discoverProbes(container, options)', () => {
           ),
         ]),
       );
-      expect(message).to.match(/^An anonymous class: Expected `name`/);
+      expect(message).to.match(/^An anonymous class: no valid name/);
     });
 
-    it('names the class whose binding has no check', async () => {
+    it('names the class whose instance has no `check`', async () => {
       container.bind(PassingProbe).toConstantValue({} as PassingProbe);
-      expect((await problemOf(discover(container, [PassingProbe]))).message).to.match(/^PassingProbe: .*no method `check`/);
+      expect((await problemOf(discover(container, [PassingProbe]))).message).to.match(/^PassingProbe: .*no `check` method/);
     });
 
-    it('names what stands in `classes` and is no class', async () => {
+    it('names the entry of `classes` that is not a class', async () => {
       expect((await problemOf(discover(container, ['search' as never]))).message).to.match(/^"search" in `classes`/);
     });
 
-    it('names an option that does not exist or is out of its range', async () => {
+    it('names the option that does not exist or is out of range', async () => {
       expect((await problemOf(discover(container, [], { class: [] } as object))).message).to.match(
         /Unknown option `class` of discoverProbes\(\)/,
       );
@@ -399,13 +399,13 @@ describe('discoverProbes(container, options)', () => {
       );
     });
 
-    it('says that the container has a registry already, where both calls run at once too', async () => {
+    it('says that the container already has a registry, even if two calls run at the same time', async () => {
       const both = await Promise.allSettled([discover(container, []), discover(container, [])]);
       expect(both.map(({ status }) => status)).to.deep.equal(['fulfilled', 'rejected']);
-      expect((await problemOf(discover(container, []))).message).to.match(/has a ProbeRegistry already/);
+      expect((await problemOf(discover(container, []))).message).to.match(/already has a ProbeRegistry/);
     });
 
-    it('takes a class that is listed twice once', async () => {
+    it('uses a class once if it is listed twice', async () => {
       expect((await (await discover(container, [PassingProbe, PassingProbe])).run('readiness')).results).to.have.length(2);
     });
 
@@ -414,14 +414,14 @@ describe('discoverProbes(container, options)', () => {
       ['an object', { classes: [] }],
       ['"container"', 'container'],
     ] as const) {
-      it(`says what it needs where it is given ${shown} for a container, and where options stand`, async () => {
+      it(`rejects ${shown} as a container, and says where the options go`, async () => {
         expect((await problemOf(discoverProbes(value as never))).message).to.equal(
-          `Expected \`container\` of discoverProbes() to be a Container of Inversify, got ${shown}. Without a container, options come second: \`discoverProbes(undefined, { … })\`.`,
+          `Expected \`container\` of discoverProbes() to be an Inversify container, got ${shown}. Without a container, pass the options as the second argument: \`discoverProbes(undefined, { … })\`.`,
         );
       });
     }
 
-    it('unbinds what it had bound, and can be called again', async () => {
+    it('removes its bindings, and can be called again', async () => {
       let destroyed = 0;
       @StartupProbe()
       class FirstProbe {
@@ -443,7 +443,7 @@ describe('discoverProbes(container, options)', () => {
       expect((await (await discover(container, [FirstProbe, SecondProbe])).run('readiness')).status).to.equal('pass');
     });
 
-    it('says why it fails, and nothing else, where what it had bound cannot be unbound', async () => {
+    it('reports only the original error if its bindings cannot be removed', async () => {
       @ReadinessProbe()
       class StubbornProbe {
         check() {}
@@ -463,12 +463,12 @@ describe('discoverProbes(container, options)', () => {
         .inSingletonScope();
       for (let call = 1; call <= 2; call += 1) {
         const { message } = await problemOf(discover(container, [StubbornProbe, RejectedProbe]));
-        expect(message).to.match(/cannot make RejectedProbe\. .*connect ECONNREFUSED/);
+        expect(message).to.match(/could not create RejectedProbe\. .*connect ECONNREFUSED/);
         expect([ProbeRegistry, Lifecycle].some((identifier) => container.isBound(identifier))).to.equal(false);
       }
     });
 
-    it('says which class it waits for where a binding never settles', async function () {
+    it('names the class that it waits for if a binding never settles', async function () {
       @ReadinessProbe()
       class StuckProbe {
         constructor(@inject('stuck') readonly stuck: unknown) {}
@@ -490,7 +490,7 @@ describe('discoverProbes(container, options)', () => {
 });
 
 describe('@ReadinessProbe(options)', () => {
-  it('refuses an option that two decorators of one class give differently', () => {
+  it('rejects an option that two decorators of one class set to different values', () => {
     expect(() => {
       @LivenessProbe({ timeoutMs: 100 })
       @ReadinessProbe({ timeoutMs: 200 })
@@ -498,10 +498,10 @@ describe('@ReadinessProbe(options)', () => {
         check() {}
       }
       return TornProbe;
-    }).to.throw(ConfigurationError, /decorators of TornProbe give `timeoutMs` twice, as `100`.* and as `200`/);
+    }).to.throw(ConfigurationError, /decorators of TornProbe set `timeoutMs` to two values, `100`.* and `200`/);
   });
 
-  it('refuses to stand without its parentheses, as a build that checks no types lets it', () => {
+  it('rejects a use without parentheses, which a build without type checks would allow', () => {
     const decorator = LivenessProbe as unknown as (probeClass: unknown) => unknown;
     expect(() => decorator(PassingProbe)).to.throw(
       ConfigurationError,
@@ -510,9 +510,12 @@ describe('@ReadinessProbe(options)', () => {
     expect(() => decorator(null)).to.throw(ConfigurationError, /the options of a liveness probe to be an object, got `null`/);
   });
 
-  it('refuses to stand on anything but a class', () => {
+  it('rejects anything but a class', () => {
     const decorator = ReadinessProbe() as (target: unknown) => void;
-    expect(() => decorator({})).to.throw(ConfigurationError, /A readiness probe is a class, but the decorator stands on an object/);
+    expect(() => decorator({})).to.throw(
+      ConfigurationError,
+      /A readiness probe must be a class, but the decorator is applied to an object/,
+    );
   });
 });
 

@@ -59,21 +59,21 @@ async function expectGiven(probeClass: ProbeClass): Promise<void> {
 }
 
 describe('discoverProbes(container) when a probe extends a class with injections', () => {
-  it('fails if it has the constructor of that class, and not its injections', async () => {
+  it('fails if it inherits the constructor without the injections', async () => {
     class SearchProbe extends ArgumentProbe {}
     await expectLost(
       decorated(SearchProbe),
-      /^SearchProbe inherits the constructor of ArgumentProbe, but not what is injected there.*`@injectFromBase\(\{ extendConstructorArguments: true \}\)` on SearchProbe/,
+      /^SearchProbe inherits the constructor of ArgumentProbe without its injections.*`@injectFromBase\(\{ extendConstructorArguments: true \}\)` on SearchProbe/,
     );
   });
 
-  it('fails over several levels, and names each class that needs the cure', async () => {
+  it('fails across several levels, and names each class that needs the cure', async () => {
     class MiddleProbe extends ArgumentProbe {}
     class SearchProbe extends MiddleProbe {}
     await expectLost(decorated(SearchProbe), /^SearchProbe inherits the constructor of ArgumentProbe.* on MiddleProbe and on SearchProbe/);
   });
 
-  it('fails if a compiler has written its constructor', async () => {
+  it('fails if a compiler has generated its constructor', async () => {
     const compiled = [
       'class SearchProbe extends ArgumentProbe { constructor() { super(...arguments); this.shards = 5; } }',
       'class SearchProbe extends ArgumentProbe { constructor(...args) { super(...args); _defineProperty(this, "shards", 5); } }',
@@ -86,7 +86,7 @@ describe('discoverProbes(container) when a probe extends a class with injections
     }
   });
 
-  it('fails if an injection is optional, or a list', async () => {
+  it('fails if an inherited injection is optional or a list', async () => {
     @injectable()
     class OptionalProbe extends CheckedProbe {
       constructor(@inject(Client) @optional() client: Client | null = null) {
@@ -115,7 +115,7 @@ describe('discoverProbes(container) when a probe extends a class with injections
     await expectLost(decorated(SearchProbe), /^SearchProbe inherits the constructor of HttpProbe/);
   });
 
-  it('fails if a property is injected in that class alone', async () => {
+  it('fails if it inherits a property without the injection', async () => {
     class SearchProbe extends PropertyProbe {}
     await expectLost(
       decorated(SearchProbe),
@@ -123,7 +123,7 @@ describe('discoverProbes(container) when a probe extends a class with injections
     );
   });
 
-  it('fails if the application has bound it', async () => {
+  it('fails if the application has bound the probe itself', async () => {
     class SearchProbe extends ArgumentProbe {}
     if (handsInjectionsOn) return;
     const container = new Container();
@@ -136,7 +136,7 @@ describe('discoverProbes(container) when a probe extends a class with injections
   });
 
   if (!handsInjectionsOn) {
-    it('passes with @injectFromBase, above or below, over several levels too', async () => {
+    it('passes with @injectFromBase above or below its decorator, also across several levels', async () => {
       @injectFromBase({ extendConstructorArguments: true })
       @ReadinessProbe()
       class AboveProbe extends ArgumentProbe {}
@@ -182,7 +182,7 @@ describe('discoverProbes(container) when a probe extends a class with injections
     await expectGiven(decorated(SearchProbe));
   });
 
-  it('passes if that class takes nothing, or what nobody injects', async () => {
+  it('passes if the inherited constructor needs no injection', async () => {
     class EmptyBase extends CheckedProbe {
       constructor() {
         super();
@@ -217,7 +217,7 @@ describe('discoverProbes(container) when a probe extends a class with injections
     expect((await probes.run('readiness')).status).to.equal('pass');
   });
 
-  it('passes if the application makes it', async () => {
+  it('passes if the application creates the instance', async () => {
     class SearchProbe extends ArgumentProbe {}
     const container = new Container();
     container
@@ -228,7 +228,7 @@ describe('discoverProbes(container) when a probe extends a class with injections
     expect((await probes.run('readiness')).status).to.equal('pass');
   });
 
-  it('warns if nothing says what the parameters of that class take', async function () {
+  it('warns if the parameters of the inherited constructor have no injection', async function () {
     // 6 refuses such a class itself.
     if (handsInjectionsOn) return;
     class BareBase extends CheckedProbe {
@@ -240,8 +240,6 @@ describe('discoverProbes(container) when a probe extends a class with injections
     class SearchProbe extends BareBase {}
     const logger = new MemoryLogger();
     expect(await start(decorated(SearchProbe), logger)).to.equal('pass');
-    expect(logger.lines.join('\n')).to.match(
-      /warn .*SearchProbe inherits the constructor of BareBase, which has parameters that nothing injects/,
-    );
+    expect(logger.lines.join('\n')).to.match(/warn .*SearchProbe inherits the constructor of BareBase, whose parameters have no injection/);
   });
 });

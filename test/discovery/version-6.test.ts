@@ -46,7 +46,7 @@ describe('discoverProbes() with a container of Inversify 6', () => {
     expect((await probes.run('liveness')).status).to.equal('fail');
   });
 
-  it('fails for several bindings, with the cure, and takes those that lead to one', async () => {
+  it('fails if a class is bound several times, with the cure, and accepts bindings that resolve to one instance', async () => {
     const container = new Container();
     container.bind(CONSUMER).to(ConsumerProbe).inSingletonScope();
     container.bind('alias').toService(CONSUMER);
@@ -59,7 +59,7 @@ describe('discoverProbes() with a container of Inversify 6', () => {
     expect(String(problem)).to.include('toService');
   });
 
-  it('warns of a probe that each get() makes anew', async () => {
+  it('warns if each get() creates another instance of the probe', async () => {
     const logger = new MemoryLogger();
     const container = new Container();
     container.bind(CONSUMER).to(ConsumerProbe);

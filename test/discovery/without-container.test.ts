@@ -11,7 +11,7 @@ async function messageOf(probeClass: ProbeClass): Promise<string> {
 }
 
 describe('discoverProbes() without a container', () => {
-  it('makes each class with new, once', async () => {
+  it('creates each class once with `new`', async () => {
     let made = 0;
     @ReadinessProbe()
     class CountedProbe {
@@ -30,7 +30,7 @@ describe('discoverProbes() without a container', () => {
     expect(made).to.equal(1);
   });
 
-  it('takes the other options, and says what was found', async () => {
+  it('applies the other options, and logs the probes that were found', async () => {
     const logger = new MemoryLogger();
     const classes = [PassingProbe, TwoKindsProbe];
     const probes = await discoverProbes(undefined, {
@@ -43,7 +43,7 @@ describe('discoverProbes() without a container', () => {
     expect(logger.lines).to.deep.equal(['info koa-probes: 1 probe: passing (readiness)']);
   });
 
-  it('takes parameters with default values', async () => {
+  it('accepts constructor parameters with default values', async () => {
     @ReadinessProbe()
     class DefaultProbe {
       constructor(
@@ -59,7 +59,7 @@ describe('discoverProbes() without a container', () => {
     expect((await (await discover(DefaultProbe)).run('readiness')).results.at(-1)?.data).to.deep.equal({ limit: 5 });
   });
 
-  it('fails for a constructor with parameters, an inherited one too, with the cures', async () => {
+  it('fails if the constructor, its own or an inherited one, has parameters, and names the cures', async () => {
     @ReadinessProbe()
     class SearchProbe {
       constructor(readonly client: unknown) {}
@@ -68,9 +68,9 @@ describe('discoverProbes() without a container', () => {
     @ReadinessProbe()
     class HeirProbe extends SearchProbe {}
     expect(await messageOf(SearchProbe)).to.match(
-      /^SearchProbe cannot be made without a container: its constructor takes 1 argument\. Give each parameter a default value, call discoverProbes\(container\).*probes\.register/,
+      /^SearchProbe cannot be created without a container: its constructor takes 1 argument\. Give each parameter a default value, call discoverProbes\(container\).*probes\.register/,
     );
-    expect(await messageOf(HeirProbe)).to.match(/^HeirProbe cannot be made without a container/);
+    expect(await messageOf(HeirProbe)).to.match(/^HeirProbe cannot be created without a container/);
   });
 
   it('names the class whose constructor throws', async () => {
@@ -81,36 +81,38 @@ describe('discoverProbes() without a container', () => {
       }
       check() {}
     }
-    expect(await messageOf(BrokenProbe)).to.match(/^BrokenProbe cannot be made: its constructor threw\. .*It said: no configuration$/);
+    expect(await messageOf(BrokenProbe)).to.match(
+      /^BrokenProbe could not be created: its constructor threw\. .*It said: no configuration$/,
+    );
   });
 
-  it('makes a registry for each call', async () => {
+  it('creates a registry for each call', async () => {
     const [first, second] = [await discover(PassingProbe), await discover(PassingProbe)];
     first.lifecycle.setReady(false);
     expect((await second.run('readiness')).status).to.equal('pass');
   });
 
-  it('says of a bundled probe that it needs a container, and how to leave it out', async () => {
+  it('says that a bundled probe needs a container, and how to leave the probe out', async () => {
     const { HttpProbe } = await import('koa-probes/http');
     const problem = await discoverProbes(undefined, { classes: [HttpProbe], logger: false }).catch(String);
-    expect(problem).to.match(/HttpProbe cannot be made without a container.*its module was imported.*`disabled`.*koa-probes\/checks/);
+    expect(problem).to.match(/HttpProbe cannot be created without a container.*its module was imported.*`disabled`.*koa-probes\/checks/);
   });
 
-  it('refuses a registry that was given before, or is closed, and leaves it in use', async () => {
+  it('rejects a registry that is already in use or closed, and does not close it', async () => {
     const registry = new ProbeRegistry({ logger: false });
     await discoverProbes(undefined, { registry, classes: [] });
-    expect(await discoverProbes(undefined, { registry, classes: [] }).catch(String)).to.include('was called already with this `registry`');
+    expect(await discoverProbes(undefined, { registry, classes: [] }).catch(String)).to.include('was already called with this `registry`');
     expect(registry.isClosed).to.equal(false);
     registry.close();
     expect(await discoverProbes(undefined, { registry, classes: [] }).catch(String)).to.include('is closed');
   });
 
-  it('does not call a registry empty that has probes of its own', async () => {
+  it('does not warn if the registry already has other probes', async () => {
     const lines: string[] = [];
     const write = (line: string) => lines.push(line);
     const registry = new ProbeRegistry({ logger: { info: write, warn: write, error: write } });
     registry.register({ name: 'own', kinds: ['readiness'], check: () => {} });
     await discoverProbes(undefined, { registry, classes: [] });
-    expect(lines.join()).not.to.include('no probe was found');
+    expect(lines.join()).not.to.include('no probes were found');
   });
 });

@@ -43,7 +43,7 @@ describe('probeHeartbeat(probes, options)', () => {
     await until(() => runs >= count);
   };
 
-  it('makes the directory and writes a file a kind, for the owner alone', async () => {
+  it('creates the directory and one file per kind, for its owner only', async () => {
     probeHeartbeat(probes, { directory });
     for (const file of FILES) await untilGood(file);
     expect(readdirSync(directory).toSorted()).to.deep.equal(FILES);
@@ -55,7 +55,7 @@ describe('probeHeartbeat(probes, options)', () => {
     ]);
   });
 
-  it('is good for the interval, the deadline and a second, and what is left of the last one', async () => {
+  it('makes a file valid for the interval, the deadline and one second, rounded up', async () => {
     probes.register({ name: 'slow', kinds: ['readiness'], timeoutMs: 9_900, check() {} });
     const before = uptime();
     probeHeartbeat(probes, { directory, intervalMs: 20_000 });
@@ -75,7 +75,7 @@ describe('probeHeartbeat(probes, options)', () => {
     expect(runs).to.be.above(1);
   });
 
-  it('ends the good at once where a run fails, and names what has failed as the public reads it', async () => {
+  it('makes a file invalid at once if a run fails, and names the failures as the public reads them', async () => {
     let problem: Error | undefined;
     probes.register({
       name: 'search',
@@ -96,7 +96,7 @@ describe('probeHeartbeat(probes, options)', () => {
     await untilGood('ready');
   });
 
-  it('writes less than the command reads, however much has failed', async () => {
+  it('writes less than the command reads for any number of failures', async () => {
     for (let index = 0; index < 500; index += 1) {
       probes.register({ name: `check-${String(index)}`, kinds: ['readiness'], check: () => Promise.reject(new NotReady('ü'.repeat(900))) });
     }
@@ -108,7 +108,7 @@ describe('probeHeartbeat(probes, options)', () => {
     expect(read('ready').at(-2)).to.match(/^\[-]\d+ more failed$/);
   });
 
-  it('heeds a toggle at once, also while a run is in flight', async () => {
+  it('applies a toggle at once, even during a run', async () => {
     const slow = new ControlledCheck();
     probes.register({ name: 'slow', kinds: ['readiness'], timeoutMs: 60_000, check: slow.check });
     probeHeartbeat(probes, { directory, intervalMs: 3_600_000 });
@@ -126,7 +126,7 @@ describe('probeHeartbeat(probes, options)', () => {
     await untilBad('live');
   });
 
-  it('removes the file of readiness in the call of drain(), for good, and goes on with liveness', async () => {
+  it('removes the readiness file permanently in the call of drain(), and continues with liveness', async () => {
     const slow = new ControlledCheck();
     probes.register({ name: 'slow', kinds: ['readiness'], check: slow.check });
     probeHeartbeat(probes, { directory, intervalMs: 20 });
@@ -143,7 +143,7 @@ describe('probeHeartbeat(probes, options)', () => {
     expect(slow.runs).to.equal(2);
   });
 
-  it('is not fooled by wrong clocks', async () => {
+  it('is not affected by wrong clocks', async () => {
     probeHeartbeat(probes, { directory, intervalMs: 3_600_000 });
     await untilGood('live');
     utimesSync(path('live'), 0, 0);
@@ -153,7 +153,7 @@ describe('probeHeartbeat(probes, options)', () => {
     expect(isGood(path('live'))).to.equal(false);
   });
 
-  it('removes at start what a process before it has left', () => {
+  it('removes files of an earlier process at start', () => {
     mkdirSync(directory, { recursive: true });
     for (const file of FILES) writeFileSync(path(file), '99999999999\n');
     probeHeartbeat(probes, { directory });
@@ -164,7 +164,7 @@ describe('probeHeartbeat(probes, options)', () => {
     ['stop()', (heartbeat: { stop(): void }) => heartbeat.stop()],
     ['probes.close()', () => probes.close()],
   ] as const) {
-    it(`removes the files with ${what}, writes none any more and leaves no listener`, async () => {
+    it(`removes the files with ${what}, writes no more files and leaves no listener`, async () => {
       const countListeners = () => [process.listenerCount('exit'), probes.listenerCount('change'), probes.listenerCount('close')];
       const before = countListeners();
       const slow = new ControlledCheck();
@@ -187,7 +187,7 @@ describe('probeHeartbeat(probes, options)', () => {
     });
   }
 
-  it('says once that the directory cannot be written any more, and goes on where it can be again', async () => {
+  it('logs once that the directory is no longer writable, and continues when it is again', async () => {
     probeHeartbeat(probes, { directory, intervalMs: 20 });
     await untilGood('live');
     rmSync(directory, { recursive: true });
@@ -200,7 +200,7 @@ describe('probeHeartbeat(probes, options)', () => {
   });
 
   if (canMount) {
-    it('leaves no pass in place where a failure cannot be written, as on a full disk', async () => {
+    it('leaves no pass in place if a failure cannot be written, as on a full disk', async () => {
       const disk = await mountTmpfs('size=16k');
       try {
         probeHeartbeat(probes, { directory: disk.path, intervalMs: 60_000 });
@@ -222,25 +222,25 @@ describe('probeHeartbeat(probes, options)', () => {
     [
       'an interval of 0',
       { directory: '/tmp/x', intervalMs: 0 },
-      /`intervalMs` of probeHeartbeat\(\) to be milliseconds from 1 to 3600000, got `0`/,
+      /`intervalMs` of probeHeartbeat\(\) to be a number of milliseconds from 1 to 3600000, got `0`/,
     ],
     ['an unknown option', { directory: '/tmp/x', interval: 5 }, /Unknown option `interval` of probeHeartbeat\(\)/],
     ['a directory that cannot be made', { directory: '/dev/null/app' }, /cannot write to \/dev\/null\/app: ENOTDIR.*Make it writable/],
     ['a directory that is a file', { directory: '/etc/passwd' }, /cannot write to \/etc\/passwd: EEXIST/],
   ];
   for (const [name, options, message] of wrong) {
-    it(`refuses ${name}`, () => {
+    it(`rejects ${name}`, () => {
       expect(() => probeHeartbeat(probes, options as ProbeHeartbeatOptions)).to.throw(ConfigurationError, message);
     });
   }
 
-  it('refuses a registry that is closed', () => {
+  it('rejects a closed registry', () => {
     probes.close();
     expect(() => probeHeartbeat(probes, { directory })).to.throw(ConfigurationError, /of a registry that is closed/);
     expect(existsSync(directory)).to.equal(false);
   });
 
-  describe('in a process of its own', () => {
+  describe('in its own process', () => {
     let child: Child;
     afterEach(() => child.stop('SIGKILL'));
 
@@ -256,13 +256,13 @@ describe('probeHeartbeat(probes, options)', () => {
       return child;
     };
 
-    it('keeps no process alive, and leaves no file', async () => {
+    it('does not keep the process alive, and leaves no file', async () => {
       startChild('setTimeout(() => {}, 300);');
       await until(() => child.process.exitCode !== null);
       expect([child.process.exitCode, child.output(), readdirSync(directory)]).to.deep.equal([0, '', []]);
     });
 
-    it('leaves no file where the process exits by itself or by an error', async () => {
+    it('leaves no file if the process exits by itself or with an error', async () => {
       for (const end of ['process.exit(3)', 'throw new Error("broken")']) {
         startChild(`process.on('SIGUSR2', () => { ${end}; }); setInterval(() => {}, 1e6);`);
         for (const file of FILES) await untilGood(file);
@@ -272,14 +272,14 @@ describe('probeHeartbeat(probes, options)', () => {
       }
     });
 
-    it('expires where the event loop is blocked', async () => {
+    it('lets the file expire if the event loop is blocked', async () => {
       startChild(`process.on('SIGUSR2', () => { while (true); }); setInterval(() => {}, 1e6);`);
       for (const file of FILES) await untilGood(file);
       child.process.kill('SIGUSR2');
       for (const file of FILES) await untilBad(file);
     });
 
-    it('expires where the process is killed', async () => {
+    it('lets the file expire if the process is killed', async () => {
       startChild('setInterval(() => {}, 1e6);');
       for (const file of FILES) await untilGood(file);
       await child.stop('SIGKILL');

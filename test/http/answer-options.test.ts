@@ -25,7 +25,7 @@ const ways: Readonly<Record<string, (probes: ProbeRegistry, options: Options) =>
 
 const JSON_HEADERS = { accept: 'application/health+json' };
 
-describe('the options of an answer', () => {
+describe('response options', () => {
   let logger: MemoryLogger;
   let probes: ProbeRegistry;
   beforeEach(() => {
@@ -46,7 +46,7 @@ describe('the options of an answer', () => {
       const info = { version: '3', releaseId: 'a1b2c3d', serviceId: 'shop', description: 'The shop\u2028front', unset: undefined };
       const { unset: _, ...given } = info;
 
-      it('stands in the JSON answer for those to whom `details` shows everything', async () => {
+      it('is part of the JSON response for those who see all details', async () => {
         const url = await start(probes, { info: given, details: 'all' });
         const { body } = await ask(`${url}/readyz`, { headers: JSON_HEADERS });
         expect(JSON.parse(body)).to.deep.include(given);
@@ -62,7 +62,7 @@ describe('the options of an answer', () => {
     });
 
     describe(`retryAfterSeconds of ${name}()`, () => {
-      it('is a header of 503, and of no other status', async () => {
+      it('is a header of 503 responses only', async () => {
         let status: number | undefined;
         register(() => status === undefined || fail(new NotReady('cold', { status }))());
         const url = await start(probes, { retryAfterSeconds: 7 });
@@ -85,7 +85,7 @@ describe('the options of an answer', () => {
       };
       const HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 
-      it('gives the body and its type, and leaves the status and the other headers', async () => {
+      it('sets the body and its type, and keeps the status and the other headers', async () => {
         let isUp = true;
         register(() => isUp);
         const url = await start(probes, { ...eureka, retryAfterSeconds: 3 });
@@ -97,7 +97,7 @@ describe('the options of an answer', () => {
         }
       });
 
-      it('gives a string as text/plain, and is called for HEAD too', async () => {
+      it('sends a string as text/plain, and is called for HEAD too', async () => {
         const url = await start(probes, { render: (report) => `grün: ${report.results.map((result) => result.name).join()}` });
         const got = await ask(`${url}/readyz`);
         expect(got).to.include({ status: 200, body: 'grün: lifecycle' });
@@ -106,7 +106,7 @@ describe('the options of an answer', () => {
         expect([status, body, headers['content-length']]).to.deep.equal([200, '', '16']);
       });
 
-      it('is given the request', async () => {
+      it('receives the request', async () => {
         const url = await start(probes, { render: (_report, request) => (request as { readonly url: string }).url });
         expect((await ask(`${url}/readyz?verbose`)).body).to.equal('/readyz?verbose');
       });
@@ -128,7 +128,7 @@ describe('the options of an answer', () => {
         'it throws': [fail(new Error('no template')), /no template/],
         'it returns a promise': [() => Promise.reject(new Error('late')), /it returned a promise/],
         'it returns nothing': [() => undefined, /it returned `undefined`, not a string or \{ body, contentType \}/],
-        'its type is no media type': [
+        'its type is not a media type': [
           () => ({ body: '', contentType: 'text/html\r\nX-Forged: 1' }),
           /its `contentType` is .*, not a media type/,
         ],
@@ -136,7 +136,7 @@ describe('the options of an answer', () => {
         'its body has more than 10 KiB': [() => 'é'.repeat(5_121), /its body has 10242 bytes, more than the 10240/],
       };
       for (const [failure, [render, line]] of Object.entries(failures)) {
-        it(`is replaced by the default text if ${failure}, and the log says so once or twice, not for each request`, async () => {
+        it(`is replaced by the default text if ${failure}, which is logged once or twice and not for each request`, async () => {
           register(fail(new NotReady('cold')));
           const url = await start(probes, { render: render as never, format: 'json' });
           for (let requests = 0; requests < 5; requests += 1) {
@@ -150,7 +150,7 @@ describe('the options of an answer', () => {
         });
       }
 
-      it('may have 10 KiB and a type with parameters', async () => {
+      it('may return 10 KiB and a type with parameters', async () => {
         const contentType = 'application/vnd.shop+json; charset="utf-8"; q=1';
         const url = await start(probes, { render: () => ({ body: 'é'.repeat(5_120), contentType }) });
         const { headers, body } = await ask(`${url}/readyz`);
@@ -158,10 +158,10 @@ describe('the options of an answer', () => {
       });
     });
 
-    it(`are refused by ${name}() out of their ranges`, async () => {
+    it(`are rejected by ${name}() if they are out of range`, async () => {
       const refused: readonly (readonly [object, RegExp])[] = [
         [{ info: 'v1' }, /Expected the options of `info` of probe\w+\(\) to be an object/],
-        [{ info: { release: 'a' } }, /Unknown option `release` of `info` of probe\w+\(\)\. Known are `version`, `releaseId`/],
+        [{ info: { release: 'a' } }, /Unknown option `release` of `info` of probe\w+\(\)\. Known options: `version`, `releaseId`/],
         [
           { info: { releaseId: 7 } },
           /Expected `info\.releaseId` of probe\w+\(\) to be a string of 1 to 200 characters, got `7` \(number\)/,
@@ -186,7 +186,7 @@ describe('the options of an answer', () => {
     });
   }
 
-  it('keep the JSON within 10 KiB with the longest info', async () => {
+  it('keep the JSON within 10 KiB even with the longest info', async () => {
     for (let index = 0; index < 200; index += 1) register(() => false, `check-number-${String(index)}`);
     const text = '\u202e'.repeat(200);
     const url = await serveApp(
@@ -207,7 +207,7 @@ describe('koa-probes/health.schema.json', () => {
   const validate = ajv.compile(schema);
   const errorsOf = (body: string) => (validate(JSON.parse(body)) ? [] : validate.errors);
 
-  it('describes real answers: passes, failures, warnings, data, notes and info', async () => {
+  it('describes real responses: passes, failures, warnings, data, notes and info', async () => {
     const probes = new ProbeRegistry({ logger: false });
     const info = { version: '1', releaseId: 'a1b2c3d', serviceId: 'shop', description: 'The shop' };
     const url = await serveApp(new Koa().use(probeMiddleware(probes, { details: 'all', info })));
@@ -229,7 +229,7 @@ describe('koa-probes/health.schema.json', () => {
     probes.close();
   });
 
-  it('refuses what is not such an answer', () => {
+  it('rejects anything that is not such a response', () => {
     const check = { status: 'pass', observedValue: 1, observedUnit: 'ms', time: '2026-03-03T00:00:00.000Z' };
     expect(errorsOf(JSON.stringify({ status: 'pass', checks: { db: [check] } }))).to.deep.equal([]);
     for (const odd of [
@@ -243,7 +243,7 @@ describe('koa-probes/health.schema.json', () => {
       expect(errorsOf(JSON.stringify(odd)), JSON.stringify(odd)).not.to.deep.equal([]);
   });
 
-  it('is found by its subpath of the package', () => {
+  it('can be imported by its subpath of the package', () => {
     expect(import.meta.resolve('koa-probes/health.schema.json')).to.match(/\/schemas\/health\.schema\.json$/);
   });
 });

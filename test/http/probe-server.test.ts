@@ -29,7 +29,7 @@ describe('probeServer(probes, options)', () => {
 
   const portOf = (server: Server) => (server.address() as AddressInfo).port;
 
-  it('answers probes on its own port, by IPv4 and by IPv6', async () => {
+  it('answers probes on its own port, over IPv4 and IPv6', async () => {
     const port = portOf(await probeServer(probes, { port: 0 }));
     for (const host of ['127.0.0.1', '[::1]']) {
       expect(await ask(`http://${host}:${String(port)}/readyz?verbose`)).to.include({
@@ -39,7 +39,7 @@ describe('probeServer(probes, options)', () => {
     }
   });
 
-  it('listens on the host that it is given alone', async () => {
+  it('listens only on the given host', async () => {
     const server = await probeServer(probes, { port: 0, host: '127.0.0.1' });
     expect((server.address() as AddressInfo).address).to.equal('127.0.0.1');
   });
@@ -53,14 +53,14 @@ describe('probeServer(probes, options)', () => {
     expect(await ask(`${url}/readyz`)).to.include({ status: 404, body: 'not found\n' });
   });
 
-  it('gives the request to `details`', async () => {
+  it('passes the request to `details`', async () => {
     probes.register({ name: 'search', kinds: ['readiness'], check: () => Promise.reject(new Error('down')) });
     const url = urlOf(await probeServer(probes, { port: 0, details: (request) => request.headers['x-token'] === 'operator' }));
     expect((await ask(`${url}/readyz`)).body).to.include('reason withheld');
     expect((await ask(`${url}/readyz`, { headers: { 'x-token': 'operator' } })).body).to.include('search failed: down');
   });
 
-  it('is closed with the registry, a silent connection and an answer under way too', async () => {
+  it('is closed with the registry, even with an idle connection and a request in flight', async () => {
     const slow = new ControlledCheck();
     probes.register({ name: 'slow', kinds: ['readiness'], timeoutMs: 60_000, check: slow.check });
     const server = await probeServer(probes, { port: 0 });
@@ -75,14 +75,14 @@ describe('probeServer(probes, options)', () => {
     await closed;
   });
 
-  it('refuses a registry that is closed, also where it is closed meanwhile', async () => {
+  it('rejects a registry that is closed, before or during the call', async () => {
     const starting = probeServer(probes, { port: 0 }).catch(String);
     probes.close();
     expect(await starting).to.include('for a registry that is closed');
     expect(await probeServer(probes, { port: 0 }).catch(String)).to.include('for a registry that is closed');
   });
 
-  it('hangs up after each answer, also where the client would keep the connection', async () => {
+  it('closes the connection after each response, even if the client wants to keep it', async () => {
     const url = urlOf(await probeServer(probes, { port: 0 }));
     const received = await sendRaw(url, 'GET /livez HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n');
     expect(received)
@@ -90,12 +90,12 @@ describe('probeServer(probes, options)', () => {
       .and.to.match(/\r\n\r\nok$/);
   });
 
-  it('hangs up on a client that does not finish its request', async () => {
+  it('closes the connection of a client that does not finish its request', async () => {
     const url = urlOf(await probeServer(probes, { port: 0 }));
     expect(await sendRaw(url, 'GET /livez HTTP/1.1\r\nHost:')).to.match(/^HTTP\/1\.1 408 /);
   });
 
-  it('forgets the registry when it is closed by itself', async () => {
+  it('removes its listeners from the registry when it is closed itself', async () => {
     const server = await probeServer(probes, { port: 0 });
     expect(probes.listenerCount('close')).to.equal(1);
     server.close();
@@ -103,7 +103,7 @@ describe('probeServer(probes, options)', () => {
     expect(probes.listenerCount('close')).to.equal(0);
   });
 
-  it('lets a worker end with probes.close(), whatever its probes still do', async () => {
+  it('lets a worker end with probes.close(), no matter what its probes still do', async () => {
     const program = `
       import { ProbeRegistry, probeServer } from 'koa-probes';
       const probes = new ProbeRegistry({ logger: false });
@@ -121,25 +121,25 @@ describe('probeServer(probes, options)', () => {
     ['a port beyond 65535', { port: 65_536 }, /`port` of probeServer\(\) to be a whole number from 0 to 65535, got `65536`/],
     ['a port in words', { port: '9090' }, /`port`.*got "9090"/],
     ['an empty socket', { socket: '' }, /`socket` of probeServer\(\) to be a path/],
-    ['a host beside a socket', { socket: '/tmp/x', host: '::1' }, /`host` of probeServer\(\) to be an address beside a `port`/],
+    ['a host together with a socket', { socket: '/tmp/x', host: '::1' }, /`host` of probeServer\(\) to be an address beside a `port`/],
     ['an unknown option', { port: 0, address: '::' }, /Unknown option `address` of probeServer\(\)/],
     ['no options', undefined as never, /options of probeServer\(\) to be an object/],
   ];
   for (const [name, options, message] of wrong) {
-    it(`refuses ${name}`, async () => {
+    it(`rejects ${name}`, async () => {
       const problem: unknown = await probeServer(probes, options as ProbeServerOptions).catch((error: unknown) => error);
       expect(problem).to.satisfy(ConfigurationError.is);
       expect(String(problem)).to.match(message);
     });
   }
 
-  it('says which port it cannot have', async () => {
+  it('says which port is not available', async () => {
     const port = portOf(await probeServer(probes, { port: 0 }));
     const problem: unknown = await probeServer(probes, { port }).catch((error: unknown) => error);
     expect(String(problem)).to.match(new RegExp(`cannot listen on port ${String(port)}: .*EADDRINUSE.*Free it, or choose another`));
   });
 
-  it('says which address is none of this machine', async () => {
+  it('says which address does not belong to this machine', async () => {
     const problem: unknown = await probeServer(probes, { port: 0, host: '192.0.2.1' }).catch((error: unknown) => error);
     expect(String(problem)).to.match(
       /cannot listen on port 0 of 192\.0\.2\.1: EADDRNOTAVAIL: 192\.0\.2\.1 is no address of this machine\./,
@@ -178,7 +178,7 @@ describe('probeServer(probes, { socket })', () => {
     expect(readdirSync(folder)).to.deep.equal([]);
   });
 
-  it('lets nobody but its owner ask, whatever the mask of the process, and leaves the mask as it was', async () => {
+  it('allows only its owner to connect for any umask of the process, and does not change the umask', async () => {
     const mask = process.umask(0o002);
     try {
       await probeServer(probes, { socket });
@@ -189,7 +189,7 @@ describe('probeServer(probes, { socket })', () => {
     }
   });
 
-  it('lets nobody but its owner ask in a worker thread too', async () => {
+  it('allows only its owner to connect in a worker thread too', async () => {
     const program = `
       import { Worker } from 'node:worker_threads';
       import { statSync } from 'node:fs';
@@ -208,7 +208,7 @@ describe('probeServer(probes, { socket })', () => {
     expect(await run(process.execPath, ['--input-type=module', '--eval', program, socket])).to.equal('600\n');
   });
 
-  it('leaves no file where the process exits by itself', async () => {
+  it('leaves no file if the process exits by itself', async () => {
     const program = `
       import { ProbeRegistry, probeServer } from 'koa-probes';
       await probeServer(new ProbeRegistry({ logger: false }), { socket: process.argv[1] });
@@ -226,14 +226,14 @@ describe('probeServer(probes, { socket })', () => {
     expect(process.listenerCount('exit')).to.equal(before);
   });
 
-  it('replaces the file that a dead process has left', async () => {
+  it('replaces the file of a dead process', async () => {
     await leaveStale();
     await probeServer(probes, { socket });
     expect((await askSocket()).status).to.equal(200);
     expect(readdirSync(folder)).to.deep.equal(['probes.sock']);
   });
 
-  it('leaves the socket of a living process alone', async () => {
+  it('does not replace the socket of a running process', async () => {
     await probeServer(probes, { socket });
     const problem: unknown = await probeServer(probes, { socket }).catch((error: unknown) => error);
     expect(problem).to.satisfy(ConfigurationError.is);
@@ -243,7 +243,7 @@ describe('probeServer(probes, { socket })', () => {
 
   // Only root can become another user.
   if (process.getuid?.() === 0) {
-    it("says so where the file is another user's, who cannot be asked whether it lives", async () => {
+    it('says that the file belongs to another user, so that nobody knows whether its process is running', async () => {
       await leaveStale();
       chmodSync(folder, 0o777);
       const source = `
@@ -258,7 +258,7 @@ describe('probeServer(probes, { socket })', () => {
     });
   }
 
-  it('leaves a file of another kind alone', async () => {
+  it('does not replace a file of another type', async () => {
     writeFileSync(socket, 'precious');
     const problem: unknown = await probeServer(probes, { socket }).catch((error: unknown) => error);
     expect(problem).to.satisfy(ConfigurationError.is);
@@ -266,7 +266,7 @@ describe('probeServer(probes, { socket })', () => {
     expect(readFileSync(socket, 'utf8')).to.equal('precious');
   });
 
-  it('is had by one of several processes that start at the same moment on the file of a dead one', async () => {
+  it('goes to one of several processes that start at the same time on the file of a dead process', async () => {
     await leaveStale();
     const children = Array.from({ length: 4 }, () => startSocketChild(socket));
     await until(() => children.every((child) => child.output() !== ''));
@@ -278,7 +278,7 @@ describe('probeServer(probes, { socket })', () => {
     await Promise.all(children.map((child) => child.stop('SIGKILL')));
   });
 
-  it('takes a path as long as the system does, and says how long that is', async () => {
+  it('accepts a path as long as the system allows, and says how long that is', async () => {
     const longest = process.platform === 'linux' ? 107 : 103;
     const pathOf = (bytes: number) => `${folder}/${'x'.repeat(bytes - folder.length - 1)}`;
     await probeServer(probes, { socket: pathOf(longest) });
@@ -290,7 +290,7 @@ describe('probeServer(probes, { socket })', () => {
     );
   });
 
-  it('says why it cannot listen where the folder is missing', async () => {
+  it('says why it cannot listen if the directory is missing', async () => {
     const directory = join(folder, 'missing');
     const problem: unknown = await probeServer(probes, { socket: join(directory, 'x.sock') }).catch((error: unknown) => error);
     expect(problem).to.satisfy(ConfigurationError.is);
@@ -298,14 +298,14 @@ describe('probeServer(probes, { socket })', () => {
     expect(String(problem)).not.to.include('Free it');
   });
 
-  it('says why it cannot listen where a file stands in place of the folder', async () => {
+  it('says why it cannot listen if the directory is a file', async () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');
     const problem: unknown = await probeServer(probes, { socket: join(file, 'x.sock') }).catch((error: unknown) => error);
     expect(String(problem)).to.include(`ENOTDIR: ${file} is not a directory.`);
   });
 
-  it('says what is not permitted, a folder or a port', async () => {
+  it('says which directory or port is not permitted', async () => {
     const directory = join(folder, 'closed');
     mkdirSync(directory, { mode: 0o500 });
     // Without the capabilities of root, in a network where ports below 1024 are not for everybody.

@@ -46,8 +46,8 @@ const wrap =
   (ctx, next) =>
     middleware(ctx, next);
 
-describe('probeMiddleware, when something else answers a probe', () => {
-  it('says once what answered with which status, and where it belongs', async () => {
+describe('probeMiddleware if something else answers a probe', () => {
+  it('logs once what has answered with which status, and the cure', async () => {
     const { probes, lines } = registryOf();
     const url = await serve(new Koa().use(hello).use(probeMiddleware(probes)));
     for (let requests = 0; requests < 3; requests += 1) expect((await ask(`${url}/readyz`)).body).to.equal('Hello');
@@ -57,7 +57,7 @@ describe('probeMiddleware, when something else answers a probe', () => {
     expect(lines[0]).to.include('Call app.use(probeMiddleware(probes)) first.');
   });
 
-  it('says so for each path, whatever was answered before', async () => {
+  it('logs this for each path, even if other paths were answered correctly', async () => {
     const { probes, lines } = registryOf();
     const early: Middleware = async (ctx, next) => {
       if (ctx.path === '/healthz') ctx.body = 'fine';
@@ -70,7 +70,7 @@ describe('probeMiddleware, when something else answers a probe', () => {
     expect(lines.filter((line) => line.includes('was answered'))).to.have.length(1);
   });
 
-  it('says so for paths of its own, too', async () => {
+  it('logs this for custom paths too', async () => {
     const { probes, lines } = registryOf();
     const url = await serve(new Koa().use(hello).use(probeMiddleware(probes, { paths: { readiness: '/health/ready' } })));
     await ask(`${url}/readyz`);
@@ -79,7 +79,7 @@ describe('probeMiddleware, when something else answers a probe', () => {
     expect(lines.join()).to.include('GET /health/ready?verbose on port');
   });
 
-  it('names neither a port nor a middleware if there is none to name', async () => {
+  it('names neither a port nor a middleware if there is none', async () => {
     const { probes, lines } = registryOf();
     const socketPath = join(mkdtempSync(join(tmpdir(), 'placement-')), 'app.sock');
     const app = new Koa()
@@ -100,10 +100,10 @@ describe('probeMiddleware, when something else answers a probe', () => {
         .use(hello),
     );
     await ask(`${url}/`);
-    expect(other.lines.join()).to.include('probeMiddleware is not the first middleware, an unnamed one is');
+    expect(other.lines.join()).to.include('probeMiddleware is not the first middleware, an unnamed middleware is');
   });
 
-  it('says nothing if it answers itself, or a probeServer does', async () => {
+  it('logs nothing if it has answered itself, or a probeServer has', async () => {
     const { probes, lines } = registryOf();
     const url = await serve(new Koa().use(probeMiddleware(probes)).use(hello));
     await ask(`${url}/readyz`);
@@ -115,7 +115,7 @@ describe('probeMiddleware, when something else answers a probe', () => {
     expect([...lines, ...other.lines]).to.deep.equal([]);
   });
 
-  it('keeps its answer, whatever another middleware makes of it afterwards', async () => {
+  it('keeps its response, even if another middleware changes it afterwards', async () => {
     const { probes } = registryOf();
     probes.lifecycle.setReady(false, 'maintenance');
     const forgive: Middleware = async (ctx, next) => {
@@ -131,7 +131,7 @@ describe('probeMiddleware, when something else answers a probe', () => {
   });
 });
 
-describe('probeMiddleware, when an agent wraps it', () => {
+describe('probeMiddleware if an agent wraps it', () => {
   const slow: Middleware = async function slow(_, next) {
     await new Promise(setImmediate);
     await next();
@@ -140,7 +140,7 @@ describe('probeMiddleware, when an agent wraps it', () => {
     return next();
   };
   for (const [name, before] of Object.entries({ slow, quick })) {
-    it(`warns that it is not the first behind a ${name} middleware`, async () => {
+    it(`warns that it is not the first if it follows a ${name} middleware`, async () => {
       const { probes, lines } = registryOf();
       const url = await serve(
         new Koa()
@@ -153,7 +153,7 @@ describe('probeMiddleware, when an agent wraps it', () => {
     });
   }
 
-  it('says nothing if it is the first', async () => {
+  it('logs nothing if it is the first', async () => {
     const { probes, lines } = registryOf();
     const url = await serve(
       new Koa()
@@ -166,7 +166,7 @@ describe('probeMiddleware, when an agent wraps it', () => {
     expect(lines).to.deep.equal([]);
   });
 
-  it('leaves the depth of stack traces as it was', async () => {
+  it('does not change the depth of stack traces', async () => {
     const { stackTraceLimit } = Error;
     const { probes } = registryOf();
     await ask(`${await serve(new Koa().use(wrap(probeMiddleware(probes))).use(hello))}/`);
@@ -174,7 +174,7 @@ describe('probeMiddleware, when an agent wraps it', () => {
   });
 });
 
-describe('a prober that hangs up before its answer is there', () => {
+describe('a prober that closes the connection before the response', () => {
   const hangUp = async (url: string, slow: ControlledCheck) => {
     const runs = slow.runs;
     const socket = connect(Number(new URL(url).port), '127.0.0.1');
@@ -190,7 +190,7 @@ describe('a prober that hangs up before its answer is there', () => {
     probeServer: async (probes: ProbeRegistry) => urlOf(await probeServer(probes, { port: 0, host: '127.0.0.1' })),
   };
   for (const [name, start] of Object.entries(kinds)) {
-    it(`is told once, with the cure, until an answer is delivered again: ${name}`, async () => {
+    it(`is logged once, with the cure, until a response is delivered again: ${name}`, async () => {
       const { probes, lines } = registryOf();
       const slow = new ControlledCheck();
       probes.register({ name: 'slow', kinds: ['readiness'], timeoutMs: 1_500, check: slow.check });
@@ -214,8 +214,8 @@ describe('a prober that hangs up before its answer is there', () => {
   }
 });
 
-describe('a probe that is answered before the checks are done', () => {
-  it('is left to the middleware that has answered it, without an error or a word about the prober', async () => {
+describe('a probe that is answered before the checks have finished', () => {
+  it('is left to the middleware that has answered it, without an error or a line about the prober', async () => {
     const { probes, lines } = registryOf();
     const slow = new ControlledCheck();
     probes.register({ name: 'slow', kinds: ['readiness'], check: slow.check });
@@ -240,7 +240,7 @@ describe('a probe that is answered before the checks are done', () => {
 });
 
 describe('a prober over HTTP/2 that cancels its stream', () => {
-  it('is told as one that hung up', async () => {
+  it('is logged like one that closes the connection', async () => {
     const { probes, lines } = registryOf();
     const slow = new ControlledCheck();
     probes.register({ name: 'slow', kinds: ['readiness'], check: slow.check });
@@ -275,10 +275,10 @@ describe('isProbeRequest(request, options)', () => {
     ['GET', '/api/readyz', false],
   ];
   for (const [method, url, isProbe] of cases) {
-    it(`is ${String(isProbe)} for ${method} ${url}`, () => expect(isProbeRequest({ method, url })).to.equal(isProbe));
+    it(`returns ${String(isProbe)} for ${method} ${url}`, () => expect(isProbeRequest({ method, url })).to.equal(isProbe));
   }
 
-  it('takes the paths of the application', () => {
+  it('uses the paths of the application', () => {
     const paths = { readiness: '/health/ready' };
     for (let times = 0; times < 2; times += 1) {
       expect(isProbeRequest({ method: 'GET', url: '/health/ready' }, { paths })).to.equal(true);
@@ -287,9 +287,9 @@ describe('isProbeRequest(request, options)', () => {
     }
   });
 
-  it('is false for a request without a method or a URL', () => expect(isProbeRequest({})).to.equal(false));
+  it('returns false for a request without a method or a URL', () => expect(isProbeRequest({})).to.equal(false));
 
-  it('refuses paths that are not fit', () => {
+  it('rejects invalid paths', () => {
     expect(() => isProbeRequest({ method: 'GET', url: '/' }, { paths: { readiness: 'readyz' } })).to.throw(/to begin with "\/"/);
   });
 });

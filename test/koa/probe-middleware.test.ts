@@ -50,7 +50,7 @@ describe('probeMiddleware(probes, options)', () => {
       }
     });
 
-    it('answers ?verbose with a line a check and the path that was asked', async () => {
+    it('answers ?verbose with a line for each check and the requested path', async () => {
       pass('database');
       const url = await start();
       expect((await ask(`${url}/readyz?verbose`)).body).to.equal('[+]lifecycle ok\n[+]database ok\nreadyz check passed\n');
@@ -58,7 +58,7 @@ describe('probeMiddleware(probes, options)', () => {
       expect((await ask(`${url}/startupz?verbose`)).body).to.equal('startupz check passed\n');
     });
 
-    it('answers HEAD with the headers of GET alone', async () => {
+    it('answers HEAD with only the headers of GET', async () => {
       const url = await start();
       const [got, head] = [await ask(`${url}/livez`), await ask(`${url}/livez`, { method: 'HEAD' })];
       expect([head.status, head.body, head.headers['content-length']]).to.deep.equal([200, '', got.headers['content-length']]);
@@ -66,7 +66,7 @@ describe('probeMiddleware(probes, options)', () => {
   });
 
   describe('when a probe fails', () => {
-    it('answers 503 with a line a check, tells what NotReady says and withholds the rest', async () => {
+    it('answers 503 with a line for each check, shows the message of NotReady and withholds other reasons', async () => {
       pass('cache');
       failWith('database', new Error('password authentication failed for admin at db.internal'));
       failWith('search', new NotReady('shards are missing'));
@@ -78,7 +78,7 @@ describe('probeMiddleware(probes, options)', () => {
       expect(logger.lines.join()).to.include('password authentication failed for admin at db.internal');
     });
 
-    it('answers with the status of NotReady where it is the only failure', async () => {
+    it('answers with the status of NotReady if it is the only failure', async () => {
       failWith('search', new NotReady('too many requests', { status: 429 }));
       const url = await start();
       expect((await ask(`${url}/readyz`)).status).to.equal(429);
@@ -86,14 +86,14 @@ describe('probeMiddleware(probes, options)', () => {
       expect((await ask(`${url}/readyz`)).status).to.equal(503);
     });
 
-    it('keeps a reason in its line', async () => {
+    it('keeps a reason on one line', async () => {
       failWith('search', new NotReady('missing\n[+]forged ok\r\n\u2028\u0000end'));
       expect((await ask(`${await start()}/readyz`)).body).to.include('[-]search failed: missing [+]forged ok end\n');
     });
   });
 
-  describe('when it is asked for one probe', () => {
-    it('runs that probe alone', async () => {
+  describe('for a single probe', () => {
+    it('runs only that probe', async () => {
       pass('database');
       failWith('search', new Error('down'));
       const url = await start();
@@ -109,7 +109,7 @@ describe('probeMiddleware(probes, options)', () => {
       expect(await ask(`${url}/livez/lifecycle`)).to.include({ status: 200, body: 'ok' });
     });
 
-    it('answers 404 for a name that the kind does not have, and never the page of the application', async () => {
+    it('answers 404 if the kind does not have the name, and never with a page of the application', async () => {
       pass('database');
       const url = await start();
       for (const path of [
@@ -129,8 +129,8 @@ describe('probeMiddleware(probes, options)', () => {
     });
   });
 
-  describe('when it is given ?exclude=', () => {
-    it('does not run those, and warns in verbose output of those it does not know', async () => {
+  describe('with ?exclude=', () => {
+    it('does not run the excluded probes, and warns about unknown names in verbose output', async () => {
       failWith('database', new Error('down'));
       failWith('search', new Error('down'));
       const url = await start();
@@ -143,7 +143,7 @@ describe('probeMiddleware(probes, options)', () => {
   });
 
   describe('when JSON is preferred', () => {
-    it('answers in the shape of the health+json draft', async () => {
+    it('answers in the format of the health+json draft', async () => {
       probes.register({ name: 'queue', kinds: ['readiness'], check: () => ({ waiting: 3 }) });
       failWith('database', new Error('secret'));
       failWith('search', new NotReady('shards are missing'));
@@ -182,7 +182,7 @@ describe('probeMiddleware(probes, options)', () => {
       });
     }
 
-    it('obeys `format` before `Accept`', async () => {
+    it('prefers `format` to `Accept`', async () => {
       const url = await start({ format: 'json' });
       expect((await ask(`${url}/livez`)).headers['content-type']).to.equal('application/health+json');
       const text = await start({ format: 'text' });
@@ -219,7 +219,7 @@ describe('probeMiddleware(probes, options)', () => {
     }
   });
 
-  it('answers a request for the whole URL, as a proxy may send it', async () => {
+  it('answers a request with the whole URL, as a proxy may send it', async () => {
     probes.lifecycle.setReady(false, 'maintenance');
     const answer = await sendRaw(await start(), `GET HTTP://10.0.0.7:3000/readyz/?verbose HTTP/1.1\r\n${KUBELET_HEADERS}`);
     expect(answer)
@@ -228,30 +228,34 @@ describe('probeMiddleware(probes, options)', () => {
   });
 
   describe('`paths`', () => {
-    it('replaces those of a kind, given as a string or a list, and leaves the others', async () => {
+    it('replaces the paths of a kind, as a string or a list, and keeps the others', async () => {
       const url = await start({ paths: { liveness: '/alive', readiness: ['/ready', '/internal/ready.txt'] } });
       for (const path of ['/alive', '/ready', '/internal/ready.txt', '/startupz']) expect((await ask(url + path)).body).to.equal('ok');
       for (const path of ['/livez', '/healthz', '/readyz']) expect((await ask(url + path)).body).to.equal(`the application: ${path}`);
     });
 
-    it('takes the longest path that fits', async () => {
+    it('prefers the longest path that matches', async () => {
       const url = await start({ paths: { readiness: '/health', liveness: '/health/live' } });
       expect((await ask(`${url}/health/live?verbose`)).body).to.include('health/live check passed');
       expect((await ask(`${url}/health/lifecycle?verbose`)).body).to.include('health/lifecycle check passed');
     });
 
-    it('has no paths for a kind that is given none', async () => {
+    it('answers no path for a kind with an empty list', async () => {
       expect((await ask(`${await start({ paths: { startup: [] } })}/startupz`)).body).to.equal('the application: /startupz');
     });
 
     const wrong: [string, object, RegExp][] = [
       ['without a slash', { liveness: 'livez' }, /path "livez" in `paths\.liveness` to begin with "\/"/],
       ['with a query', { readiness: '/readyz?verbose' }, /path "\/readyz\?verbose" in `paths\.readiness` to have no query/],
-      ['with a slash at its end', { startup: ['/startupz/'] }, /path "\/startupz\/" in `paths\.startup` to have no "\/" at its end/],
+      [
+        'with a slash at its end',
+        { startup: ['/startupz/'] },
+        /path "\/startupz\/" in `paths\.startup` to have a name and not to end with "\/"/,
+      ],
       ['that is a slash', { readiness: '/' }, /path "\/" in `paths\.readiness`/],
-      ['that clients encode', { readiness: '/ré{ady}' }, /path .* to be as clients send it: "\/r%C3%A9%7Bady%7D"/],
-      ['that clients shorten', { readiness: '/a/../ready' }, /to be as clients send it: "\/ready"/],
-      ['that is no string', { readiness: [5] }, /path `5`.* in `paths\.readiness` to begin/],
+      ['that clients encode', { readiness: '/ré{ady}' }, /path .* to be written as clients send it: "\/r%C3%A9%7Bady%7D"/],
+      ['that clients shorten', { readiness: '/a/../ready' }, /to be written as clients send it: "\/ready"/],
+      ['that is not a string', { readiness: [5] }, /path `5`.* in `paths\.readiness` to begin/],
       [
         'in two kinds',
         { liveness: '/health', readiness: '/health' },
@@ -262,11 +266,11 @@ describe('probeMiddleware(probes, options)', () => {
       ['of an unknown kind', { ready: '/ready' }, /Unknown option `ready` of `paths`/],
     ];
     for (const [name, paths, message] of wrong) {
-      it(`refuses a path ${name}`, () => expect(() => probeMiddleware(probes, { paths })).to.throw(ConfigurationError, message));
+      it(`rejects a path ${name}`, () => expect(() => probeMiddleware(probes, { paths })).to.throw(ConfigurationError, message));
     }
   });
 
-  it('refuses other options that are out of their range, by name', () => {
+  it('rejects other options out of range, by name', () => {
     expect(() => probeMiddleware(probes, { detail: 'all' } as object)).to.throw(ConfigurationError, /Unknown option `detail`.*`details`/);
     expect(() => probeMiddleware(probes, { details: 'some' as 'all' })).to.throw(
       ConfigurationError,
@@ -293,14 +297,14 @@ describe('probeMiddleware(probes, options)', () => {
       '*',
       'http://10.0.0.7/api',
     ]) {
-      it(`hands ${path} on untouched`, async () => {
+      it(`passes ${path} on unchanged`, async () => {
         expect((await sendRaw(await start(), `GET ${path} HTTP/1.1\r\n${KUBELET_HEADERS}`)).split('\r\n\r\n')[1]).to.equal(
           `the application: ${path}`,
         );
       });
     }
 
-    it('hands other methods on untouched', async () => {
+    it('passes other methods on unchanged', async () => {
       const url = await start();
       for (const method of ['POST', 'DELETE', 'OPTIONS'])
         expect((await ask(`${url}/readyz`, { method })).body).to.equal('the application: /readyz');
@@ -320,13 +324,13 @@ describe('probeMiddleware(probes, options)', () => {
       expect(logger.lines[0]).to.match(/probeMiddleware is not the first middleware, session is/);
     });
 
-    it('does not warn where it is the first', async () => {
+    it('does not warn if it is the first', async () => {
       await ask(`${await start()}/a`);
       expect(logger.lines).to.deep.equal([]);
     });
   });
 
-  it('never lets a later middleware change its answer', async () => {
+  it('never lets a later middleware change its response', async () => {
     probes.lifecycle.setReady(false, 'maintenance');
     expect(await ask(`${await start()}/readyz`)).to.include({
       status: 503,
@@ -347,7 +351,7 @@ describe('probeMiddleware(probes, options)', () => {
     expect(await statuses()).to.deep.equal([200, 503, 200]);
   });
 
-  it('answers two hundred requests on a check that hangs by its timeout, with one run', async () => {
+  it('answers two hundred requests for a check that hangs at its timeout, with one run', async () => {
     const hanging = new ControlledCheck();
     probes.register({ name: 'hanging', kinds: ['readiness'], timeoutMs: 1_500, check: hanging.check });
     const url = await start();
@@ -356,7 +360,7 @@ describe('probeMiddleware(probes, options)', () => {
     expect(hanging.runs).to.equal(1);
   });
 
-  it('is unharmed by a client that goes away', async () => {
+  it('is not affected by a client that disconnects', async () => {
     const slow = new ControlledCheck();
     probes.register({ name: 'slow', kinds: ['readiness'], check: slow.check });
     const url = await start();
@@ -372,7 +376,7 @@ describe('probeMiddleware(probes, options)', () => {
     expect((await answer).status).to.equal(200);
   });
 
-  it('sends the kubelet one small response with a length and a clean close', async () => {
+  it('sends the kubelet one small response with a length and closes the connection', async () => {
     const url = await start();
     const received = await sendRaw(url, `GET /readyz HTTP/1.1\r\n${KUBELET_HEADERS}`);
     const [head = '', body] = received.split('\r\n\r\n');
@@ -384,13 +388,13 @@ describe('probeMiddleware(probes, options)', () => {
     expect(body).to.equal('ok');
   });
 
-  describe('with more checks than 10 KiB hold', () => {
+  describe('with more checks than fit into 10 KiB', () => {
     beforeEach(() => {
       for (let index = 0; index < 499; index += 1) pass(`check-number-${String(index)}-of-a-long-list`);
       failWith('last-of-all', new NotReady('é'.repeat(3_000)));
     });
 
-    it('cuts the text, shows the failures first, and says how many more there are', async () => {
+    it('shortens the text, shows failures first, and says how many checks are not shown', async () => {
       const { body, headers } = await ask(`${await start()}/readyz?verbose`);
       const lines = body.trimEnd().split('\n');
       expect(Buffer.byteLength(body)).to.be.at.most(MAX_BODY_BYTES);
@@ -402,7 +406,7 @@ describe('probeMiddleware(probes, options)', () => {
       expect(shown[0]).to.equal('[+]lifecycle ok');
     });
 
-    it('cuts the JSON, and says so in its notes', async () => {
+    it('shortens the JSON, and says so in its notes', async () => {
       const unknown = Array.from({ length: 500 }, (_, index) => `exclude=nobody-${String(index)}`).join('&');
       const { body } = await ask(`${await start()}/readyz?${unknown}`, {
         headers: { accept: 'application/json' },
@@ -414,7 +418,7 @@ describe('probeMiddleware(probes, options)', () => {
     });
   });
 
-  it('keeps two applications of one process apart', async () => {
+  it('keeps two applications in one process apart', async () => {
     const other = new ProbeRegistry({ logger: false });
     other.lifecycle.setReady(false, 'the other one');
     // oxlint-disable-next-line typescript/no-misused-promises -- Koa's own signature

@@ -20,7 +20,7 @@ describe('koa-probes/router', () => {
   };
 
   describe('probeRouter(probes, options)', () => {
-    it('answers the default paths, one probe, and 404 for a name that the kind does not have', async () => {
+    it('answers the default paths and a single probe, and 404 for a name that the kind does not have', async () => {
       const url = await start(probeRouter(probes));
       for (const path of ['/livez', '/healthz', '/readyz', '/startupz', '/readyz/']) {
         expect(await ask(url + path)).to.include({ status: 200, body: 'ok' });
@@ -33,7 +33,7 @@ describe('koa-probes/router', () => {
       expect((await ask(`${url}/other`)).body).to.equal('the application');
     });
 
-    it('answers HEAD, and leaves other methods to the application', async () => {
+    it('answers HEAD, and passes other methods to the application', async () => {
       const url = await start(probeRouter(probes));
       expect(await ask(`${url}/readyz`, { method: 'HEAD' })).to.include({ status: 200, body: '' });
       expect(await ask(`${url}/readyz`, { method: 'POST' })).to.include({ body: 'the application' });
@@ -45,7 +45,7 @@ describe('koa-probes/router', () => {
       expect((await ask(`${url}/ready`)).body).to.equal('the application');
     });
 
-    it('answers on the very path, whatever its letters mean to a router', async () => {
+    it('answers exactly the path, even if its characters have a meaning for the router', async () => {
       for (const path of ['/a:b', '/a(b)', '/a*', '/a+[b]!']) {
         const url = await start(probeRouter(probes, { paths: { readiness: path } }));
         expect((await ask(`${url}${path}/database`)).body).to.equal('ok');
@@ -53,14 +53,14 @@ describe('koa-probes/router', () => {
       }
     });
 
-    it('refuses options that are out of their range', () => {
+    it('rejects options out of range', () => {
       expect(() => probeRouter(probes, { paths: { readiness: 'ready' } })).to.throw(ConfigurationError, /"ready" in `paths\.readiness`/);
       expect(() => probeRouter(probes, { path: '/' } as object)).to.throw(ConfigurationError, /Unknown option `path` of probeRouter/);
     });
   });
 
   describe('probeView(probes, kind, options)', () => {
-    it('answers on any path, with the route parameter `name` for one probe', async () => {
+    it('answers on any path, with the route parameter `name` for a single probe', async () => {
       probes.register({ name: 'search', kinds: ['readiness'], check: () => Promise.reject(new Error('down')) });
       const view = probeView(probes, 'readiness', { details: 'all' });
       const url = await start(new Router().get('/internal/ready', view).get('/internal/ready/:name', view));
@@ -72,7 +72,7 @@ describe('koa-probes/router', () => {
       expect((await ask(`${url}/internal/ready/nobody`)).status).to.equal(404);
     });
 
-    it('refuses a kind that does not exist and an option that does not exist', () => {
+    it('rejects an unknown kind and an unknown option', () => {
       expect(() => probeView(probes, 'ready' as ProbeKind)).to.throw(ConfigurationError, /`kind` of probeView\(\)/);
       expect(() => probeView(probes, 'readiness', { paths: {} } as object)).to.throw(ConfigurationError, /Unknown option `paths`/);
     });

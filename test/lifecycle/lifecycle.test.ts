@@ -34,7 +34,7 @@ describe('lifecycle', () => {
       expect((await registry.run('startup')).status).to.equal('pass');
     });
 
-    it('runs a startup probe no more once it has passed', async () => {
+    it('does not run a startup probe again once it has passed', async () => {
       let runs = 0;
       registry.register({ name: 'schema', kinds: ['startup'], check: () => void (runs += 1) });
       await registry.run('readiness');
@@ -44,7 +44,7 @@ describe('lifecycle', () => {
       expect(runs).to.equal(1);
     });
 
-    it('answers readiness within its deadline though a startup probe takes longer', async () => {
+    it('answers readiness within its deadline even if a startup probe takes longer', async () => {
       const slow = new ControlledCheck();
       registry.register({ name: 'schema', kinds: ['startup'], timeoutMs: 60_000, check: slow.check });
       expect(await answerOf(registry, 'readiness')).to.equal('fail: starting: waiting for schema');
@@ -54,7 +54,7 @@ describe('lifecycle', () => {
       expect(slow.runs).to.equal(1);
     });
 
-    it('counts the pass of a probe that is of both kinds for both', async () => {
+    it('counts a pass for both kinds if a probe is a startup and a readiness probe', async () => {
       registry.register({ name: 'schema', kinds: ['startup', 'readiness'], check: () => {} });
       const { results } = await registry.run('readiness');
       expect(results.map(({ name }) => name)).to.deep.equal(['lifecycle', 'schema']);
@@ -63,7 +63,7 @@ describe('lifecycle', () => {
   });
 
   describe('setReady(isReady, reason)', () => {
-    it('turns readiness off with its reason, and on again, and leaves liveness alone', async () => {
+    it('turns readiness off with its reason, and on again, and does not change liveness', async () => {
       registry.lifecycle.setReady(false, 'maintenance');
       expect(await answerOf(registry, 'readiness')).to.equal('fail: maintenance');
       expect(await answerOf(registry, 'liveness')).to.equal('pass');
@@ -71,7 +71,7 @@ describe('lifecycle', () => {
       expect(await answerOf(registry, 'readiness')).to.equal('pass');
     });
 
-    it('says the change at once, in the log and as an event', () => {
+    it('reports the change at once, in the log and as an event', () => {
       const seen: string[] = [];
       registry.on('change', ({ name, kinds, result }) => seen.push(`${kinds.join()} ${name} ${result.status}`));
       registry.lifecycle.setReady(false, 'maintenance');
@@ -83,7 +83,7 @@ describe('lifecycle', () => {
       ]);
     });
 
-    it('counts for an answer that is under way', async () => {
+    it('applies to a request in flight', async () => {
       const slow = new ControlledCheck();
       registry.register({ name: 'slow', kinds: ['readiness'], check: slow.check });
       const answer = answerOf(registry, 'readiness');
@@ -92,14 +92,14 @@ describe('lifecycle', () => {
       expect(await answer).to.equal('fail: maintenance');
     });
 
-    it('refuses what is not a boolean', () => {
+    it('rejects anything but a boolean', () => {
       expect(() => registry.lifecycle.setReady('false' as never)).to.throw(TypeError, /`isReady`.*true or false, got "false"/);
       expect(() => registry.lifecycle.setLive(undefined as never)).to.throw(TypeError, /`isLive`/);
     });
   });
 
   describe('setLive(isLive, reason)', () => {
-    it('turns liveness off with its reason, and on again, and leaves readiness alone', async () => {
+    it('turns liveness off with its reason, and on again, and does not change readiness', async () => {
       registry.lifecycle.setLive(false, 'the worker is stuck');
       expect(await answerOf(registry, 'liveness')).to.equal('fail: the worker is stuck');
       expect(await answerOf(registry, 'readiness')).to.equal('pass');
@@ -109,7 +109,7 @@ describe('lifecycle', () => {
   });
 
   describe('hold(reason)', () => {
-    it('holds readiness off until every hold is released, each by its own release, which may be called twice', async () => {
+    it('holds readiness off until every hold is released by its own function, which may be called twice', async () => {
       const releaseCache = registry.lifecycle.hold('the cache is filled');
       const releaseOther = registry.lifecycle.hold('the cache is filled');
       releaseCache();
@@ -119,12 +119,12 @@ describe('lifecycle', () => {
       expect(await answerOf(registry, 'readiness')).to.equal('pass');
     });
 
-    it('refuses to hold without a reason', () => {
+    it('rejects a missing reason', () => {
       expect(() => registry.lifecycle.hold(undefined as never)).to.throw(TypeError, /`reason` to be a non-empty string, got `undefined`/);
       expect(() => registry.lifecycle.setReady(false, '')).to.throw(TypeError, /`reason`/);
     });
 
-    it('stands beside the manual toggle', async () => {
+    it('is independent of setReady()', async () => {
       const release = registry.lifecycle.hold('the cache is filled');
       registry.lifecycle.setReady(false, 'maintenance');
       expect(await answerOf(registry, 'readiness')).to.equal('fail: maintenance; the cache is filled');
@@ -134,7 +134,7 @@ describe('lifecycle', () => {
   });
 
   describe('drain(reason)', () => {
-    it('fails readiness for good and leaves liveness at 200', async () => {
+    it('fails readiness permanently and keeps liveness at 200', async () => {
       registry.lifecycle.drain();
       registry.lifecycle.drain('a second reason');
       expect(registry.lifecycle.state).to.equal('draining');
@@ -142,14 +142,14 @@ describe('lifecycle', () => {
       expect(await answerOf(registry, 'liveness')).to.equal('pass');
     });
 
-    it('ignores a later setReady(true), and logs that it did', async () => {
+    it('makes a later setReady(true) have no effect but a warning', async () => {
       registry.lifecycle.drain();
       registry.lifecycle.setReady(true);
       expect(await answerOf(registry, 'readiness')).to.equal('fail: draining');
       expect(logger.lines.at(-1)).to.include('setReady(true) is ignored');
     });
 
-    it('counts for an answer that is under way', async () => {
+    it('applies to a request in flight', async () => {
       const slow = new ControlledCheck();
       registry.register({ name: 'slow', kinds: ['readiness'], check: slow.check });
       const answer = answerOf(registry, 'readiness');
@@ -158,19 +158,19 @@ describe('lifecycle', () => {
       expect(await answer).to.equal('fail: draining');
     });
 
-    it('says so in the log and as an event, where readiness was off already too', () => {
+    it('is reported in the log and as an event, even if readiness was already off', () => {
       registry.lifecycle.setReady(false, 'maintenance');
       registry.lifecycle.drain();
       expect(logger.lines.at(-1)).to.equal('info koa-probes: readiness probe lifecycle failed: draining; maintenance');
     });
 
-    it('keeps liveness at 200 whatever setLive says: a restart would cut what is under way', async () => {
+    it('keeps liveness at 200 even after setLive(false), because a restart would cut off requests in flight', async () => {
       registry.lifecycle.setLive(false, 'stuck');
       registry.lifecycle.drain();
       expect(await answerOf(registry, 'liveness')).to.equal('pass');
     });
 
-    it('wins over starting', async () => {
+    it('takes precedence over starting', async () => {
       registry.register({ name: 'schema', kinds: ['startup'], check: () => false });
       registry.lifecycle.drain();
       expect(registry.lifecycle.state).to.equal('draining');

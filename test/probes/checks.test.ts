@@ -30,7 +30,7 @@ describe('koa-probes/checks', () => {
     expect(await runNode(['--input-type=module', '--eval', program], projectPath())).to.equal('lifecycle\n');
   });
 
-  it('loads where no other package is installed, and its functions work there', async () => {
+  it('can be imported and used without any other package', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'koa-probes-checks-'));
     try {
       const installed = join(folder, 'node_modules', 'koa-probes');
@@ -49,7 +49,9 @@ describe('koa-probes/checks', () => {
         });
       `;
       const output = await runNode(['--input-type=module', '--eval', program], folder);
-      expect(output).to.match(/^1 of 1 memcached servers failed, 1 must answer: .*hung up before it had answered\nConfigurationError\n$/);
+      expect(output).to.match(
+        /^1 of 1 memcached servers failed, 1 must answer: .*closed the connection before it answered\nConfigurationError\n$/,
+      );
     } finally {
       rmSync(folder, { recursive: true });
     }

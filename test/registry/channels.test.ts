@@ -54,7 +54,7 @@ describe('the diagnostics channels', () => {
   });
 
   describe('koa-probes:change', () => {
-    it('has each change of a status, and the registry', async () => {
+    it('publishes each change of a status, with the registry', async () => {
       const changes = listen('koa-probes:change');
       let isUp = true;
       const registry = createRegistry({ search: () => isUp });
@@ -72,7 +72,7 @@ describe('the diagnostics channels', () => {
   });
 
   describe('koa-probes:answer', () => {
-    it('has each answer over HTTP: its kind, its code, and the probe that was asked for alone', async () => {
+    it('publishes each HTTP response: its kind, its code, and the probe if a single one was requested', async () => {
       const answers = listen('koa-probes:answer');
       const registry = createRegistry({ search: () => false });
       const handle = new Koa().use(probeMiddleware(registry)).callback();
@@ -88,7 +88,7 @@ describe('the diagnostics channels', () => {
   });
 
   describe('koa-probes:run', () => {
-    it('has each pass after a pass, and none of the lifecycle', async () => {
+    it('publishes each pass after a pass, but no run of the lifecycle', async () => {
       const { events } = traceRuns();
       const registry = createRegistry({ search: () => {} });
       for (let count = 0; count < 3; count += 1) await registry.run('readiness');
@@ -97,7 +97,7 @@ describe('the diagnostics channels', () => {
       );
     });
 
-    it('begins to tell as soon as somebody subscribes, and ends with it', async () => {
+    it('starts to publish when somebody subscribes, and stops with the subscription', async () => {
       const registry = createRegistry({ search: async () => {} });
       for (let count = 0; count < 3; count += 1) await registry.run('readiness');
       const { events, stop } = traceRuns();
@@ -135,7 +135,7 @@ describe('the diagnostics channels', () => {
       'that hangs': { check: () => new Promise(() => {}), events: ['error a timeout', 'asyncStart a timeout', 'asyncEnd a timeout'] },
     };
     for (const [title, { check, events: expected, error }] of Object.entries(outcomes)) {
-      it(`tells of a run ${title}`, async () => {
+      it(`publishes a run ${title}`, async () => {
         const { events } = traceRuns();
         const ended: RunMessage[] = [];
         const keep = (message: RunMessage) => void ended.push(message);
@@ -150,7 +150,7 @@ describe('the diagnostics channels', () => {
       });
     }
 
-    it('tells of one run for all requests that share it', async () => {
+    it('publishes one run for all requests that share it', async () => {
       const { events } = traceRuns();
       const slow = new ControlledCheck();
       const registry = createRegistry({ slow: slow.check });
@@ -160,7 +160,7 @@ describe('the diagnostics channels', () => {
       expect(events).to.deep.equal(['start slow', 'end slow', 'asyncStart slow pass', 'asyncEnd slow pass']);
     });
 
-    it('does not tell the end of a run whose beginning nobody heard', async () => {
+    it('does not publish the end of a run whose start was not published', async () => {
       const slow = new ControlledCheck();
       const registry = createRegistry({ slow: slow.check });
       const underWay = registry.run('readiness');
@@ -170,7 +170,7 @@ describe('the diagnostics channels', () => {
       expect(events).to.deep.equal([]);
     });
 
-    it('tells that a run was canceled if its probe is taken out', async () => {
+    it('publishes that a run was canceled if its probe is removed', async () => {
       const { events } = traceRuns();
       const registry = new ProbeRegistry({ logger: false });
       const slow = new ControlledCheck();
@@ -183,7 +183,7 @@ describe('the diagnostics channels', () => {
       expect(events).to.deep.equal(['start slow', 'end slow', 'asyncStart slow canceled', 'asyncEnd slow canceled']);
     });
 
-    it('tells of runs in the background', async () => {
+    it('publishes runs in the background', async () => {
       const { events } = traceRuns();
       const registry = createRegistry({ search: () => {} }, { intervalMs: 1 });
       await until(() => events.filter((event) => event === 'asyncEnd search pass').length > 2);
@@ -191,7 +191,7 @@ describe('the diagnostics channels', () => {
     });
 
     const entanglements: Record<string, (registry: ProbeRegistry, remove: () => void) => { check?: () => unknown; onEnd?: () => void }> = {
-      'its check takes the probe out': (_, remove) => ({ check: remove }),
+      'its check removes the probe': (_, remove) => ({ check: remove }),
       'its check closes the registry': (registry) => ({ check: () => registry.close() }),
       'its check runs the kind again': (registry) => ({ check: () => void registry.run('readiness') }),
       'its check settles twice': () => ({
@@ -200,11 +200,11 @@ describe('the diagnostics channels', () => {
         }),
       }),
       'a subscriber closes the registry': (registry) => ({ onEnd: () => registry.close() }),
-      'a subscriber takes the probe out': (_, remove) => ({ onEnd: remove }),
+      'a subscriber removes the probe': (_, remove) => ({ onEnd: remove }),
       'a subscriber runs the kind again': (registry) => ({ onEnd: () => void registry.run('readiness', { only: 'other' }) }),
     };
     for (const [title, entangle] of Object.entries(entanglements)) {
-      it(`tells each event of a run once if ${title}`, async () => {
+      it(`publishes each event of a run once if ${title}`, async () => {
         const { events } = traceRuns();
         const registry = createRegistry({ other: () => {} });
         let step: () => unknown = () => undefined;

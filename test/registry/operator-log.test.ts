@@ -50,7 +50,7 @@ describe('the log of a registry', () => {
   const readLines = () => logger.lines.splice(0).map((line) => line.replace('koa-probes: readiness probe ', ''));
 
   describe('when an outage begins after a flicker', () => {
-    it('has a line for each new reason all the same', async () => {
+    it('still has a line for each new reason', async () => {
       register();
       await run();
       await run('hung up');
@@ -64,7 +64,7 @@ describe('the log of a registry', () => {
   });
 
   describe('when a slow probe gets better', () => {
-    it('says how long it failed, and does not call the next pass its first', async () => {
+    it('reports how long the probe failed, and does not call the next pass the first one', async () => {
       register({
         slowMs: 50,
         check: () => (error === undefined ? undefined : error.message === 'slow' ? clock.tickAsync(60) : Promise.reject(error)),
@@ -88,7 +88,7 @@ describe('the log of a registry', () => {
       expect(readLines()).to.deep.equal(['warn db failed: connect ECONNREFUSED', 'warn db still fails: password authentication failed']);
     });
 
-    it('takes reasons that differ in numbers, ports, times and ids for one', async () => {
+    it('treats reasons that differ only in numbers, ports, times and ids as the same', async () => {
       register();
       const same = [
         ['connect ECONNREFUSED 10.0.3.7:5432', 'connect ECONNREFUSED 10.0.3.8:6432'],
@@ -107,7 +107,7 @@ describe('the log of a registry', () => {
       }
     });
 
-    it('has one line a minute for new reasons, and tells the one that lasts', async () => {
+    it('has one line per minute for new reasons, and reports the one that lasts', async () => {
       register();
       for (const reason of ['first', 'second', 'third']) await run(reason);
       expect(readLines()).to.deep.equal(['warn db failed: first', 'warn db still fails: second']);
@@ -116,7 +116,7 @@ describe('the log of a registry', () => {
       expect(readLines()).to.deep.equal(['warn db still fails: third']);
     });
 
-    it('tells reasons that come and go ever more rarely', async () => {
+    it('reports alternating reasons at growing intervals', async () => {
       register();
       for (let minute = 0; minute < 9 * 60; minute += 1) {
         await run(minute % 2 === 0 ? 'refused' : 'silent');
@@ -125,7 +125,7 @@ describe('the log of a registry', () => {
       expect(readLines().length).to.be.within(10, 25);
     });
 
-    it('recalls a long outage after 10 minutes, and then ever more rarely, once an hour at last', async () => {
+    it('repeats a long outage after 10 minutes, and then at growing intervals, up to once an hour', async () => {
       register();
       await run();
       await runFor(10, 'refused');
@@ -138,7 +138,7 @@ describe('the log of a registry', () => {
       expect(readLines().length).to.be.within(7, 9);
     });
 
-    it('says on recovery how long the outage took and how many runs failed', async () => {
+    it('reports on recovery how long the outage lasted and how many runs failed', async () => {
       register();
       await run();
       await runFor(2, 'refused');
@@ -146,21 +146,21 @@ describe('the log of a registry', () => {
       expect(readLines().at(-1)).to.equal('info db passes again after 2 min, 24 runs failed');
     });
 
-    it('does not call the first pass ever another one', async () => {
+    it('does not say `again` about the first pass ever', async () => {
       register();
       await runFor(0.25, 'refused');
       await run();
       expect(readLines()).to.deep.equal(['warn db failed: refused', 'info db passes for the first time after 15 s, 3 runs failed']);
     });
 
-    it('counts the runs that failed, not the passes that `successThreshold` does not count yet', async () => {
+    it('counts the runs that failed, but not passes that `successThreshold` does not accept yet', async () => {
       register({ successThreshold: 3 });
       await run();
       for (const reason of ['down', 'down', undefined, undefined, undefined]) await run(reason);
       expect(readLines()).to.deep.equal(['warn db failed: down', 'info db passes again after 0 ms, 2 runs failed']);
     });
 
-    it('tells a failure that `failureThreshold` tolerates, and the one that counts', async () => {
+    it('reports a failure that `failureThreshold` tolerates, and the one that counts', async () => {
       register({ failureThreshold: 3 });
       await run();
       for (const reason of ['down', 'down', 'down', undefined]) await run(reason);
@@ -171,7 +171,7 @@ describe('the log of a registry', () => {
       ]);
     });
 
-    it('says how long it was degraded', async () => {
+    it('reports how long the probe was degraded', async () => {
       register();
       await run();
       await run(new Degraded('slow shards'));
@@ -192,14 +192,14 @@ describe('the log of a registry', () => {
       }
     };
 
-    it('sums it up after a minute, then ever more rarely, and says when it is over', async () => {
+    it('summarizes it after a minute, then at growing intervals, and reports when it is over', async () => {
       register();
       await run();
       await flapFor(60);
       expect(readLines()).to.deep.equal([
         'warn db failed: refused',
         'info db passes again after 5 s, 1 run failed',
-        'warn db failed again, 15 s after the last time: refused (further changes are summed up)',
+        'warn db failed again, 15 s after the last time: refused (further changes are summarized)',
         'warn db flaps: 4 runs failed in 1 min (refused). It passes now',
         'warn db flaps: 40 runs failed in 10 min (refused). It passes now',
       ]);
@@ -208,7 +208,7 @@ describe('the log of a registry', () => {
       expect(clock.countTimers()).to.equal(0);
     });
 
-    it('tells an outage that follows', async () => {
+    it('reports an outage that follows', async () => {
       register();
       await run();
       await flapFor(3);
@@ -219,7 +219,7 @@ describe('the log of a registry', () => {
       expect(readLines()).to.deep.equal(['info db passes again after 6 min, 72 runs failed']);
     });
 
-    it('takes an outage soon after another for an outage', async () => {
+    it('treats an outage soon after another one as an outage', async () => {
       register();
       await run();
       await run('refused');
@@ -229,7 +229,7 @@ describe('the log of a registry', () => {
       await runFor(12, 'stopped');
       await run();
       expect(readLines()).to.deep.equal([
-        'warn db failed again, 2 min after the last time: stopped (further changes are summed up)',
+        'warn db failed again, 2 min after the last time: stopped (further changes are summarized)',
         'warn db still fails after 10 min, 121 runs failed: stopped',
         'info db passes again after 12 min, 144 runs failed',
       ]);
@@ -248,7 +248,7 @@ describe('the log of a registry', () => {
       expect(readLines()).to.deep.equal(['warn db flaps: 3 runs failed in 1 min (2 × refused 2; 1 × silent). It passes now']);
     });
 
-    it('keeps no timer for a probe that is taken out or a registry that is closed', async () => {
+    it('keeps no timer for a removed probe or a closed registry', async () => {
       const remove = register();
       await run();
       for (const reason of ['refused', undefined, 'refused', undefined]) await run(reason);
@@ -263,8 +263,8 @@ describe('the log of a registry', () => {
     });
   });
 
-  describe('while the application starts and ends', () => {
-    it('has no warning for a normal start and a normal end', async () => {
+  describe('while the application starts and shuts down', () => {
+    it('has no warning for a normal start and a normal shutdown', async () => {
       let isWarm = false;
       registry.register({ name: 'warm-up', kinds: ['startup'], check: () => isWarm || Promise.reject(new NotReady('warming up')) });
       register();
@@ -295,7 +295,7 @@ describe('the log of a registry', () => {
       ]);
     });
 
-    it('has an info for a hold before readiness has passed, and a warning for one that follows', async () => {
+    it('has an info line for a hold before the first readiness pass, and a warning for a later one', async () => {
       const release = registry.lifecycle.hold('the cache is filled');
       release();
       registry.lifecycle.setReady(false, 'maintenance');
@@ -306,7 +306,7 @@ describe('the log of a registry', () => {
       ]);
     });
 
-    it('tells every toggle at once, word for word', async () => {
+    it('reports every toggle at once, word for word', async () => {
       for (const reason of ['batch 1', 'batch 2', 'batch 3']) registry.lifecycle.setReady(false, reason);
       registry.lifecycle.drain();
       expect(readLines()).to.deep.equal([
@@ -317,7 +317,7 @@ describe('the log of a registry', () => {
       ]);
     });
 
-    it('says that draining begins while the lifecycle flaps', async () => {
+    it('reports that draining begins while the lifecycle flaps', async () => {
       for (let round = 0; round < 3; round += 1) {
         registry.lifecycle.setReady(false, 'maintenance');
         registry.lifecycle.setReady(true);
@@ -328,7 +328,7 @@ describe('the log of a registry', () => {
       expect(clock.countTimers()).to.equal(0);
     });
 
-    it('has no line for what close() ends', async () => {
+    it('has no line for probes that close() ends', async () => {
       register({ check: () => new Promise(() => {}) });
       const answer = registry.run('readiness');
       registry.close();
@@ -337,7 +337,7 @@ describe('the log of a registry', () => {
     });
   });
 
-  describe('of a probe with `slowMs`', () => {
+  describe('for a probe with `slowMs`', () => {
     const takes = (durationMs: () => number, options: Partial<ProbeDefinition> = {}) =>
       register({ slowMs: 100, check: () => new Promise((resolve) => setTimeout(resolve, durationMs())), ...options });
     const statusOf = async (kind: 'readiness' | 'startup' = 'readiness') => {
@@ -346,19 +346,19 @@ describe('the log of a registry', () => {
       return (await report).status;
     };
 
-    it('has one line for the passes that are slow, and one when it is fast again', async () => {
+    it('has one line for slow passes, and one when the probe is fast again', async () => {
       let durationMs = 20;
       takes(() => durationMs);
       const statuses: string[] = [];
       for (durationMs of [20, 20, 150, 160, 170, 20, 20]) statuses.push(await statusOf());
       expect(statuses).to.deep.equal(['pass', 'pass', 'warn', 'warn', 'warn', 'pass', 'pass']);
       expect(readLines()).to.deep.equal([
-        'warn db is degraded: slow: passed after 150 ms, more than `slowMs`, 100',
+        'warn db is degraded: slow: passed after 150 ms, longer than `slowMs` (100 ms)',
         'info db passes again after 2.6 s',
       ]);
     });
 
-    it('counts a slow pass as a pass, for thresholds and for the start', async () => {
+    it('counts a slow pass as a pass for thresholds and for the start', async () => {
       takes(() => 150, { kinds: ['startup'] });
       expect(await statusOf('startup')).to.equal('warn');
       expect(registry.lifecycle.state).to.equal('running');
@@ -372,9 +372,9 @@ describe('the log of a registry', () => {
       expect((await report).results[0]).to.deep.include({ status: 'warn', data: { shards: 3 } });
     });
 
-    it('is refused from `timeoutMs` on', () => {
-      expect(() => register({ slowMs: 800 })).to.throw(/`slowMs` of probe "db" is 800, and its `timeoutMs` is 800: .* Lower `slowMs`\./);
-      expect(() => register({ slowMs: -1 })).to.throw(/Expected `slowMs` of probe "db" to be milliseconds/);
+    it('rejects `slowMs` from `timeoutMs` on', () => {
+      expect(() => register({ slowMs: 800 })).to.throw(/`slowMs` of probe "db" is 800, but its `timeoutMs` is 800: .* Lower `slowMs`\./);
+      expect(() => register({ slowMs: -1 })).to.throw(/Expected `slowMs` of probe "db" to be a number of milliseconds/);
     });
   });
 
@@ -398,7 +398,7 @@ describe('the log of a registry', () => {
       ]);
     });
 
-    it('is emitted with `logger: false` as well', async () => {
+    it('is emitted even with `logger: false`', async () => {
       const silent = new ProbeRegistry({ logger: false });
       silent.register({ name: 'db', kinds: ['readiness'], check: () => false });
       const changes = listen(silent);
@@ -407,7 +407,7 @@ describe('the log of a registry', () => {
       silent.close();
     });
 
-    it('is emitted for each change of a probe that is summed up', async () => {
+    it('is emitted for each change of a flapping probe', async () => {
       register();
       const changes = listen(registry);
       for (let round = 0; round < 10; round += 1) {
@@ -422,7 +422,7 @@ describe('the log of a registry', () => {
 describe('the log of a simulated day', function () {
   this.timeout(60_000);
 
-  it('stands in docs/observability-log.md; if not, run `npm run build && node scripts/observability-log.js`', async () => {
+  it('is stored in docs/observability-log.md; if not, run `npm run build && node scripts/observability-log.js`', async () => {
     const page = readFileSync(projectPath('docs', 'observability-log.md'), 'utf8');
     expect(await renderLogPage(page)).to.equal(page);
   });

@@ -6,7 +6,7 @@ import { ControlledCheck, MemoryLogger } from '../support/probes.js';
 const statusesOf = ({ results }: Pick<ProbeReport, 'results'>) => results.map(({ name, status }) => `${name} ${status}`);
 
 describe('the function that register() returns', () => {
-  it('takes the probe out of its kinds, and may be called twice', async () => {
+  it('removes the probe from its kinds, and may be called twice', async () => {
     const registry = new ProbeRegistry({ logger: false });
     const remove = registry.register({ name: 'tenant', kinds: ['liveness', 'readiness'], check: () => false });
     expect((await registry.run('readiness')).status).to.equal('fail');
@@ -19,7 +19,7 @@ describe('the function that register() returns', () => {
     expect(registry.list()).to.deep.equal([]);
   });
 
-  it('counts at once, for a run that is beginning its checks', async () => {
+  it('takes effect at once, even for a run that is starting its checks', async () => {
     const registry = new ProbeRegistry({ logger: false });
     let remove: (() => void) | undefined;
     let runs = 0;
@@ -35,7 +35,7 @@ describe('the function that register() returns', () => {
     }
   });
 
-  it('frees the name, and does not take out a later probe of that name', async () => {
+  it('frees the name, and does not remove a later probe of that name', async () => {
     const registry = new ProbeRegistry({ logger: false });
     const remove = registry.register({ name: 'tenant', kinds: ['readiness'], check: () => {} });
     remove();
@@ -44,7 +44,7 @@ describe('the function that register() returns', () => {
     expect(statusesOf(await registry.run('readiness'))).to.deep.equal(['lifecycle pass', 'tenant fail']);
   });
 
-  it('answers requests under way without the probe, and aborts its signal', async () => {
+  it('lets requests in flight be answered without the probe, and aborts its signal', async () => {
     const logger = new MemoryLogger();
     const registry = new ProbeRegistry({ logger });
     let signal: AbortSignal | undefined;
@@ -61,7 +61,7 @@ describe('the function that register() returns', () => {
     expect(logger.lines).to.deep.equal([]);
   });
 
-  it('ends the runs in the background', async () => {
+  it('ends the background runs', async () => {
     const registry = new ProbeRegistry({ logger: false });
     let runs = 0;
     const remove = registry.register({ name: 'tenant', kinds: ['readiness'], intervalMs: 1, check: () => void (runs += 1) });
@@ -74,7 +74,7 @@ describe('the function that register() returns', () => {
     registry.close();
   });
 
-  it('lets readiness go on if it waited for that startup probe', async () => {
+  it('lets readiness pass if it waited for that startup probe', async () => {
     const registry = new ProbeRegistry({ logger: false });
     const remove = registry.register({ name: 'warm-up', kinds: ['startup'], check: () => false });
     expect((await registry.run('readiness')).status).to.equal('fail');
@@ -83,7 +83,7 @@ describe('the function that register() returns', () => {
     expect((await registry.run('readiness')).status).to.equal('pass');
   });
 
-  it('takes its place again, however many come and go', async () => {
+  it('lets the probe be added again any number of times', async () => {
     const registry = new ProbeRegistry({ logger: false });
     for (let index = 0; index < 50; index += 1) {
       const remove = registry.register({ name: `tenant-${String(index)}`, kinds: ['readiness'], check: () => {} });
@@ -95,7 +95,7 @@ describe('the function that register() returns', () => {
 });
 
 describe('list()', () => {
-  it('gives copies, which nobody can change a probe by', async () => {
+  it('returns copies that cannot change a probe', async () => {
     const registry = new ProbeRegistry({ logger: false });
     registry.register({ name: 'search', kinds: ['readiness'], check: () => {} });
     for (const { kinds, options } of registry.list()) {
@@ -107,7 +107,7 @@ describe('list()', () => {
     expect(registry.has('liveness', 'search')).to.equal(false);
   });
 
-  it('tells the options of each probe, where they come from, and its last result, and runs nothing', async () => {
+  it('returns the options of each probe, where they come from, and its last result, without a run', async () => {
     const registry = new ProbeRegistry({ logger: false });
     const check = new ControlledCheck();
     registry.register({ name: 'search', kinds: ['readiness'], timeoutMs: 500, check: check.check });
@@ -118,7 +118,7 @@ describe('list()', () => {
     expect(check.runs).to.equal(0);
   });
 
-  it('has the latest result after a failure, after the pass that follows, and after passes that change nothing', async () => {
+  it('returns the latest result after a failure, after the following pass, and after passes that change nothing', async () => {
     const registry = new ProbeRegistry({ logger: false });
     let error: Error | undefined = new Error('down');
     registry.register({
@@ -147,7 +147,7 @@ describe('list()', () => {
 });
 
 describe('status(kind)', () => {
-  it('keeps the latest pass while the next run is under way', async () => {
+  it('keeps the latest pass while the next run is in flight', async () => {
     const registry = new ProbeRegistry({ logger: false });
     const check = new ControlledCheck();
     registry.register({ name: 'search', kinds: ['readiness'], check: check.check });
@@ -165,7 +165,7 @@ describe('status(kind)', () => {
     expect(new Set(times).size).to.equal(4);
   });
 
-  it('is unknown before the first run, and the last known results after it', async () => {
+  it('is unknown before the first run, and contains the last known results after it', async () => {
     const registry = new ProbeRegistry({ logger: false });
     const check = new ControlledCheck();
     registry.register({ name: 'search', kinds: ['readiness'], check: check.check });
@@ -183,7 +183,7 @@ describe('status(kind)', () => {
     expect(check.runs).to.equal(1);
   });
 
-  it('knows of a toggle at once', async () => {
+  it('contains a toggle at once', async () => {
     const registry = new ProbeRegistry({ logger: false });
     await registry.run('readiness');
     registry.lifecycle.setReady(false, 'maintenance');
@@ -191,7 +191,7 @@ describe('status(kind)', () => {
     expect(registry.status('readiness').results[0]?.failure?.reason).to.equal('maintenance');
   });
 
-  it('fails as soon as one is known to fail, whatever is unknown', async () => {
+  it('fails as soon as one probe is known to fail, even if others are unknown', async () => {
     const registry = new ProbeRegistry({ logger: false });
     registry.register({ name: 'down', kinds: ['readiness'], check: () => false });
     registry.register({ name: 'unknown', kinds: ['readiness'], check: () => {} });
@@ -213,13 +213,13 @@ describe('status(kind)', () => {
     expect(registry.status('readiness').status).to.equal('fail');
   });
 
-  it('refuses a kind that does not exist', () => {
+  it('rejects an unknown kind', () => {
     expect(() => new ProbeRegistry({ logger: false }).status('ready' as 'readiness')).to.throw(/`kind` of status\(\)/);
   });
 });
 
 describe('a check that passes after its timeout', () => {
-  it('is told once, with its time and the cure, until it passes in time again', async () => {
+  it('is logged once, with its time and the cure, until it passes in time again', async () => {
     const logger = new MemoryLogger();
     const registry = new ProbeRegistry({ logger });
     const slow = new ControlledCheck();
@@ -237,11 +237,11 @@ describe('a check that passes after its timeout', () => {
       await inTime;
     }
     expect(late()[0]).to.match(
-      /^warn koa-probes: readiness probe search passed after \d+ ms, too late for its `timeoutMs`, 20\. Raise `timeoutMs`/,
+      /^warn koa-probes: readiness probe search passed after \d+ ms, later than its `timeoutMs` \(20 ms\)\. Raise `timeoutMs`/,
     );
   });
 
-  it('is not told of one that fails late', async () => {
+  it('is not logged if it fails late', async () => {
     const logger = new MemoryLogger();
     const registry = new ProbeRegistry({ logger });
     const slow = new ControlledCheck();

@@ -25,11 +25,11 @@ describe('probes.serving', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('is empty while nothing answers the probes and nothing ends the process', () => {
+  it('is empty while nothing answers probes and no shutdown is installed', () => {
     expect(probes.serving).to.deep.equal({ answerers: [], shutdowns: [] });
   });
 
-  it('has the paths and the options of probeMiddleware() before any request', () => {
+  it('contains the paths and the options of probeMiddleware() before any request', () => {
     new Koa().use(probeMiddleware(probes));
     const paths = { liveness: '/alive', readiness: ['/ready', '/warm'] };
     probeMiddleware(probes, { paths, details: () => true, format: 'json' });
@@ -44,7 +44,7 @@ describe('probes.serving', () => {
     ]);
   });
 
-  it('has the paths of probeRouter() with a prefix that is set later, and the kind of probeView()', () => {
+  it('contains the paths of probeRouter() with a prefix that is set later, and the kind of probeView()', () => {
     const router = probeRouter(probes, { paths: { startup: '/started' } });
     router.prefix('/internal');
     probeView(probes, 'readiness', { details: 'all' });
@@ -59,7 +59,7 @@ describe('probes.serving', () => {
     ]);
   });
 
-  it('has the address of probeServer() as it was given, until the server is closed', async () => {
+  it('contains the address of probeServer() as it was given, until the server is closed', async () => {
     const server = await probeServer(probes, { port: 0, host: '127.0.0.1' });
     const socket = join(folder, 'probes.sock');
     await probeServer(probes, { socket });
@@ -71,13 +71,13 @@ describe('probes.serving', () => {
     expect(probes.serving.answerers).to.deep.equal([onSocket]);
   });
 
-  it('has nothing of a probeServer() that could not listen', async () => {
+  it('contains nothing about a probeServer() that could not listen', async () => {
     const failure: unknown = await probeServer(probes, { socket: join(folder, 'missing', 'probes.sock') }).catch((error: unknown) => error);
     expect(failure).to.be.an('error');
     expect(probes.serving.answerers).to.deep.equal([]);
   });
 
-  it('has the directory, the interval and the files of probeHeartbeat() until it is stopped', () => {
+  it('contains the directory, the interval and the files of probeHeartbeat() until it is stopped', () => {
     const heartbeat = probeHeartbeat(probes, { directory: folder, intervalMs: 60_000 });
     const files = { liveness: 'live', readiness: 'ready', startup: 'startup' };
     expect(probes.serving.answerers).to.deep.equal([{ by: 'heartbeat', directory: folder, intervalMs: 60_000, files }]);
@@ -85,7 +85,7 @@ describe('probes.serving', () => {
     expect(probes.serving.answerers).to.deep.equal([]);
   });
 
-  it('has the times of gracefulShutdown() here and in a pod, and what was given, until it is uninstalled', () => {
+  it('contains the times of gracefulShutdown() here and in a pod, and the given options, until it is uninstalled', () => {
     const worker = gracefulShutdown([], probes, { timeoutMs: 55_000, terminationGracePeriodSeconds: 60, signals: ['SIGUSR2'] });
     const server = createServer();
     const service = gracefulShutdown(server, probes, { terminationGracePeriodSeconds: 12 });
@@ -107,7 +107,7 @@ describe('probes.serving', () => {
     expect(probes.serving.shutdowns).to.deep.equal([]);
   });
 
-  it('has the port of a server of gracefulShutdown() as soon as it listens, and its protocol before', async () => {
+  it('contains the protocol of a server of gracefulShutdown(), and its port as soon as it listens', async () => {
     const servers = [createServer(), createHttpsServer(), createHttp2Server(), createSecureServer({ allowHTTP1: true }), createTcpServer()];
     const { uninstall } = gracefulShutdown(servers, probes, { signals: [] });
     const readServers = () => probes.serving.shutdowns[0]?.servers ?? [];
@@ -145,7 +145,7 @@ describe('probes.serving', () => {
 });
 
 describe('probes.list()', () => {
-  it('says what a probe checks outside the process as soon as it is known', async () => {
+  it('reports what a probe checks outside the process as soon as it is known', async () => {
     const { checkTcp } = await import('koa-probes/checks');
     const probes = new ProbeRegistry({ logger: false });
     probes.register({ name: 'queue', kinds: ['liveness'], check: (context) => checkTcp({ host: '127.0.0.1', port: 1 }, context) });

@@ -21,29 +21,29 @@ async function readyz(...checks: ProbeDefinition['check'][]): Promise<{ body: Bo
   }
 }
 
-describe('the JSON answer', () => {
+describe('the JSON response', () => {
   const large = () => Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`key${String(index)}`, 'x'.repeat(900)]));
 
-  it('keeps a passing check whose data has no room, without the data, and says so', async () => {
+  it('keeps a passing check without its data if the data does not fit, and says so', async () => {
     const { body } = await readyz(large, () => ({ count: 1 }));
     expect(body.checks['check-0']?.[0]).to.include({ status: 'pass' }).and.not.to.have.property('data');
     expect(body.checks['check-1']?.[0]?.data).to.deep.equal({ count: 1 });
-    expect(body.notes).to.deep.equal(['the data of check-0 is not shown: there is no room for it']);
+    expect(body.notes).to.deep.equal(['the data of check-0 is not shown: the response would be too long']);
   });
 
-  it('shows every check before the data of any', async () => {
+  it('shows every check before the data of any check', async () => {
     const sevenKilobytes = () => Object.fromEntries(Array.from({ length: 7 }, (_, index) => [`key${String(index)}`, 'x'.repeat(990)]));
     const { body } = await readyz(...Array.from({ length: 40 }, () => sevenKilobytes));
     expect(Object.keys(body.checks)).to.have.length(41);
     expect(body.notes?.[0]).to.match(/^the data of check-\d+ and 39 more is not shown/);
   });
 
-  it('keeps data with multibyte and escaped characters within its bound', async () => {
+  it('keeps data with multibyte and escaped characters within its limit', async () => {
     const { body } = await readyz(...Array.from({ length: 30 }, () => () => ({ text: '\u202e日本"\\'.repeat(150) })));
     expect(Object.keys(body.checks)).to.have.length(31);
   });
 
-  it('escapes what a reader does not see, in data and in reasons', async () => {
+  it('escapes invisible characters in data and in reasons', async () => {
     const { body, text } = await readyz(
       () => ({ 'na\u202eme': 'a\u200bb\u2028c\u0085d' }),
       () => {

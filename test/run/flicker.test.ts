@@ -33,12 +33,12 @@ const SCENE_NAMES = Object.keys(SCENES) as SceneName[];
 
 type Results = Record<SceneName, Record<Setting, Losses>>;
 
-describe('20 pods whose readiness asks one database', () => {
+describe('20 pods whose readiness probes check one database', () => {
   let results: Results;
   before(async () => (results = await simulateAll()));
 
   describe('when it is down for 2 s of every minute', () => {
-    it('takes as many pod-seconds as the database was down for, most of them while it was up', () => {
+    it('loses about as many pod-seconds as the database was down, most of them while it was up', () => {
       const { podSecondsOut, podSecondsOutWhileUp, podSecondsServedWhileDown } = results.flicker.default.kubelet1;
       expect(podSecondsOut).to.be.within(36, 44);
       expect(results.shortPeriod.default.kubelet1.podSecondsOut).to.be.within(36, 44);
@@ -46,17 +46,17 @@ describe('20 pods whose readiness asks one database', () => {
       expect(podSecondsServedWhileDown).to.be.above(0.85 * 40);
     });
 
-    it('never takes all pods at once', () => {
+    it('never loses all pods at once', () => {
       for (const scene of ['flicker', 'shortPeriod', 'otherAsker', 'hang'] as const)
         for (const [name, { kubelet1 }] of lossesOf(scene)) expect(kubelet1.longestAllOutSeconds, `${scene}, ${name}`).to.equal(0);
     });
 
-    it('takes no pod from a kubelet that waits for three failures, whatever is set', () => {
+    it('loses no pod if the kubelet waits for three failures, with any setting', () => {
       for (const scene of ['flicker', 'shortPeriod', 'otherAsker', 'hang'] as const)
         for (const [name, { kubelet3 }] of lossesOf(scene)) expect(kubelet3.podSecondsOut, `${scene}, ${name}`).to.equal(0);
     });
 
-    it('takes no pod where the probe tolerates it, and then every pod serves all of it', () => {
+    it('loses no pod if the probe tolerates the outage, and then every pod serves during all of it', () => {
       for (const name of TOLERANT) {
         expect(results.flicker[name].kubelet1.podSecondsOut, name).to.equal(0);
         expect(results.shortPeriod[name].kubelet1.podSecondsOut, name).to.equal(0);
@@ -64,12 +64,12 @@ describe('20 pods whose readiness asks one database', () => {
       }
     });
 
-    it('is not tolerated by cacheMs or intervalMs alone', () => {
+    it('does not tolerate it with only cacheMs or intervalMs', () => {
       for (const scene of ['flicker', 'shortPeriod'] as const)
         for (const name of EAGER) expect(results[scene][name].kubelet1.podSecondsOut, `${scene}, ${name}`).to.be.above(0.8 * 40);
     });
 
-    it('is asked once a period by each pod, and by intervalMs once an interval', () => {
+    it('checks the database once per period from each pod, or once per intervalMs', () => {
       const runsOf = (scene: SceneName, name: Setting) => Math.round(results[scene][name].kubelet1.runsPerMinute);
       expect(runsOf('flicker', 'default')).to.equal(120);
       expect(runsOf('flicker', 'cacheMs: 5_000')).to.equal(120);
@@ -80,7 +80,7 @@ describe('20 pods whose readiness asks one database', () => {
       expect(runsOf('otherAsker', 'intervalMs: 2_000')).to.equal(600);
     });
 
-    it('loses less by a hang than by a refusal, in the same settings', () => {
+    it('loses less if the database hangs than if it refuses, with the same settings', () => {
       for (const name of EAGER) {
         expect(results.hang[name].kubelet1.podSecondsOut, name).to.be.above(0);
         expect(results.hang[name].kubelet1.podSecondsOut, name).to.be.below(0.8 * results.flicker[name].kubelet1.podSecondsOut);
@@ -89,8 +89,8 @@ describe('20 pods whose readiness asks one database', () => {
     });
   });
 
-  describe('when something else asks each second too', () => {
-    it('reaches a failureThreshold within the flicker, unless intervalMs sets the pace of the runs', () => {
+  describe('when another client also probes every second', () => {
+    it('reaches a failureThreshold within the outage, unless intervalMs sets the pace of the runs', () => {
       const outOf = (name: Setting) => results.otherAsker[name].kubelet1.podSecondsOut;
       expect(outOf('default')).to.be.above(outOf('failureThreshold: 2'));
       expect(outOf('failureThreshold: 2')).to.be.above(outOf('failureThreshold: 3'));
@@ -101,7 +101,7 @@ describe('20 pods whose readiness asks one database', () => {
   });
 
   describe('when it is down for 15 s', () => {
-    it('takes all pods at once, unless the kubelet or the probe is patient for longer', () => {
+    it('loses all pods at once, unless the kubelet or the probe tolerates it longer', () => {
       const allOutOf = (name: Setting) => results.longOutage[name].kubelet1.longestAllOutSeconds;
       for (const name of [...EAGER, 'intervalMs: 2_000, failureThreshold: 2'] as const) expect(allOutOf(name), name).to.be.above(2);
       for (const name of ['failureThreshold: 2', 'failureThreshold: 3', 'critical: false'] as const)
@@ -110,8 +110,8 @@ describe('20 pods whose readiness asks one database', () => {
     });
   });
 
-  describe('when it is gone for good', () => {
-    it('is noticed a period later for each failure more that somebody waits for, and an interval later with intervalMs', () => {
+  describe('when it is down permanently', () => {
+    it('notices it one period later for each additional failure, or one interval later with intervalMs', () => {
       const { goneForGood } = results;
       const noticedAfter = (name: Setting) => goneForGood[name].kubelet1.allOutAfterSeconds;
       expect(noticedAfter('default')).to.be.within(8, 10.1);
@@ -123,7 +123,7 @@ describe('20 pods whose readiness asks one database', () => {
         expect(goneForGood[name].kubelet3.allOutAfterSeconds - noticedAfter(name), name).to.be.closeTo(20, 0.1);
     });
 
-    it('is noticed within the time that the page gives', () => {
+    it('notices it within the documented time', () => {
       for (const name of NAMES.filter((one) => one !== 'critical: false')) {
         const { intervalMs = 0, failureThreshold = 1 }: Scene['options'] = SETTINGS[name];
         for (const kubelet of [1, 3] as const) {
@@ -135,7 +135,7 @@ describe('20 pods whose readiness asks one database', () => {
   });
 
   describe('when it is down from the start', () => {
-    it('keeps each pod out whatever the failureThreshold, and none with critical: false', async () => {
+    it('keeps each pod out with any failureThreshold, and none with critical: false', async () => {
       const outOf = async (options: Scene['options']) =>
         (await simulate({ options, periodSeconds: 10, minutes: 1, outages: [[0, Infinity]] })).kubelet1.podSecondsOut;
       expect(await outOf({ failureThreshold: 3 })).to.equal(1_200);
@@ -145,7 +145,7 @@ describe('20 pods whose readiness asks one database', () => {
   });
 
   describe('with intervalMs', () => {
-    it('tolerates an outage of intervalMs × (failureThreshold - 1), and none that is longer', async () => {
+    it('tolerates an outage of intervalMs × (failureThreshold - 1), but not a longer one', async () => {
       const outOf = async (lengthMs: number, failureThreshold: number) => {
         const options = { intervalMs: 2_000, failureThreshold };
         const { kubelet1 } = await simulate({ options, periodSeconds: 10, minutes: 3, outages: flicker(lengthMs, 3) });
@@ -159,7 +159,7 @@ describe('20 pods whose readiness asks one database', () => {
   });
 
   describe('docs/readiness.md', () => {
-    it('shows what the simulation prints (UPDATE_DOCS=1 writes it)', () => {
+    it('shows the output of the simulation (UPDATE_DOCS=1 updates it)', () => {
       const written = readFileSync(page, 'utf8');
       let expected = replaceBlock(written, 'flicker', renderFlicker(results));
       expected = replaceBlock(expected, 'other scenes', renderOtherScenes(results));

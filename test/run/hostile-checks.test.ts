@@ -25,7 +25,7 @@ async function runOnce(registry: ProbeRegistry): Promise<ProbeResult> {
   return result;
 }
 
-describe('a check that tampers with what it is given', () => {
+describe('a check that tampers with its context', () => {
   const problems: unknown[] = [];
   const keep = (problem: unknown) => problems.push(problem);
   before(() => process.on('uncaughtException', keep).on('unhandledRejection', keep));
@@ -34,22 +34,22 @@ describe('a check that tampers with what it is given', () => {
 
   const untilAborted = (signal: AbortSignal) => new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
   const cases: Record<string, (context: ProbeContext) => unknown> = {
-    'freezes the reason of its signal': async ({ signal }) => {
+    'freezes its abort reason': async ({ signal }) => {
       await untilAborted(signal);
       Object.freeze(signal.reason);
       throw new Error('gave up');
     },
-    'makes the message of the reason throw': async ({ signal }) => {
+    'makes the message of its abort reason throw': async ({ signal }) => {
       await untilAborted(signal);
       Object.defineProperty(signal.reason, 'message', { get: () => fail(new Error('no message')) });
       throw new Error('gave up');
     },
-    'writes a secret into the reason': async ({ signal }) => {
+    'writes a secret into its abort reason': async ({ signal }) => {
       await untilAborted(signal);
       (signal.reason as Error).message = 'secret';
       throw new Error('gave up');
     },
-    'rejects with the reason, frozen': async ({ signal }) => {
+    'rejects with its frozen abort reason': async ({ signal }) => {
       await untilAborted(signal);
       throw Object.freeze(signal.reason);
     },
@@ -61,7 +61,7 @@ describe('a check that tampers with what it is given', () => {
     },
   };
   for (const [name, check] of Object.entries(cases)) {
-    it(`times out like any other, run after run: one that ${name}`, async () => {
+    it(`times out like any other in every run if it ${name}`, async () => {
       const registry = registryOf(check, { timeoutMs: 20 });
       for (let runs = 0; runs < 2; runs += 1) {
         const { status, failure } = await runOnce(registry);
@@ -92,8 +92,8 @@ describe('a check that returns a thenable', () => {
   const impostors: Record<string, (then: (...callbacks: Callbacks) => unknown) => unknown> = {
     'an object whose constructor is Promise': (then) => ({ constructor: Promise, then }),
     'an object with the prototype of a promise': (then) => Object.assign(Object.create(Promise.prototype) as object, { then }),
-    'a promise with a `then` of its own': (then) => Object.assign(Promise.resolve(), { then }),
-    'a promise of a subclass with a `then` of its own': (then) => {
+    'a promise with its own `then`': (then) => Object.assign(Promise.resolve(), { then }),
+    'a promise of a subclass with its own `then`': (then) => {
       class Query extends Promise<unknown> {
         override then = then as never;
       }
@@ -101,7 +101,7 @@ describe('a check that returns a thenable', () => {
     },
   };
   for (const [name, make] of Object.entries(impostors)) {
-    it(`hears the first call of ${name}, and not a second one in the next run`, async () => {
+    it(`uses the first call of ${name}, and ignores a second one in the next run`, async () => {
       let callAgain: (() => void) | undefined;
       let runs = 0;
       const registry = registryOf(
@@ -123,7 +123,7 @@ describe('a check that returns a thenable', () => {
     });
   }
 
-  it('fails it if the object only looks like a promise', async () => {
+  it('fails if the object only looks like a promise', async () => {
     const { status, failure } = await runOnce(registryOf(() => Object.create(Promise.prototype) as object));
     expect(status).to.equal('fail');
     expect(failure?.detail).to.include('incompatible receiver');
@@ -135,7 +135,7 @@ describe('a check that throws or returns something huge', () => {
     'an array of bytes': () => new Uint8Array(50_000_000),
     'an array': () => Array.from({ length: 5_000_000 }, () => 1),
     'a bigint': () => 7n ** 2_000_000n,
-    'an object with a text of its own': () => ({ toString: () => 'x'.repeat(100_000_000) }),
+    'an object with a huge `toString()`': () => ({ toString: () => 'x'.repeat(100_000_000) }),
     'an error with a huge message': () => new Error('x y\n'.repeat(10_000_000)),
     'an error with ten thousand causes': () => {
       let error = new Error('the first');
@@ -144,14 +144,14 @@ describe('a check that throws or returns something huge', () => {
     },
   };
   for (const [name, make] of Object.entries(huge)) {
-    it(`is described in one short line when it throws ${name}`, async () => {
+    it(`is described in one short line if it throws ${name}`, async () => {
       const thrown = make();
       const { failure } = await runOnce(registryOf(() => fail(thrown)));
       expect(failure?.detail.length).to.be.within(1, 1_000);
     });
   }
 
-  it('names the type of what it throws, and its message if it has one', async () => {
+  it('reports the type of a thrown value, and its message if it has one', async () => {
     const detailOf = async (thrown: unknown) => (await runOnce(registryOf(() => fail(thrown)))).failure?.detail;
     expect(await detailOf(new Uint8Array(3))).to.equal('Uint8Array was thrown');
     expect(await detailOf({})).to.equal('Object was thrown');
@@ -161,7 +161,7 @@ describe('a check that throws or returns something huge', () => {
     expect(await detailOf(Symbol('down'))).to.equal('Symbol(down) was thrown');
   });
 
-  it('keeps a hundred entries of its data, and the beginning of a long text', async () => {
+  it('keeps a hundred entries of its data, and the start of a long text', async () => {
     const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`key${String(index)}`, index]));
     const { data } = await runOnce(registryOf(() => many));
     expect(Object.keys(data ?? {})).to.have.length(100);
@@ -170,7 +170,7 @@ describe('a check that throws or returns something huge', () => {
   });
 });
 
-describe('a check that returns or throws what cannot be inspected', () => {
+describe('a check that returns or throws a value that cannot be inspected', () => {
   const problems: unknown[] = [];
   const keep = (problem: unknown) => problems.push(problem);
   before(() => process.on('uncaughtException', keep).on('unhandledRejection', keep));
@@ -199,7 +199,7 @@ describe('a check that returns or throws what cannot be inspected', () => {
   };
   for (const [name, check] of Object.entries(unreadable)) {
     for (const [way, wrapped] of Object.entries({ 'at once': check, later: async () => check() })) {
-      it(`fails it, run after run, and answers 503: one that ${name}, ${way}`, async () => {
+      it(`fails in every run with a 503 response if it ${name}, ${way}`, async () => {
         const registry = registryOf(wrapped);
         for (let runs = 0; runs < 2; runs += 1) expect((await runOnce(registry)).status).to.equal('fail');
         const server = await probeServer(registry, { port: 0, host: '127.0.0.1', details: 'all' });
@@ -211,7 +211,7 @@ describe('a check that returns or throws what cannot be inspected', () => {
     }
   }
 
-  it('says something of lists of lists without a message, and reads only some of them', async () => {
+  it('describes nested lists of errors without a message, and reads only some of them', async () => {
     let reads = 0;
     const nest = (depth: number): AggregateError =>
       Object.defineProperty(new AggregateError([]), 'errors', {
@@ -226,7 +226,7 @@ describe('a check that returns or throws what cannot be inspected', () => {
   });
 });
 
-describe('a check that has passed while others of its run go on', () => {
+describe('a check that has passed while other checks of its run continue', () => {
   const never = () => new Promise(() => {});
   const startedRegistry = () => {
     const registry = new ProbeRegistry({ logger: false });
@@ -234,7 +234,7 @@ describe('a check that has passed while others of its run go on', () => {
     return registry;
   };
 
-  it('keeps its pass when the deadline is over for the others', async () => {
+  it('keeps its pass when the deadline is exceeded for the others', async () => {
     const registry = startedRegistry();
     registry.register({ name: 'db', kinds: ['readiness'], timeoutMs: 100, check: () => {} });
     for (let runs = 0; runs < 3; runs += 1) {
@@ -244,7 +244,7 @@ describe('a check that has passed while others of its run go on', () => {
     registry.close();
   });
 
-  it('does not lend its time to its next run', async () => {
+  it('does not pass its time on to its next run', async () => {
     const registry = startedRegistry();
     let delayMs = 0;
     registry.register({
@@ -262,7 +262,7 @@ describe('a check that has passed while others of its run go on', () => {
     registry.close();
   });
 
-  it('arms no timer while a slower check runs', async () => {
+  it('sets no timer while a slower check is running', async () => {
     const clock = FakeTimers.install({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'performance', 'Date'] });
     try {
       const registry = new ProbeRegistry({ logger: false });
@@ -290,7 +290,7 @@ describe('a check that has passed while others of its run go on', () => {
 });
 
 describe('the time of a result', () => {
-  it('is that of its run, whenever it is read', async () => {
+  it('is the time of its run, no matter when it is read', async () => {
     const clock = FakeTimers.install({ toFake: ['Date'] });
     try {
       const registry = registryOf(() => {});
@@ -305,7 +305,7 @@ describe('the time of a result', () => {
     }
   });
 
-  it("follows the system's clock after it was set", async () => {
+  it('follows the system clock after it was set', async () => {
     const clock = FakeTimers.install({ toFake: ['Date'] });
     try {
       const registry = registryOf(() => {});
@@ -319,7 +319,7 @@ describe('the time of a result', () => {
     }
   });
 
-  it('is that of the outcome for a failure and for data, too', async () => {
+  it('is the time of the outcome for a failure and for data too', async () => {
     const clock = FakeTimers.install({ toFake: ['Date'] });
     try {
       clock.setSystemTime(Date.parse('2030-01-01'));
@@ -332,7 +332,7 @@ describe('the time of a result', () => {
 });
 
 describe('a report', () => {
-  it('is whole as JSON and on the console, though its results are made when they are read', async () => {
+  it('is complete as JSON and on the console, although its results are created when they are read', async () => {
     const registry = registryOf(() => {});
     await registry.run('readiness');
     const report = await registry.run('readiness');
@@ -343,7 +343,7 @@ describe('a report', () => {
     expect(report.results).to.equal(report.results);
   });
 
-  it('keeps its results when probes come and runs go', async () => {
+  it('keeps its results when probes and runs change', async () => {
     const registry = registryOf(() => {});
     await registry.run('readiness');
     const report = await registry.run('readiness');
@@ -353,12 +353,12 @@ describe('a report', () => {
   });
 });
 
-describe('text that a reader does not see', () => {
+describe('invisible text', () => {
   const invisible = ['\u202e', '\u2066', '\u200b', '\u200f', '\u2028', '\u2029', '\u0085', '\u009b', '\ufeff', '\u061c'];
 
   for (const character of invisible) {
     const code = `U+${character.charCodeAt(0).toString(16).padStart(4, '0').toUpperCase()}`;
-    it(`does not reach a reason or a line of the log: ${code}`, async () => {
+    it(`does not reach a reason or a log line: ${code}`, async () => {
       const logger = new MemoryLogger();
       const { failure } = await runOnce(registryOf(() => fail(new NotReady(`no${character}ok`)), {}, logger));
       expect(failure?.reason).to.match(/^no ?ok$/);
@@ -367,7 +367,7 @@ describe('text that a reader does not see', () => {
         .and.not.to.include(character);
     });
 
-    it(`is escaped in a message that repeats what it was given: ${code}`, () => {
+    it(`is escaped in a message that repeats it: ${code}`, () => {
       const registry = new ProbeRegistry({ logger: false });
       const message = problemOf(() => registry.register({ name: `a${character}b`, kinds: ['readiness'], check: () => {} }));
       expect(message)
@@ -376,18 +376,18 @@ describe('text that a reader does not see', () => {
     });
   }
 
-  it('is not a message by itself', () => {
+  it('does not count as a message', () => {
     expect(new NotReady('\u200b\u202e').message).to.equal('not ready');
   });
 
-  it('keeps letters of every script, and emoji', async () => {
+  it('does not include letters of any script, nor emoji', async () => {
     const { failure } = await runOnce(registryOf(() => fail(new NotReady('Größe العربية 日本 🙂'))));
     expect(failure?.reason).to.equal('Größe العربية 日本 🙂');
   });
 });
 
-describe('a check that hangs while its registry closes', () => {
-  it('has settled for everybody who waits', async () => {
+describe('a check that hangs while its registry is closed', () => {
+  it('has settled for every waiting request', async () => {
     const registry = registryOf(() => new Promise(() => {}));
     let answered = 0;
     for (let requests = 0; requests < 5; requests += 1) void registry.run('readiness').then(() => (answered += 1));

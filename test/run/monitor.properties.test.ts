@@ -188,8 +188,8 @@ function expectedChanges(runs: World['settled'], { failureThreshold, successThre
   return statuses.filter((status, index) => status !== statuses[index - 1]);
 }
 
-describe('a probe over random outcomes and times', () => {
-  it('has one run in flight, none in its back-off or beside a fresh result, no pass older than allowed, exact thresholds, every answer in time, and always recovers', async function () {
+describe('a probe with random outcomes and times', () => {
+  it('has one run in flight, none during its back-off or with a fresh result, no pass older than allowed, exact thresholds, every answer in time, and always recovers', async function () {
     this.timeout(60_000);
     const property = fc.asyncProperty(scenarios, async (scenario) => {
       const { options, pauses } = scenario;

@@ -55,7 +55,7 @@ describe('the options of a probe', () => {
   };
 
   describe('timeoutMs', () => {
-    it('leaves a probe that hangs alone for a minute at most, however long it is', async () => {
+    it('is followed by a back-off of one minute at most if a probe hangs', async () => {
       const begunAt: number[] = [];
       register({
         timeoutMs: 90_000,
@@ -74,7 +74,7 @@ describe('the options of a probe', () => {
   });
 
   describe('cacheMs', () => {
-    it('gives a result to later requests without a run until it is that old', async () => {
+    it('returns a result to later requests without a run until it is that old', async () => {
       register({ cacheMs: 1_000 });
       await statusOf();
       clock.tick(999);
@@ -92,7 +92,7 @@ describe('the options of a probe', () => {
   });
 
   describe('intervalMs', () => {
-    it('runs the check in the background, and gives the latest result at once', async () => {
+    it('runs the check in the background, and returns the latest result at once', async () => {
       register({ intervalMs: 10_000 });
       expect(runs).to.equal(1);
       await clock.tickAsync(9_999);
@@ -105,7 +105,7 @@ describe('the options of a probe', () => {
       expect(logger.lines).to.deep.equal(['warn koa-probes: readiness probe queue failed: the check returned false']);
     });
 
-    it('never gives a pass that is older than the interval and the timeout: the request waits for a new run', async () => {
+    it('never returns a pass that is older than the interval plus the timeout: the request waits for a new run', async () => {
       clock.uninstall();
       register({ intervalMs: 20, timeoutMs: 20 });
       await statusOf();
@@ -115,7 +115,7 @@ describe('the options of a probe', () => {
       expect(await statusOf()).to.equal('fail');
     });
 
-    it('counts from begin to begin, however long a run takes', async () => {
+    it('counts from start to start, no matter how long a run takes', async () => {
       const begunAt: number[] = [];
       const startedAt = performance.now();
       const check = async () => {
@@ -137,7 +137,7 @@ describe('the options of a probe', () => {
       expect(await run(process.execPath, ['--input-type=module', '--eval', source], { env })).to.equal('checked\n');
     });
 
-    it('is abandoned like any other run when it hangs, and tried again', async () => {
+    it('abandons a run that hangs, and tries again', async () => {
       register({ intervalMs: 1_000, timeoutMs: 100, check: () => (runs++ === 1 ? new Promise(() => {}) : undefined) });
       await clock.tickAsync(1_110);
       expect(await statusOf()).to.equal('fail');
@@ -145,7 +145,7 @@ describe('the options of a probe', () => {
       expect(await statusOf()).to.equal('pass');
     });
 
-    it('runs a startup probe until it has passed, and one that is of another kind too for ever', async () => {
+    it('runs a startup probe until it has passed, and continues if the probe is also of another kind', async () => {
       const checks = { schema: 0, both: 0 };
       const check = (name: keyof typeof checks) => async () => (checks[name] += 1) > 1;
       registry.register({ name: 'schema', kinds: ['startup'], intervalMs: 1_000, check: check('schema') });
@@ -165,7 +165,7 @@ describe('the options of a probe', () => {
   });
 
   describe('failureThreshold', () => {
-    it('degrades until so many runs in a row have failed', async () => {
+    it('degrades the probe until enough runs in a row have failed', async () => {
       register({ failureThreshold: 3 });
       expect(await statusesOf(true, false, false, true, false, false, false, true)).to.equal('pass warn warn pass warn warn fail pass');
       expect(logger.lines[0]).to.equal('warn koa-probes: readiness probe queue is degraded: the check returned false');
@@ -176,7 +176,7 @@ describe('the options of a probe', () => {
       expect(await statusesOf(false, true, false)).to.equal('fail pass warn');
     });
 
-    it('counts a run that hangs once, however many ask meanwhile', async () => {
+    it('counts a run that hangs once, no matter how many requests wait for it', async () => {
       register({ failureThreshold: 2, timeoutMs: 100, check: () => (runs++ === 0 ? undefined : new Promise(() => {})) });
       expect(await statusOf()).to.equal('pass');
       const hanging = statusOf();
@@ -191,7 +191,7 @@ describe('the options of a probe', () => {
   });
 
   describe('successThreshold', () => {
-    it('keeps failing until so many runs in a row have passed, and says how many have', async () => {
+    it('keeps failing until enough runs in a row have passed, and reports how many have', async () => {
       register({ successThreshold: 3 });
       expect(await statusesOf(true, false, true, true)).to.equal('pass fail fail fail');
       const { results } = await registry.run('readiness', { only: 'queue' });
@@ -207,14 +207,14 @@ describe('the options of a probe', () => {
       expect(await statusesOf(false, true, false)).to.equal('warn pass warn');
     });
 
-    it('does not hold the start up', async () => {
+    it('does not delay the start', async () => {
       register({ kinds: ['startup'], critical: false });
       isUp = false;
       expect((await registry.run('startup')).status).to.equal('warn');
       expect((await registry.run('readiness')).status).to.equal('pass');
     });
 
-    it('goes on with a startup probe that is tolerated and has not passed', async () => {
+    it('continues to run a tolerated startup probe that has not passed', async () => {
       register({ kinds: ['startup'], critical: false });
       isUp = false;
       expect((await registry.run('startup')).status).to.equal('warn');
@@ -224,7 +224,7 @@ describe('the options of a probe', () => {
       expect(runs).to.equal(2);
     });
 
-    it('fails with the registry all the same when that is closed', async () => {
+    it('still fails with the registry when that is closed', async () => {
       register({ failureThreshold: 3 });
       await statusOf();
       registry.close();
@@ -232,18 +232,18 @@ describe('the options of a probe', () => {
     });
   });
 
-  describe('when the run and a probe have the same time', () => {
+  describe('when the run and a probe have the same timeout', () => {
     const hang = () => new Promise(() => {});
     beforeEach(() => (registry = new ProbeRegistry({ logger, deadlineMs: 100 })));
 
-    it('degrades where the probe is tolerated', async () => {
+    it('degrades if the probe is tolerated', async () => {
       register({ timeoutMs: 100, critical: false, check: hang });
       const hanging = statusOf();
       await clock.tickAsync(110);
       expect(await hanging).to.equal('warn');
     });
 
-    it('tells what the check was waiting for to each that asked', async () => {
+    it('reports to every waiting request what the check was waiting for', async () => {
       const check: ProbeDefinition['check'] = ({ signal }) =>
         new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('no connection'))));
       register({ timeoutMs: 100, check });
@@ -255,7 +255,7 @@ describe('the options of a probe', () => {
     });
   });
 
-  describe('when the deadline of a run is over before a probe that it joined', () => {
+  describe('when the deadline of a run is exceeded before the timeout of a probe that it joined', () => {
     /** The inner run joins the check that begins it, whose time counts from the end of the other one on. */
     const statusInside = async (options: Partial<ProbeDefinition>, passes: number) => {
       registry = new ProbeRegistry({ logger, deadlineMs: 100 });
@@ -271,23 +271,23 @@ describe('the options of a probe', () => {
       await clock.tickAsync(200);
       await outer;
       const result = (await inner)?.results[1];
-      expect(result?.failure?.reason).to.equal('not known within the deadline of 100 ms');
+      expect(result?.failure?.reason).to.equal('deadline exceeded: no result within 100 ms');
       return result?.status;
     };
 
-    it('degrades where the probe is tolerated, and fails where it is not', async () => {
+    it('degrades if the probe is tolerated, and fails if it is not', async () => {
       expect(await statusInside({ critical: false }, 0)).to.equal('warn');
     });
     it('degrades below `failureThreshold`', async () => {
       expect(await statusInside({ failureThreshold: 2 }, 1)).to.equal('warn');
     });
-    it('fails where one more failure is too many, and before the first pass', async () => {
+    it('fails if the threshold is reached, and before the first pass', async () => {
       expect(await statusInside({ failureThreshold: 1 }, 1)).to.equal('fail');
       expect(await statusInside({ failureThreshold: 2 }, 0)).to.equal('fail');
     });
   });
 
-  it('takes the time that a check blocks the event loop for its own, and not for that of another', async () => {
+  it('counts the time in which a check blocks the event loop for that check and no other', async () => {
     const kinds = ['readiness'] as const;
     registry.register({ name: 'first', kinds, check: () => {} });
     registry.register({ name: 'blocker', kinds, check: () => void clock.tick(50) });
@@ -307,7 +307,7 @@ describe('the options of a probe', () => {
     expect(times).to.deep.equal([70, 0, 50, 70, 70, 70]);
   });
 
-  it('runs a probe that hung as soon as it has settled, without the rest of its back-off', async () => {
+  it('runs a hanging probe as soon as it has settled, without waiting for the rest of its back-off', async () => {
     let settle = () => {};
     register({ timeoutMs: 1_000, check: () => (runs++ === 0 ? new Promise<void>((resolve) => (settle = resolve)) : undefined) });
     const hanging = statusOf();
@@ -319,7 +319,7 @@ describe('the options of a probe', () => {
     expect(runs).to.equal(2);
   });
 
-  it('tries a probe that hangs again after a minute at the latest', async () => {
+  it('tries a hanging probe again after one minute at the latest', async () => {
     register({ timeoutMs: 1_000, check: () => (runs++, new Promise(() => {})) });
     const tick = async () => {
       void statusOf();
@@ -331,7 +331,7 @@ describe('the options of a probe', () => {
     expect(runs).to.equal(before + 1);
   });
 
-  it('refuses values that are out of their range, by name', () => {
+  it('rejects values out of range, by name', () => {
     expect(() => register({ cacheMs: -1 })).to.throw(/`cacheMs` of probe "queue"/);
     expect(() => register({ intervalMs: Infinity })).to.throw(/`intervalMs`/);
     expect(() => register({ failureThreshold: 0 })).to.throw(
@@ -353,25 +353,25 @@ describe('a liveness probe that checks something outside the process', () => {
     return logger.lines.filter((line) => line.startsWith('warn '));
   };
 
-  it('gives a warning at start that names the storm', async () => {
+  it('logs a warning at start that describes the restart of every pod', async () => {
     @LivenessProbe({ name: 'alive' })
     @injectFromBase({ extendConstructorArguments: true })
     class LiveDatabaseProbe extends DatabaseProbe {}
     const lines = await linesOf([LiveDatabaseProbe]);
     expect(lines).to.have.length(1);
     expect(lines[0]).to.match(
-      /liveness probe alive checks a database, outside this process: an outage restarts every pod at once.*`restartOnOutage: true`/,
+      /liveness probe alive checks a database, which is outside this process: an outage would restart every pod at once.*`restartOnOutage: true`/,
     );
   });
 
-  it('gives none where it is a readiness probe, or where it is wanted', async () => {
+  it('logs no warning for a readiness probe, or with `restartOnOutage`', async () => {
     @LivenessProbe({ name: 'wanted', restartOnOutage: true })
     @injectFromBase({ extendConstructorArguments: true })
     class WantedProbe extends DatabaseProbe {}
     expect(await linesOf([DatabaseProbe, WantedProbe])).to.deep.equal([]);
   });
 
-  it('gives one at its first run where it is registered around a plain function', async () => {
+  it('logs a warning at its first run if it is registered with a plain function', async () => {
     const logger = new MemoryLogger();
     const probes = new ProbeRegistry({ logger });
     const database = embedded();
@@ -396,12 +396,12 @@ describe('a liveness probe that checks something outside the process', () => {
     ['a disk', new DiskProbe([{ path: '/tmp' }])],
   ];
   for (const [what, probe] of bundled) {
-    it(`gives one where a plain function runs ${probe.constructor.name}`, async () => {
+    it(`logs a warning if a plain function runs ${probe.constructor.name}`, async () => {
       const logger = new MemoryLogger();
       const probes = new ProbeRegistry({ logger });
       probes.register({ name: 'alive', kinds: ['liveness'], check: (context) => probe.check(context) });
       await probes.run('liveness');
-      expect(logger.lines[0]).to.match(new RegExp(`liveness probe alive checks ${what}, outside this process`));
+      expect(logger.lines[0]).to.match(new RegExp(`liveness probe alive checks ${what}, which is outside this process`));
     });
   }
 });

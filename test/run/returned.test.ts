@@ -8,7 +8,7 @@ const runOnce = (check: ProbeDefinition['check'], logger = new MemoryLogger()): 
   return registry.run('readiness', { only: 'odd' });
 };
 
-describe('what a check returns', () => {
+describe('the value that a check returns', () => {
   const failing: [object, string][] = [
     [{ ok: false }, '{ ok: false }'],
     [{ ok: 0 }, '{ ok: 0 }'],
@@ -43,7 +43,7 @@ describe('what a check returns', () => {
     [Object.assign(Object.create(null) as object, { ok: false }), '{ ok: false }'],
   ];
   for (const [value, said] of failing) {
-    it(`fails a check that returns ${said}, and tells the operator alone`, async () => {
+    it(`fails the check if it is ${said}, and is shown only to the operator`, async () => {
       for (const check of [() => value, async () => value]) {
         const { status, results } = await runOnce(check);
         expect(status).to.equal('fail');
@@ -56,7 +56,7 @@ describe('what a check returns', () => {
     });
   }
 
-  it('keeps what a degraded object says about it for the operator', async () => {
+  it('is described to the operator if it is a degraded object', async () => {
     const { results } = await runOnce(() => ({ db: { status: 'degraded', error: 'user=admin host=10.0.0.3' } }));
     expect(results[0]?.failure).to.include({
       reason: 'the check returned { db.status: "degraded" }',
@@ -64,20 +64,20 @@ describe('what a check returns', () => {
     });
   });
 
-  it('is read in short, however long its texts are', async () => {
+  it('is shortened if its texts are long', async () => {
     const long = 'x'.repeat(50_000_000);
     const { results } = await runOnce(() => ({ status: 'down', message: long, other: long }));
     expect(results[0]?.failure?.detail.length).to.be.within(1, 1_000);
     expect((await runOnce(() => ({ status: `down${long}`, message: long }))).status).to.equal('pass');
   });
 
-  it('fails a check that returns the Response of a request that failed, and passes one that is ok', async () => {
+  it('fails the check if it is a failed Response, and passes if the Response is ok', async () => {
     const { status, results } = await runOnce(async () => new Response('x', { status: 503 }));
     expect([status, results[0]?.failure?.detail]).to.deep.equal(['fail', 'the check returned a Response with status 503']);
     expect((await runOnce(async () => new Response('x'))).status).to.equal('pass');
   });
 
-  it('tells what the object says about the failure', async () => {
+  it('adds the message of the object to the failure', async () => {
     const { results } = await runOnce(() => ({ status: 'down', message: 'no\nleader' }));
     expect(results[0]?.failure?.detail).to.equal('the check returned { status: "down" }: no leader');
   });
@@ -106,13 +106,13 @@ describe('what a check returns', () => {
     { database: { status: 'up', message: 'down for a minute yesterday' } },
   ];
   for (const value of passing) {
-    it(`passes a check that returns ${value instanceof Map ? 'a Map' : JSON.stringify(value)}`, async () => {
+    it(`passes the check if it is ${value instanceof Map ? 'a Map' : JSON.stringify(value)}`, async () => {
       expect((await runOnce(async () => value)).status).to.equal('pass');
     });
   }
 
   for (const word of ['warn', 'WARNING', 'Degraded']) {
-    it(`degrades a check that returns { status: "${word}" }`, async () => {
+    it(`degrades the check if it is { status: "${word}" }`, async () => {
       const { status, results } = await runOnce(() => ({ status: word }));
       expect([status, results[0]?.error]).to.satisfy(([first, error]: unknown[]) => first === 'warn' && Degraded.is(error));
     });
@@ -120,7 +120,7 @@ describe('what a check returns', () => {
 });
 
 describe('throw new Degraded(message)', () => {
-  it('answers 200 with the status `warn`, and its message is for everybody', async () => {
+  it('answers 200 with the status `warn`, and shows its message to everybody', async () => {
     const logger = new MemoryLogger();
     const { status, results } = await runOnce(() => degrade('slow shards', { cause: new Error('shard 7') }), logger);
     expect([status, results[0]?.status]).to.deep.equal(['warn', 'warn']);
@@ -128,7 +128,7 @@ describe('throw new Degraded(message)', () => {
     expect(logger.lines).to.deep.equal(['warn koa-probes: readiness probe odd is degraded: slow shards: shard 7']);
   });
 
-  it('is known by its tag, and never without a message', () => {
+  it('is recognized by its tag, and always has a message', () => {
     expect(Degraded.is(new Degraded('slow'))).to.equal(true);
     expect(Degraded.is(new NotReady('slow'))).to.equal(false);
     expect(new Degraded(' ').message).to.equal('degraded');
@@ -150,17 +150,17 @@ describe('throw new Degraded(message)', () => {
     return statuses.join(' ');
   };
 
-  it('does not end a row of failures', async () => {
+  it('does not reset the count of failures', async () => {
     expect(await statusesOf('pfdf', { failureThreshold: 2 })).to.equal('pass warn warn fail');
     expect(await statusesOf('pfpf', { failureThreshold: 2 })).to.equal('pass warn pass warn');
   });
 
-  it('is no failure, however often', async () => {
+  it('is not a failure, no matter how often it happens', async () => {
     expect(await statusesOf('dddd', { failureThreshold: 2 })).to.equal('warn warn warn warn');
     expect(await statusesOf('pdddf', { failureThreshold: 2 })).to.equal('pass warn warn warn warn');
   });
 
-  it('ends an outage, for what is degraded works', async () => {
+  it('ends an outage, because a degraded dependency works', async () => {
     expect(await statusesOf('fdp', {})).to.equal('fail warn pass');
     expect(await statusesOf('fdd', { successThreshold: 2 })).to.equal('fail fail warn');
   });

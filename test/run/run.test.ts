@@ -24,8 +24,8 @@ function resultOf(report: ProbeReport, name: string) {
 const statusesOf = (report: ProbeReport) => report.results.map(({ name, status }) => `${name} ${status}`);
 
 describe('run(kind)', () => {
-  describe('one after the other', () => {
-    it('keeps what each report says, also if it is read after later runs', async () => {
+  describe('in several runs', () => {
+    it('keeps the content of each report, even if it is read after later runs', async () => {
       let isDown = false;
       const registry = registryOf({
         check: async () => {
@@ -47,7 +47,7 @@ describe('run(kind)', () => {
       for (const { results } of reports) for (const { durationMs } of results) expect(durationMs).to.be.at.least(0);
     });
 
-    it('leaves out what this run excludes, and nothing in the next one', async () => {
+    it('excludes probes from this run only', async () => {
       const registry = registryOf({ check: async () => {} });
       await registry.run('readiness');
       await registry.run('readiness');
@@ -55,14 +55,14 @@ describe('run(kind)', () => {
       expect(statusesOf(await registry.run('readiness'))).to.deep.equal(['lifecycle pass', 'odd pass']);
     });
 
-    it('answers a run that begins before another of the same kind has ended', async () => {
+    it('answers a run that begins before another one of the same kind has ended', async () => {
       const registry = registryOf({ check: async () => {} });
       await registry.run('readiness');
       const reports = await Promise.all([registry.run('readiness'), registry.run('readiness'), registry.run('liveness')]);
       expect(reports.map(statusesOf)).to.deep.equal([['lifecycle pass', 'odd pass'], ['lifecycle pass', 'odd pass'], ['lifecycle pass']]);
     });
 
-    it('says at the deadline only of the check that hangs that it is not known', async () => {
+    it('reports only the hanging check as unknown at the deadline', async () => {
       const registry = new ProbeRegistry({ logger: false, deadlineMs: 60 });
       let isHanging = false;
       registry.register({ name: 'quick', kinds: ['readiness'], timeoutMs: 50, check: async () => {} });
@@ -85,7 +85,7 @@ describe('run(kind)', () => {
   after(() => process.off('unhandledRejection', keep));
   afterEach(() => expect(unhandled).to.deep.equal([]));
 
-  describe('when a check does something odd', () => {
+  describe('when a check does something unusual', () => {
     const thenable = (then: unknown) => Object.defineProperty({}, 'then', { get: () => then });
     const unprintable = {
       toString() {
@@ -97,7 +97,7 @@ describe('run(kind)', () => {
       'throws a string': { check: () => fail('broken'), status: 'fail', error: /broken/ },
       'throws undefined': { check: () => fail(undefined), status: 'fail', error: /undefined/ },
       'throws null': { check: () => fail(null), status: 'fail', error: /null/ },
-      'throws what has no text': { check: () => fail(unprintable), status: 'fail' },
+      'throws a value that cannot be converted to text': { check: () => fail(unprintable), status: 'fail' },
       'rejects with an Error': { check: () => Promise.reject(new Error('broken')), status: 'fail', error: /broken/ },
       'rejects with nothing': { check: async () => fail(undefined), status: 'fail' },
       'returns false': { check: () => false, status: 'fail', error: /returned false/ },
@@ -163,7 +163,7 @@ describe('run(kind)', () => {
       },
     };
     for (const [name, { check, status, error }] of Object.entries(cases)) {
-      it(`has one result for a check that ${name}, and leaves the others unharmed`, async () => {
+      it(`has one result for a check that ${name}, and does not affect the others`, async () => {
         const lines = new MemoryLogger();
         const registry = new ProbeRegistry({ logger: lines });
         registry.register({ name: 'odd', kinds: ['readiness'], check });
@@ -176,7 +176,7 @@ describe('run(kind)', () => {
       });
     }
 
-    it('answers at the timeout for a check that never settles, and aborts its signal', async () => {
+    it('answers at the timeout if a check never settles, and aborts the signal', async () => {
       let signal: AbortSignal | undefined;
       const registry = registryOf({ timeoutMs: 30, check: (context) => new Promise(() => (signal = context.signal)) }, bystander);
       const report = await registry.run('readiness');
@@ -200,7 +200,7 @@ describe('run(kind)', () => {
       expect(hasty).to.be.at.least(29);
     });
 
-    it('logs as the cause what a check that heeds its signal was waiting for, and does not abandon it', async () => {
+    it('logs what a check was waiting for as the cause, if the check uses its signal, and does not abandon it', async () => {
       const logger = new MemoryLogger();
       const registry = new ProbeRegistry({ logger });
       let runs = 0;
@@ -221,13 +221,13 @@ describe('run(kind)', () => {
       expect(runs).to.equal(2);
     });
 
-    it('fails a check that passes when its time is over', async () => {
+    it('fails a check that passes after its timeout', async () => {
       const check = ({ signal }: ProbeContext) => new Promise((resolve) => signal.addEventListener('abort', resolve));
       const registry = registryOf({ timeoutMs: 20, check });
       expect((await registry.run('readiness')).status).to.equal('fail');
     });
 
-    it('gives a signal that is aborted already when it is first asked for after the timeout', async () => {
+    it('returns an aborted signal if the signal is first read after the timeout', async () => {
       let context: ProbeContext | undefined;
       const registry = registryOf({ timeoutMs: 20, check: (given) => new Promise(() => (context = given)) });
       await registry.run('readiness');
@@ -235,7 +235,7 @@ describe('run(kind)', () => {
       expect(context?.signal).to.equal(context?.signal);
     });
 
-    it('swallows what rejects after its timeout', async () => {
+    it('ignores a rejection after the timeout', async () => {
       const slow = new ControlledCheck();
       const registry = registryOf({ timeoutMs: 20, check: slow.check });
       const report = await registry.run('readiness');
@@ -244,7 +244,7 @@ describe('run(kind)', () => {
       expect(resultOf(report, 'odd').error).to.satisfy(ProbeTimeoutError.is);
     });
 
-    it('lets in the answers that arrived while a check blocked the event loop', async () => {
+    it('processes answers that arrived while a check blocked the event loop', async () => {
       const registry = registryOf(
         { name: 'io', timeoutMs: 60, check: () => stat('/') },
         { name: 'blocker', timeoutMs: 60, check: () => Promise.resolve().then(() => block(120)) },
@@ -252,7 +252,7 @@ describe('run(kind)', () => {
       expect(statusesOf(await registry.run('readiness'))).to.include('io pass');
     });
 
-    it('tells a timeout with its cause, and tolerates it, where the event loop was blocked beyond the deadline of the run too', async () => {
+    it('reports a timeout with its cause, and tolerates it, even if the event loop was blocked beyond the deadline of the run', async () => {
       const heedful = ({ signal }: ProbeContext) =>
         new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('no connection'))));
       const registry = registryOf(
@@ -264,17 +264,17 @@ describe('run(kind)', () => {
       expect(resultOf(report, 'odd').failure?.detail).to.equal('timed out after 20 ms: no connection');
     });
 
-    it('survives a check that asks for its own kind', async () => {
+    it('supports a check that runs its own kind', async () => {
       const registry: ProbeRegistry = registryOf({ timeoutMs: 40, check: () => registry.run('readiness') }, bystander);
       expect(statusesOf(await registry.run('readiness'))).to.deep.equal(['lifecycle pass', 'odd fail', 'bystander pass']);
     });
 
-    it('survives a check that closes the registry', async () => {
+    it('supports a check that closes the registry', async () => {
       const registry: ProbeRegistry = registryOf({ check: () => new Promise(() => {}) }, { name: 'closer', check: () => registry.close() });
       expect((await registry.run('readiness')).status).to.equal('fail');
     });
 
-    it('ends at once a check that closes the registry and never settles', async () => {
+    it('ends a check at once if it closes the registry and never settles', async () => {
       const registry: ProbeRegistry = registryOf({ check: () => (registry.close(), new Promise(() => {})) });
       expect(resultOf(await registry.run('readiness'), 'odd').failure?.reason).to.equal('the registry is closed');
     });
@@ -288,18 +288,18 @@ describe('run(kind)', () => {
       expect(resultOf(await registry.run('readiness'), 'odd').data).to.deep.equal({ text: 'a', count: 1, isOn: false });
     });
 
-    it('keeps nothing of an object of a class', async () => {
+    it('ignores an object of a class', async () => {
       const registry = registryOf({ check: () => new Map([['a', 1]]) });
       expect(resultOf(await registry.run('readiness'), 'odd').data).to.equal(undefined);
     });
   });
 
-  it('takes no time from a check that is begun after one that blocks the event loop', async () => {
+  it('does not shorten the time of a check that begins after one that blocks the event loop', async () => {
     const registry = registryOf({ name: 'blocker', check: () => block(100) }, { name: 'quick', timeoutMs: 50, check: () => stat('/') });
     expect(statusesOf(await registry.run('readiness'))).to.include('quick pass');
   });
 
-  it('answers by the deadline where a startup probe takes longer, and ends that at its own timeout all the same', async () => {
+  it('answers by the deadline if a startup probe takes longer, and still ends that probe at its own timeout', async () => {
     const registry = new ProbeRegistry({ logger: false });
     let signal: AbortSignal | undefined;
     registry.register({
@@ -316,7 +316,7 @@ describe('run(kind)', () => {
   });
 
   for (const [end, call] of Object.entries({ 'has settled': 'settle()', 'was ended with the registry': 'probes.close()' })) {
-    it(`keeps no process alive, once a check that outlived the answer ${end}`, async () => {
+    it(`does not keep the process alive once a check that outlived the answer ${end}`, async () => {
       // In a process of its own: others come and go with timers in this one. An hour is the time that this one would wait for.
       const source = `
         import { ProbeRegistry } from 'koa-probes';
@@ -331,7 +331,7 @@ describe('run(kind)', () => {
     });
   }
 
-  it('answers thousands by the deadline that wait for the same check', async () => {
+  it('answers thousands of requests for the same check by the deadline', async () => {
     const registry = new ProbeRegistry({ logger: false });
     registry.register({ name: 'schema', kinds: ['startup'], timeoutMs: 60_000, check: () => new Promise(() => {}) });
     const usedBefore = process.cpuUsage();
@@ -344,7 +344,7 @@ describe('run(kind)', () => {
     expect((user + system) / 1_000).to.be.below(3_000);
   });
 
-  it('fails readiness that is under way when the registry is closed, where its probes are not critical too', async () => {
+  it('fails readiness runs in flight when the registry is closed, even if the probes are not critical', async () => {
     const registry = registryOf({ critical: false, check: () => new Promise(() => {}) });
     const underWay = registry.run('readiness');
     registry.close();
@@ -352,7 +352,7 @@ describe('run(kind)', () => {
     expect((await registry.run('readiness', { only: 'odd' })).status).to.equal('fail');
   });
 
-  it('tells each run its own kind, and gives it a signal of its own', async () => {
+  it('passes each run its own kind and its own signal', async () => {
     const kinds: string[] = [];
     const signals: AbortSignal[] = [];
     const registry = registryOf({
@@ -367,7 +367,7 @@ describe('run(kind)', () => {
     expect(new Set(signals)).to.have.lengthOf(2);
   });
 
-  it('aborts the signal of a run that is over its time, and not that of the run after it', async () => {
+  it('aborts the signal of a run that has timed out, and not that of the next run', async () => {
     const signals: AbortSignal[] = [];
     const registry = registryOf({
       timeoutMs: 20,
@@ -381,7 +381,7 @@ describe('run(kind)', () => {
     expect(signals.map(({ aborted }) => aborted)).to.deep.equal([false, true, false]);
   });
 
-  it('gives the signal to any number of listeners without a warning', async () => {
+  it('allows any number of listeners on the signal without a warning', async () => {
     const warnings: Error[] = [];
     const onWarning = (warning: Error) => warnings.push(warning);
     process.on('warning', onWarning);
@@ -396,14 +396,14 @@ describe('run(kind)', () => {
     expect(warnings).to.deep.equal([]);
   });
 
-  it('rejects for options that are none', async () => {
+  it('rejects options that are not an object', async () => {
     const problem = await registryOf({ check: () => {} })
       .run('readiness', null as never)
       .catch((error: unknown) => error);
     expect(problem).to.be.instanceOf(TypeError);
   });
 
-  it('has no place for a probe that is registered while it runs, also where its deadline is over first', async () => {
+  it('ignores a probe that is registered during a run, even if the deadline is exceeded first', async () => {
     const registry = new ProbeRegistry({ deadlineMs: 50, logger: false });
     let inner: Promise<ProbeReport> | undefined;
     const kinds = ['readiness'] as const;
@@ -417,7 +417,7 @@ describe('run(kind)', () => {
     expect(statusesOf(await outer)).to.have.length(3);
   });
 
-  it('answers by an explicit `deadlineMs`', async () => {
+  it('applies an explicit `deadlineMs`', async () => {
     const registry = new ProbeRegistry({ deadlineMs: 400, logger: false });
     registry.register({
       name: 'schema',
@@ -443,7 +443,7 @@ describe('run(kind)', () => {
     expect(statusesOf(await running)).to.deep.equal(['lifecycle pass', 'slow pass', 'quick pass']);
   });
 
-  it('tells the check the kind that began its run', async () => {
+  it('passes the check the kind that started its run', async () => {
     const kinds: string[] = [];
     const registry = registryOf({ kinds: ['liveness', 'readiness'], check: ({ kind }) => void kinds.push(kind) });
     await registry.run('liveness');
@@ -482,7 +482,7 @@ describe('run(kind)', () => {
       expect(slow.runs).to.equal(2);
     });
 
-    it('starts another one when its back-off has passed, the second of them twice as long', async () => {
+    it('starts another one when its back-off has passed, twice as long the second time', async () => {
       const slow = new ControlledCheck();
       const startedAt: number[] = [];
       const registry = registryOf({
@@ -502,8 +502,8 @@ describe('run(kind)', () => {
     });
   });
 
-  describe('when it is given `exclude`', () => {
-    it('runs all but those, and tells which names it does not know', async () => {
+  describe('with `exclude`', () => {
+    it('runs all probes but the excluded ones, and reports unknown names', async () => {
       const left = new ControlledCheck();
       const registry = registryOf({ name: 'left', check: left.check }, bystander);
       const report = await registry.run('readiness', { exclude: ['left', 'nobody', 'lifecycle'] });
@@ -514,8 +514,8 @@ describe('run(kind)', () => {
     });
   });
 
-  describe('when it is given `only`', () => {
-    it('runs that probe alone', async () => {
+  describe('with `only`', () => {
+    it('runs only that probe', async () => {
       const other = new ControlledCheck();
       const registry = registryOf({ name: 'other', check: other.check }, bystander);
       expect(statusesOf(await registry.run('readiness', { only: 'bystander' }))).to.deep.equal(['bystander pass']);
@@ -542,8 +542,8 @@ describe('register(definition)', () => {
   const cases: [string, object, RegExp][] = [
     ['has no name', { name: undefined }, /`name`.*1 to 100 letters.*got `undefined`/],
     ['has a name that breaks a line', { name: 'a\nb' }, /got "a\\nb"/],
-    ['has a name that a client takes for a folder', { name: '..' }, /got "\.\."/],
-    ['has the name of the lifecycle', { name: 'lifecycle' }, /"lifecycle" is taken/],
+    ['has a name that a client treats as a folder', { name: '..' }, /got "\.\."/],
+    ['has the name of the lifecycle', { name: 'lifecycle' }, /"lifecycle" is reserved/],
     ['has no kinds', { kinds: [] }, /`kinds` of probe "queue"/],
     ['has its kind as a string', { kinds: 'readiness' }, /`kinds` of probe "queue" to be an array.*got "readiness"/],
     ['has an unknown kind', { kinds: ['ready'] }, /one of "liveness", "readiness", "startup", got "ready"/],
@@ -554,39 +554,39 @@ describe('register(definition)', () => {
     ['has a timeout in words', { timeoutMs: '500' }, /got "500"/],
     ['has a timeout that no timer can hold', { timeoutMs: Infinity }, /got `Infinity`/],
     ['has an option that does not exist', { timeout: 500 }, /Unknown option `timeout` of probe "queue".*`timeoutMs`/],
-    ['has a timeout beyond the deadline', { timeoutMs: 2_000 }, /2000, longer than `deadlineMs`, 1000/],
+    ['has a timeout beyond the deadline', { timeoutMs: 2_000 }, /2000, longer than `deadlineMs` of the registry \(1000\)/],
   ];
   for (const [name, part, message] of cases) {
-    it(`refuses a probe that ${name}`, () => {
+    it(`rejects a probe that ${name}`, () => {
       const registry = new ProbeRegistry({ deadlineMs: 1_000, logger: false });
       expect(() => registry.register({ ...valid, ...part })).to.throw(message);
     });
   }
 
-  it('refuses what is no object', () => {
+  it('rejects anything but an object', () => {
     expect(() => registryOf().register(undefined as never)).to.throw(/definition of a probe to be an object, got `undefined`/);
   });
 
-  it('refuses a name that is taken', () => {
+  it('rejects a name that is already used', () => {
     const registry = registryOf(valid);
     expect(() => registry.register(valid)).to.throw(/Two probes are named "queue"/);
   });
 
-  it('takes a probe after the first request', async () => {
+  it('accepts a probe after the first request', async () => {
     const registry = registryOf(bystander);
     await registry.run('readiness');
     registry.register(valid);
     expect(statusesOf(await registry.run('readiness'))).to.deep.equal(['lifecycle pass', 'bystander pass', 'queue pass']);
   });
 
-  it('takes an option that is undefined for one that is not given', async () => {
+  it('treats an undefined option like a missing one', async () => {
     const registry = registryOf({ ...valid, timeoutMs: undefined });
     expect((await registry.run('readiness')).status).to.equal('pass');
   });
 });
 
 describe('new ProbeRegistry(options)', () => {
-  it('refuses options that are out of their range, by name', () => {
+  it('rejects options out of range, by name', () => {
     expect(() => new ProbeRegistry({ deadlineMs: 0 })).to.throw(/`deadlineMs` of the registry/);
     expect(() => new ProbeRegistry({ deadline: 5 } as object)).to.throw(/Unknown option `deadline`.*`deadlineMs`/);
     expect(() => new ProbeRegistry(5 as never)).to.throw(/the options of the registry to be an object, got `5`/);
@@ -595,7 +595,7 @@ describe('new ProbeRegistry(options)', () => {
 });
 
 describe('close()', () => {
-  it('fails readiness as a whole, with and without probes, and tells every listener though one throws', async () => {
+  it('fails readiness with and without probes, and notifies every listener even if one throws', async () => {
     const logger = new MemoryLogger();
     const registry = new ProbeRegistry({ logger });
     let isTold = false;
@@ -607,7 +607,7 @@ describe('close()', () => {
     expect((await registry.run('readiness')).results[0]?.failure?.reason).to.equal('the registry is closed');
   });
 
-  it('ends what runs as failed, aborts its signal, and fails every later run', async () => {
+  it('ends running checks as failed, aborts their signals, and fails every later run', async () => {
     let signal: AbortSignal | undefined;
     const registry = registryOf({ check: (context) => new Promise(() => (signal = context.signal)) });
     const running = registry.run('readiness');
@@ -643,7 +643,7 @@ describe('on a change of status', () => {
     ]);
   });
 
-  it('emits the change, the first one too', async () => {
+  it('emits the change, including the first one', async () => {
     const registry = registryOf({ check: () => false });
     const seen: string[] = [];
     registry.on('change', ({ name, kinds, result, previous }) =>
@@ -653,7 +653,7 @@ describe('on a change of status', () => {
     expect(seen).to.deep.equal(['odd readiness none fail', 'lifecycle readiness none pass']);
   });
 
-  it('gives the change to any number of listeners without a warning', async () => {
+  it('notifies any number of listeners without a warning', async () => {
     const warnings: Error[] = [];
     const onWarning = (warning: Error) => warnings.push(warning);
     process.on('warning', onWarning);
@@ -666,7 +666,7 @@ describe('on a change of status', () => {
     expect([told, warnings]).to.deep.equal([20, []]);
   });
 
-  it('is unharmed by a listener and by a logger that throw', async () => {
+  it('is not affected by a listener or a logger that throws', async () => {
     const broken = () => fail(new Error('disk full'));
     const registry = new ProbeRegistry({
       logger: { info: broken, error: broken, warn: () => Promise.reject(new Error('connection lost')) as never },
@@ -678,7 +678,7 @@ describe('on a change of status', () => {
     expect(statusesOf(await registry.run('readiness'))).to.deep.equal(['lifecycle pass', 'odd fail']);
   });
 
-  it('tells the code of an error without a message, and its name where it has none', async () => {
+  it('logs the code of an error without a message, or its name if it has no code', async () => {
     const logger = new MemoryLogger();
     const registry = new ProbeRegistry({ logger });
     registry.register({ name: 'coded', kinds: ['readiness'], check: () => fail(Object.assign(new Error(''), { code: 'EPIPE' })) });
@@ -687,13 +687,13 @@ describe('on a change of status', () => {
     expect(logger.lines.join()).to.include('coded failed: EPIPE').and.to.include('named failed: RangeError');
   });
 
-  it('writes to standard error where it is given no logger', async () => {
+  it('writes to standard error if no logger is given', async () => {
     const source = `import { ProbeRegistry } from 'koa-probes'; new ProbeRegistry().lifecycle.setReady(false, 'maintenance');`;
     const { stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', source]);
     expect(stderr).to.include('koa-probes: readiness probe lifecycle failed: maintenance');
   });
 
-  it('tells the causes and the parts of an error', async () => {
+  it('logs the causes and the parts of an error', async () => {
     const logger = new MemoryLogger();
     const registry = new ProbeRegistry({ logger });
     const refused = new AggregateError([new Error('refused ::1'), new Error('refused 127.0.0.1')]);
@@ -704,11 +704,11 @@ describe('on a change of status', () => {
 });
 
 describe('new NotReady(message, options)', () => {
-  it('refuses a status that Kubernetes takes for a success', () => {
+  it('rejects a status that Kubernetes treats as a success', () => {
     for (const status of [200, 302, 399, 600, 450.5, NaN]) expect(() => new NotReady('no', { status })).to.throw(RangeError, /400 to 599/);
   });
 
-  it('tells the public its own message alone, and never a status that is a success', async () => {
+  it('shows the public only its own message, and never a status that is a success', async () => {
     const cause = new Error('password hunter2 rejected');
     class Careless extends NotReady {
       override status = 204;
@@ -724,13 +724,13 @@ describe('new NotReady(message, options)', () => {
     for (const blank of ['', ' \n ', undefined as never]) expect(new NotReady(blank).message).to.equal('not ready');
   });
 
-  it('knows itself in what cannot be looked at', () => {
+  it('recognizes its errors among values that cannot be inspected', () => {
     const { proxy, revoke } = Proxy.revocable({}, {});
     revoke();
     expect(NotReady.is(proxy)).to.equal(false);
   });
 
-  it('keeps its cause, and is known by its tag', () => {
+  it('keeps its cause, and is recognized by its tag', () => {
     const cause = new Error('inner');
     const error = new NotReady('no', { status: 429, cause });
     expect(error.cause).to.equal(cause);

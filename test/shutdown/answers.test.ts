@@ -119,7 +119,7 @@ interface Outcome {
   readonly body?: string;
 }
 
-describe('an answer while a shutdown is under way', () => {
+describe('a response during a shutdown', () => {
   const probes = new ProbeRegistry({ logger: false });
   after(() => {
     probes.close();
@@ -128,7 +128,7 @@ describe('an answer while a shutdown is under way', () => {
 
   for (const [prepared, prepare] of Object.entries(preparations)) {
     for (const [ended, end] of Object.entries(ends)) {
-      it(`is what it would be without a shutdown, but for the connection: ${prepared}, ${ended}`, async () => {
+      it(`differs from one without a shutdown only in the connection header: ${prepared}, ${ended}`, async () => {
         const respond = (response: ServerResponse, head: Head | undefined) => {
           prepare(response);
           if (head !== undefined) (response.writeHead as (...given: unknown[]) => unknown)(...head);
@@ -150,7 +150,7 @@ describe('an answer while a shutdown is under way', () => {
     }
   }
 
-  it('is what it would be without a shutdown on HTTP/2, too', async () => {
+  it('does not differ from one without a shutdown on HTTP/2', async () => {
     const respond = (response: http2.Http2ServerResponse, head: Head | undefined) => {
       if (head !== undefined) (response.writeHead as (...given: unknown[]) => unknown)(...head);
       response.end('body');
@@ -159,7 +159,7 @@ describe('an answer while a shutdown is under way', () => {
     expect(actual).to.deep.equal(expected);
   });
 
-  it('is the 101 of an application as it is', async () => {
+  it('is unchanged if it is the 101 of an application', async () => {
     const respond = (response: ServerResponse) => response.writeHead(101, { Connection: 'Upgrade', Upgrade: 'echo' }).end();
     const [expected, actual] = await compare((answer) => createServer(answer as RequestListener), respond, askUpgrade);
     expect(actual).to.deep.equal(expected);

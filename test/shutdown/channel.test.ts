@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { gracefulShutdown, ProbeRegistry, type ProbeMessages } from 'koa-probes';
 
 describe('the channel koa-probes:shutdown', () => {
-  it('has each phase of a shutdown, and the registry', async () => {
+  it('publishes each phase of a shutdown with its registry', async () => {
     const messages: ProbeMessages['koa-probes:shutdown'][] = [];
     const keep = (message: unknown) => void messages.push(message as ProbeMessages['koa-probes:shutdown']);
     subscribe('koa-probes:shutdown', keep);

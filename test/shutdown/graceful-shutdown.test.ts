@@ -108,9 +108,9 @@ describe('gracefulShutdown(servers, probes, options)', () => {
     return { server, held, letGo: () => held.splice(0).forEach(write) };
   }
 
-  describe('what it says to its clients', () => {
+  describe('responses', () => {
     const cases: { title: string; write: (response: ServerResponse) => void }[] = [
-      { title: 'an answer without a word on the connection', write: (response) => response.end('done') },
+      { title: 'no connection header', write: (response) => response.end('done') },
       { title: 'a header that is set', write: (response) => response.setHeader('Connection', 'keep-alive').end('done') },
       {
         title: 'a head with an object',
@@ -131,7 +131,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       },
     ];
     for (const { title, write } of cases) {
-      it(`is to close the connection, in flight or new, with ${title}`, async () => {
+      it(`tell the client to close the connection, for requests in flight and new requests, with ${title}`, async () => {
         const { server, held, letGo } = await startHeld(write);
         const shutdown = install(server, { drainDelayMs: 300 });
         const early = await dial(server);
@@ -149,7 +149,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       });
     }
 
-    it('is so for the errors of Koa, which removes all headers', async () => {
+    it('tell the client to close the connection if Koa answers with an error and removes all headers', async () => {
       const app = new Koa({ env: 'test' }).on('error', () => {});
       app.use((ctx) => {
         ctx.set('Connection', 'keep-alive');
@@ -162,7 +162,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect((await ask(urlOf(server), { headers: { connection: 'keep-alive' } })).headers.connection).to.equal('close');
     });
 
-    it('answers every request of a pipeline, and closes with the last', async () => {
+    it('answer every request of a pipeline, and close the connection with the last one', async () => {
       const { server, held, letGo } = await startHeld();
       const shutdown = install(server, { drainDelayMs: 300 });
       const socket = await dial(server);
@@ -177,7 +177,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(answer.match(/^connection: .*$/gim)).to.deep.equal(['Connection: keep-alive', 'Connection: keep-alive', 'Connection: close']);
     });
 
-    it('keeps each of the headers that are repeated in a list', async () => {
+    it('keep every header that is repeated in a list', async () => {
       const { server, held, letGo } = await startHeld((response) => {
         response.writeHead(200, ['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2', 'Connection', 'keep-alive']).end('done');
       });
@@ -191,7 +191,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(answer.match(/^(set-cookie|connection): .*$/gim)).to.have.members(['Set-Cookie: a=1', 'Set-Cookie: b=2', 'Connection: close']);
     });
 
-    it('is to close the connection, where the answer comes before the end of the request', async () => {
+    it('tell the client to close the connection if the response is sent before the request has ended', async () => {
       const server = await listen(createServer((_request, response) => response.end('done')));
       const shutdown = install(server, { drainDelayMs: 300 });
       const done = shutdown.shutdown();
@@ -203,11 +203,11 @@ describe('gracefulShutdown(servers, probes, options)', () => {
 
     const uploads: { title: string; refuse: RequestListener }[] = [
       {
-        title: 'has not been read',
+        title: 'the application has not read',
         refuse: (_request, response) => response.writeHead(401).end('no'),
       },
       {
-        title: 'has been read in part',
+        title: 'the application has read in part',
         refuse: (request, response) => {
           request.once('data', () => {
             request.pause();
@@ -216,7 +216,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
         },
       },
       {
-        title: 'is paused while somebody still listens',
+        title: 'the application has paused with a listener attached',
         refuse: (request, response) => {
           request.on('data', () => {
             if (response.headersSent) return;
@@ -226,7 +226,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
         },
       },
       {
-        title: 'is answered without a length',
+        title: 'gets a response without a length',
         refuse: (_request, response) => {
           response.removeHeader('Transfer-Encoding');
           response.writeHead(401).write('no');
@@ -235,7 +235,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       },
     ];
     for (const { title, refuse } of uploads) {
-      it(`is to close the connection, with an upload that ${title}, which is not cut`, async () => {
+      it(`tell the client to close the connection, and do not cut off an upload that ${title}`, async () => {
         const server = await listen(createServer(refuse));
         const shutdown = install(server, { drainDelayMs: 50 });
         const socket = await dial(server, { allowHalfOpen: true });
@@ -258,7 +258,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       });
     }
 
-    it('does not change the answers before', async () => {
+    it('do not change before the shutdown', async () => {
       const { server, held, letGo } = await startHeld();
       install(server);
       const answer = ask(urlOf(server), { headers: { connection: 'keep-alive' } });
@@ -268,8 +268,8 @@ describe('gracefulShutdown(servers, probes, options)', () => {
     });
   });
 
-  describe('the connections', () => {
-    it('serves one that is kept alive as long as it is used, and closes it after the delay', async () => {
+  describe('connections', () => {
+    it('are served while they are kept alive, and closed after the delay', async () => {
       const server = await listen(createServer((_request, response) => response.end('done')));
       const shutdown = install(server, { drainDelayMs: 300 });
       const used = await dial(server);
@@ -287,7 +287,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(codes).to.deep.equal([0]);
     });
 
-    it('closes one that was told to stay before the signal, once its answer is through', async () => {
+    it('are closed once the response is sent if their client was told before the signal that they stay open', async () => {
       const { server, held, letGo } = await startHeld((response) => response.end('done'));
       const shutdown = install(server);
       const socket = await dial(server);
@@ -301,7 +301,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await done).to.equal(0);
     });
 
-    it('waits for the body of a request that was answered before it came, and closes then', async () => {
+    it('are closed only after the body of a request has arrived, even if the response was sent earlier', async () => {
       const server = await listen(createServer((_request, response) => response.writeHead(401).end('no')));
       server.keepAliveTimeout = 60_000;
       const shutdown = install(server);
@@ -318,7 +318,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await done).to.equal(0);
     });
 
-    it('waits for the second half of a request whose first half came before the answer to the one before', async () => {
+    it('are closed only after the second half of a request whose first half came before the previous response', async () => {
       const { server, held, letGo } = await startHeld();
       const shutdown = install(server);
       const socket = await dial(server);
@@ -342,7 +342,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await done).to.equal(0);
     });
 
-    it('finishes a request that was in flight when it was installed', async () => {
+    it('stay open for a request that was in flight at the installation', async () => {
       const { server, held, letGo } = await startHeld();
       const answer = ask(urlOf(server), { headers: { connection: 'keep-alive' } });
       await until(() => held.length === 1);
@@ -353,7 +353,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await done).to.equal(0);
     });
 
-    it('counts those that were open before it was installed', async () => {
+    it('are counted if they were open before the installation', async () => {
       const { server, held, letGo } = await startHeld();
       const early = await dial(server);
       await until(() => new Promise((resolve) => server.getConnections((_error, count) => resolve(count === 1))));
@@ -370,7 +370,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(events[0]).to.include({ phase: 'draining', connections: 1, requests: 1 });
     });
 
-    it('closes one that is no socket, once it is idle', async () => {
+    it('are closed when idle even if they are not sockets', async () => {
       const server = await listen(createServer((_request, response) => response.end('done')));
       const shutdown = install(server);
       const [toServer, toClient] = [new PassThrough(), new PassThrough()];
@@ -382,7 +382,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(connection.destroyed).to.equal(true);
     });
 
-    it('leaves an upgraded one to its hook', async () => {
+    it('are left to a hook if they are upgraded', async () => {
       const server = await listen(createServer());
       const upgraded: Socket[] = [];
       server.on('upgrade', (_request, socket: Socket) => {
@@ -399,7 +399,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await done).to.equal(0);
     });
 
-    it('closes two hundred that are idle, and answers the request that one of them sends meanwhile', async () => {
+    it('are closed when idle, two hundred of them, and a request that arrives meanwhile is answered', async () => {
       const server = await listen(createServer((_request, response) => response.end('done')));
       const shutdown = install(server, { drainDelayMs: 50 });
       const idle = await Promise.all(Array.from({ length: 200 }, () => dial(server)));
@@ -413,7 +413,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await done).to.equal(0);
     });
 
-    it('answers all that have connected by the time the listener closes, of which the event loop accepts one a turn', async () => {
+    it('that wait to be accepted when the listener closes are all answered', async () => {
       const server = await listen(createServer((_request, response) => response.end('done')));
       const shutdown = install(server);
       const client = start(process.execPath, ['-e', CROWD, String(portOf(server))]);
@@ -424,7 +424,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(client.output()).to.equal('100 answered');
     });
 
-    it('leaves half a request to the timeout of its server', async () => {
+    it('with half a request are left to the timeout of the server', async () => {
       const times = { headersTimeout: 600, requestTimeout: 600, connectionsCheckingInterval: 100 };
       const server = await listen(createServer(times, (_request, response) => response.end('done')));
       const shutdown = install(server);
@@ -439,7 +439,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(logger.lines.join('\n')).to.match(/the listeners are closed; 1 connection$/m);
     });
 
-    it('closes each server once, whether it has connections or not', async () => {
+    it('do not change that each server is closed once', async () => {
       const server = await listen(createServer((_request, response) => response.end('done')));
       const other = await listen(createServer());
       let closed = 0;
@@ -452,7 +452,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(closed).to.equal(2);
     });
 
-    it('does not hang where a client goes away in the middle of its request', async () => {
+    it('do not block the shutdown if a client disconnects during its request', async () => {
       const { server, held } = await startHeld();
       const shutdown = install(server);
       const socket = await dial(server);
@@ -463,7 +463,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await done).to.equal(0);
     });
 
-    it('closes the listener alone: idle connections are not cut with it', async () => {
+    it('are not closed together with the listener when idle', async () => {
       const server = await listen(createServer((_request, response) => response.end('done')));
       const shutdown = install(server);
       const socket = await dial(server);
@@ -477,7 +477,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
     });
   });
 
-  describe('with TLS and HTTP/2', () => {
+  describe('TLS and HTTP/2', () => {
     const authority = new Authority();
     let certificate: Certificate;
     before(async () => {
@@ -498,7 +498,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       });
     }
 
-    it('finishes what is in flight on an https server, and closes what is idle or has not shaken hands', async () => {
+    it('finish requests in flight on an https server, and close connections that are idle or without a handshake', async () => {
       const server = await listen(https.createServer(certificate, done));
       const shutdown = install(server);
       const raw = await dial(server);
@@ -526,7 +526,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       ['with TLS', () => http2.createSecureServer({ ...certificate, allowHTTP1: true }, done as never)],
       ['without TLS', () => http2.createServer(done as never)],
     ] as const) {
-      it(`tells the clients of an http2 server ${title} to open no more streams, and finishes those that are open`, async () => {
+      it(`tell the clients of an http2 server ${title} to open no more streams, and finish the open streams`, async () => {
         const server = await listen(make());
         let sessions = 0;
         server.on('session', () => (sessions += 1));
@@ -556,7 +556,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       });
     }
 
-    it('serves a session that comes after the signal, and tells it then', async () => {
+    it('serve a session that begins after the signal, and tell its client then', async () => {
       const server = await listen(http2.createServer(done as never));
       const shutdown = install(server, { drainDelayMs: 600 });
       const code = shutdown.shutdown();
@@ -567,7 +567,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await code).to.equal(0);
     });
 
-    it('finishes the streams that were open before it was installed', async () => {
+    it('finish streams that were open before the installation', async () => {
       const server = await listen(http2.createServer());
       const client = http2.connect(`http://127.0.0.1:${String(portOf(server))}`);
       const opened = once(server, 'stream') as Promise<[http2.ServerHttp2Stream]>;
@@ -583,7 +583,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await code).to.equal(0);
     });
 
-    it('tells each session once', async () => {
+    it('tell each session once', async () => {
       const streams: http2.ServerHttp2Stream[] = [];
       const server = await listen(http2.createServer());
       server.on('stream', (stream: http2.ServerHttp2Stream) => streams.push(stream));
@@ -610,7 +610,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(notices).to.equal(1);
     });
 
-    it('serves HTTP/1 on an http2 server as on any other', async () => {
+    it('serve HTTP/1 on an http2 server like on any other server', async () => {
       const server = await listen(http2.createSecureServer({ ...certificate, allowHTTP1: true }, done as never));
       const shutdown = install(server);
       const socket = connectSecurely({ port: portOf(server), host: '127.0.0.1', ca: authority.ca, ALPNProtocols: ['http/1.1'] });
@@ -631,7 +631,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       return seen;
     };
 
-    it('fails readiness in the turn of the call, and passes liveness', async () => {
+    it('fail readiness in the turn of the call, and pass liveness', async () => {
       const shutdown = install([]);
       const done = shutdown.shutdown();
       expect(probes.lifecycle.state).to.equal('draining');
@@ -640,7 +640,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       await done;
     });
 
-    it('runs once, however often it is asked to', async () => {
+    it('run once, even if shutdown() is called several times', async () => {
       const seen = phases();
       const shutdown = install([]);
       const first = shutdown.shutdown('first');
@@ -652,7 +652,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(codes).to.deep.equal([0]);
     });
 
-    it('calls a hook that another hook registers', async () => {
+    it('call a hook that another hook registers', async () => {
       const called: string[] = [];
       const shutdown = install([]);
       shutdown.onShutdown('outer', () => shutdown.onShutdown('inner', () => called.push('inner')));
@@ -660,7 +660,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(called).to.deep.equal(['inner']);
     });
 
-    it('calls the hooks of the closing once no new connection can come', async () => {
+    it('call the onClosing() hooks once no new connection can arrive', async () => {
       const server = await listen(createServer());
       const shutdown = install(server);
       let isListening = true;
@@ -669,7 +669,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(isListening).to.equal(false);
     });
 
-    it('waits for a hook of the closing, and exits with 1 where it fails', async () => {
+    it('wait for an onClosing() hook, and exit with 1 if it fails', async () => {
       const order: string[] = [];
       const shutdown = install([]);
       shutdown.onClosing('consumer', async () => {
@@ -683,7 +683,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(logger.lines.join('\n')).to.include('error koa-probes: shutdown by the application: consumer failed: it would not stop');
     });
 
-    it('calls no further hook once its time is over', async () => {
+    it('call no further hook once the deadline is exceeded', async () => {
       const called: string[] = [];
       let letGo = () => {};
       const shutdown = install([], { timeoutMs: 100 });
@@ -696,7 +696,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(codes).to.deep.equal([1]);
     });
 
-    it('waits for the work that a hook begins', async () => {
+    it('wait for work that a hook begins', async () => {
       const ended: string[] = [];
       const shutdown = install([]);
       shutdown.onShutdown('outbox', () => {
@@ -709,14 +709,14 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(ended).to.deep.equal(['flush']);
     });
 
-    it('does not wait for the hooks of another shutdown of the same probes', async () => {
+    it('do not wait for the hooks of another shutdown of the same probes', async () => {
       const inner = install([]);
       const outer = install([]);
       outer.onShutdown('inner', () => inner.shutdown('outer'));
       expect(await outer.shutdown()).to.equal(0);
     });
 
-    it('calls at once a hook of the closing that is registered after it', async () => {
+    it('call an onClosing() hook at once if it is registered after the closing', async () => {
       const called: string[] = [];
       const shutdown = install([]);
       shutdown.onClosing('late', () => {
@@ -726,7 +726,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(called).to.deep.equal(['later']);
     });
 
-    it('waits for a hook of the closing that is registered by a hook of the end', async () => {
+    it('wait for an onClosing() hook that an onShutdown() hook registers', async () => {
       const ended: string[] = [];
       const shutdown = install([]);
       shutdown.onShutdown('database', () => {
@@ -739,7 +739,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(ended).to.deep.equal(['late']);
     });
 
-    it('calls at once, and waits for, a hook that is registered while the container is deactivated', async () => {
+    it('call at once, and wait for, a hook that is registered during the deactivation of the container', async () => {
       const ended: string[] = [];
       const container = new Container();
       probes = await discoverProbes(container, { classes: [], logger });
@@ -760,7 +760,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(logger.lines.join('\n')).to.include('late failed: too late');
     });
 
-    it('has methods that may be taken from it', async () => {
+    it('can be started by detached methods', async () => {
       const called: string[] = [];
       const { onClosing, onShutdown, shutdown, uninstall } = install([]);
       onClosing('consumer', () => called.push('consumer'));
@@ -770,7 +770,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(called).to.deep.equal(['consumer', 'database']);
     });
 
-    it('rejects a reason that is not a non-empty string', async () => {
+    it('reject a reason that is not a non-empty string', async () => {
       const shutdown = install([]);
       for (const reason of [5, '', new Error('no')]) {
         expect(() => shutdown.shutdown(reason as never)).to.throw(
@@ -782,38 +782,38 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(await shutdown.shutdown('a new release')).to.equal(0);
     });
 
-    it('exits though another shutdown was never begun', async () => {
+    it('exit even if another shutdown has never begun', async () => {
       install([], { signals: [] });
       expect(await install([]).shutdown()).to.equal(0);
       expect(codes).to.deep.equal([0]);
     });
 
-    it('takes a signal that is named twice once', async () => {
+    it('handle a signal once if it is listed twice', async () => {
       install([], { signals: ['SIGUSR2', 'SIGUSR2'] });
       process.kill(process.pid, 'SIGUSR2');
       await until(() => codes.length > 0);
       expect(codes).to.deep.equal([0]);
     });
 
-    it('keeps an exit code that the application has set', async () => {
+    it('keep an exit code that the application has set', async () => {
       const shutdown = install([]);
       process.exitCode = 3;
       expect(await shutdown.shutdown()).to.equal(3);
     });
 
-    it('ends with `process.exitCode` alone where it is told not to exit', async () => {
+    it('set only `process.exitCode` if `exit` is false', async () => {
       const shutdown = install([], { exit: false });
       shutdown.onShutdown('database', () => Promise.reject(new Error('gone')));
       expect(await shutdown.shutdown()).to.equal(1);
       expect(process.exitCode).to.equal(1);
     });
 
-    it('closes the registry at its end', async () => {
+    it('close the registry at the end', async () => {
       await install([]).shutdown();
       expect(probes.isClosed).to.equal(true);
     });
 
-    it('leaves the probes to another shutdown that still needs them', async () => {
+    it('leave the probes to another shutdown that still needs them', async () => {
       const { server, held, letGo } = await startHeld();
       const first = install([]);
       const second = install(server);
@@ -827,7 +827,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect([probes.isClosed, codes]).to.deep.equal([true, [0]]);
     });
 
-    it('leaves the probes to another shutdown that still needs them, where its own time is over', async () => {
+    it('leave the probes to another shutdown that still needs them, even after the deadline of the first', async () => {
       const { server, held, letGo } = await startHeld();
       const first = install([], { timeoutMs: 50 });
       first.onShutdown('hangs', () => new Promise(() => {}));
@@ -842,7 +842,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect([probes.isClosed, codes]).to.deep.equal([true, [1]]);
     });
 
-    it('survives a listener of its event and a logger that throw', async () => {
+    it('continue if a listener of the event or the logger throws', async () => {
       probes = new ProbeRegistry({
         logger: {
           info: () => {
@@ -859,21 +859,21 @@ describe('gracefulShutdown(servers, probes, options)', () => {
     });
   });
 
-  describe('what it leaves behind', () => {
+  describe('listeners and timers', () => {
     const footprint = (server: NetServer) => ({
       process: process.eventNames().map((name) => [name, process.listenerCount(name as string)].map(String)),
       server: server.eventNames().map((name) => [name, server.listenerCount(name as string)].map(String)),
       channels: ['http.server.request.start', 'http.server.response.finish'].map((name) => channel(name).hasSubscribers),
     });
 
-    it('is nothing, by making a registry alone', () => {
+    it('are not added by creating a registry', () => {
       const server = createServer();
       const before = footprint(server);
       new ProbeRegistry({ logger: false }).close();
       expect(footprint(server)).to.deep.equal(before);
     });
 
-    it('is nothing, after uninstall(), which may be called twice', async () => {
+    it('are removed by uninstall(), which may be called twice', async () => {
       const server = await listen(createServer((_request, response) => response.end('done')));
       const before = footprint(server);
       const shutdown = install(server, { uncaughtErrors: true });
@@ -889,14 +889,14 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       server.closeAllConnections();
     });
 
-    it('is nothing, after a shutdown', async () => {
+    it('are removed after a shutdown', async () => {
       const server = await listen(createServer());
       const before = footprint(server);
       await install(server, { exit: false }).shutdown();
       expect(footprint(server)).to.deep.equal(before);
     });
 
-    it('is nothing, where one of two servers listened late and the other never', async () => {
+    it('are removed even if one of two servers listens late and the other one never', async () => {
       const [never, late] = [createServer(), createServer()];
       const before = footprint(never);
       const shutdown = install([never, late], { exit: false });
@@ -908,7 +908,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(footprint(never)).to.deep.equal(before);
     });
 
-    it('lets a shutdown under way come to its end after uninstall()', async () => {
+    it('stay in place until a shutdown in progress ends, even after uninstall()', async () => {
       const { server, held, letGo } = await startHeld();
       const shutdown = install(server);
       const answer = ask(urlOf(server), { headers: { connection: 'keep-alive' } });
@@ -927,10 +927,10 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       [
         'a Koa application',
         () => gracefulShutdown(new Koa() as never, probes),
-        /`servers` .* got an object\. Give it what app\.listen\(\) returns/,
+        /`servers` .* got an object\. Pass the server that app\.listen\(\) returns/,
       ],
       [
-        'something that is like a server',
+        'an object that resembles a server',
         () => gracefulShutdown({ close: () => {}, on: () => {}, listening: true } as never, probes),
         /`servers` .* got an object/,
       ],
@@ -938,27 +938,35 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       ['no registry', () => gracefulShutdown(server, {} as never), /`probes` .*discoverProbes/],
       ['an unknown option', () => install(server, { drainDelay: 5 } as never), /Unknown option `drainDelay`/],
       ['a negative delay', () => install(server, { drainDelayMs: -1 }), /`drainDelayMs`/],
-      ['no time', () => install(server, { timeoutMs: 0 }), /`timeoutMs`/],
+      ['a timeout of 0', () => install(server, { timeoutMs: 0 }), /`timeoutMs`/],
       [
-        'a delay that takes all the time',
+        'a delay as long as the timeout',
         () => install(server, { drainDelayMs: 5_000, timeoutMs: 5_000 }),
-        /leaves nothing of `timeoutMs`/,
+        /`drainDelayMs` .* is 5000, but `timeoutMs` is 5000: the delay is part of the timeout/,
       ],
       ['a signal that cannot be caught', () => install(server, { signals: ['SIGKILL'] }), /`signals` .* got "SIGKILL"/],
-      ['a signal that there is not', () => install(server, { signals: ['TERM' as never] }), /`signals` .* got "TERM"/],
-      ['a signal that is no list', () => install(server, { signals: 'SIGTERM' as never }), /`signals`/],
-      ['a decision that is no function', () => install(server, { onRepeatedSignal: 'exit' as never }), /`onRepeatedSignal` .* got "exit"/],
-      ['an exit that is none', () => install(server, { exit: 0 as never }), /`exit`/],
+      ['an unknown signal', () => install(server, { signals: ['TERM' as never] }), /`signals` .* got "TERM"/],
+      ['signals that are not an array', () => install(server, { signals: 'SIGTERM' as never }), /`signals`/],
       [
-        'a grace period that is none',
+        'a decision that is not a function',
+        () => install(server, { onRepeatedSignal: 'exit' as never }),
+        /`onRepeatedSignal` .* got "exit"/,
+      ],
+      ['a number as `exit`', () => install(server, { exit: 0 as never }), /`exit`/],
+      [
+        'a grace period that is not a number',
         () => install(server, { terminationGracePeriodSeconds: '30' as never }),
         /terminationGracePeriodSeconds/,
       ],
-      ['a hook without a name', () => install([]).onShutdown('', () => {}), /onShutdown\(\) to get a name and a function/],
-      ['a hook that is no function', () => install([]).onClosing('ws', undefined as never), /onClosing\(\) to get a name and a function/],
+      ['a hook without a name', () => install([]).onShutdown('', () => {}), /arguments of onShutdown\(\) to be a name and a function/],
+      [
+        'a hook that is not a function',
+        () => install([]).onClosing('ws', undefined as never),
+        /arguments of onClosing\(\) to be a name and a function/,
+      ],
     ];
     for (const [title, call, message] of wrong) {
-      it(`says what is wrong with ${title}, and installs nothing`, () => {
+      it(`rejects ${title}, and installs nothing`, () => {
         const before = process.listenerCount('SIGTERM');
         expect(call).to.throw(ConfigurationError, message);
         for (const shutdown of installed) shutdown.uninstall();
@@ -967,7 +975,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
     }
   });
 
-  describe('its defaults', () => {
+  describe('the defaults', () => {
     const names = ['KUBERNETES_SERVICE_HOST', 'TERMINATION_GRACE_PERIOD_SECONDS'] as const;
     const kept = names.map((name) => process.env[name]);
     afterEach(() => {
@@ -990,7 +998,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(installIn(IN_KUBERNETES)).to.deep.equal([]);
     });
 
-    it('warn of a time that is given and does not fit into the grace period, with the sum', () => {
+    it('lead to a warning with the sum if a given time does not fit into the grace period', () => {
       const [line, ...more] = installIn({ ...IN_KUBERNETES, TERMINATION_GRACE_PERIOD_SECONDS: '20' }, { timeoutMs: 25_000 });
       expect(line).to.match(
         /^warn .*may take 25000 ms \(5000 of drainDelayMs and 20000 for requests and hooks\), but Kubernetes kills the container 20000 ms/,
@@ -1008,34 +1016,34 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       expect(installIn(IN_KUBERNETES, { terminationGracePeriodSeconds: 3 })).to.deep.equal([]);
     });
 
-    it('leave a delay that is given as it is, and warn if it does not fit', () => {
+    it('do not change a given delay, and lead to a warning if it does not fit', () => {
       const [line] = installIn({ ...IN_KUBERNETES, TERMINATION_GRACE_PERIOD_SECONDS: '5' }, { drainDelayMs: 6_000 });
       expect(line).to.include('may take 25000 ms (6000 of drainDelayMs and 19000 for');
     });
 
-    it('warn of a grace period of 0, into which nothing fits', () => {
+    it('lead to a warning for a grace period of 0', () => {
       expect(installIn({ ...IN_KUBERNETES, TERMINATION_GRACE_PERIOD_SECONDS: '0' })[0]).to.include(
         'Kubernetes kills the container 0 ms after',
       );
     });
 
-    it('say nothing outside of Kubernetes', () => {
+    it('lead to no warning outside Kubernetes', () => {
       expect(installIn({}, { timeoutMs: 60_000 })).to.deep.equal([]);
     });
 
-    it('take the option before the environment', () => {
+    it('prefer the option to the environment', () => {
       expect(
         installIn({ ...IN_KUBERNETES, TERMINATION_GRACE_PERIOD_SECONDS: '20' }, { terminationGracePeriodSeconds: 90, timeoutMs: 80_000 }),
       ).to.deep.equal([]);
     });
 
-    it('say so where the environment has no number', () => {
+    it('lead to a warning if the environment variable is not a number', () => {
       expect(installIn({ TERMINATION_GRACE_PERIOD_SECONDS: '30s' })).to.deep.equal([
         'warn koa-probes: TERMINATION_GRACE_PERIOD_SECONDS is ignored: "30s" is not a number of seconds.',
       ]);
     });
 
-    it('leave half of a short time to the requests', () => {
+    it('leave half of a short timeout to the requests', () => {
       expect(installIn(IN_KUBERNETES, { timeoutMs: 3_000, terminationGracePeriodSeconds: 3 })[0]).to.include(
         '1500 of drainDelayMs and 1500 for',
       );
@@ -1051,34 +1059,34 @@ describe('lifecycle.track(), holdShutdown() and shutdownSignal', () => {
     process.exitCode = undefined;
   });
 
-  it('gives back the promise that it was given', async () => {
+  it('returns the promise that is passed to track()', async () => {
     const work = Promise.resolve(1);
     expect(probes.lifecycle.track(work)).to.equal(work);
     expect(await work).to.equal(1);
   });
 
-  it('leaves a rejection to its caller, and does not wait for it any more', async () => {
+  it('leaves a rejection to the caller, and does not wait for it any longer', async () => {
     const work = probes.lifecycle.track(Promise.reject(new Error('own')), 'job');
     expect(await work.catch((error: Error) => error.message)).to.equal('own');
     expect(await gracefulShutdown([], probes, { exit: false }).shutdown()).to.equal(0);
   });
 
-  it('does not touch readiness', async () => {
+  it('does not change readiness', async () => {
     const release = probes.lifecycle.holdShutdown('job');
     expect((await probes.run('readiness')).status).to.equal('pass');
     release();
     release();
   });
 
-  it('says what is wrong', () => {
+  it('rejects wrong arguments', () => {
     expect(() => probes.lifecycle.track(1 as never)).to.throw(
       TypeError,
-      'Expected `work` to be a promise, got `1` (number). For work without one there is `holdShutdown(name)`.',
+      'Expected `work` to be a promise, got `1` (number). For work without a promise, call `holdShutdown(name)`.',
     );
     expect(() => probes.lifecycle.holdShutdown('')).to.throw(TypeError, 'Expected `name` to be a non-empty string, got "".');
   });
 
-  it('aborts the signal when draining begins, for those too who ask later', () => {
+  it('aborts the signal when draining begins, even if it is read later', () => {
     const early = new ProbeRegistry({ logger: false });
     const { shutdownSignal } = early.lifecycle;
     expect(shutdownSignal.aborted).to.equal(false);

@@ -13,7 +13,7 @@ import { Authority, type Certificate } from '../support/certificates.js';
 import { MemoryLogger } from '../support/probes.js';
 import { until } from '../support/processes.js';
 
-describe('gracefulShutdown(servers, probes, options) with connections that last', () => {
+describe('gracefulShutdown(servers, probes, options) with long-lived connections', () => {
   const authority = new Authority();
   let certificate: Certificate;
   let logger: MemoryLogger;
@@ -55,7 +55,7 @@ describe('gracefulShutdown(servers, probes, options) with connections that last'
     ['ws', () => createServer()],
     ['wss', () => https.createServer(certificate)],
   ] as const) {
-    describe(`WebSockets by ${protocol}`, () => {
+    describe(`WebSockets over ${protocol}`, () => {
       let server: Server;
       let sockets: WebSocketServer;
       beforeEach(async () => {
@@ -71,7 +71,7 @@ describe('gracefulShutdown(servers, probes, options) with connections that last'
         return { socket, closed: once(socket, 'close') as Promise<[number]> };
       }
 
-      it('do not hold the hooks, go on until they are over, and are closed then, with exit code 0', async () => {
+      it('do not delay the hooks, stay open until the hooks finish, and are then closed with exit code 0', async () => {
         const shutdown = install(server);
         const { socket, closed } = await chat();
         let echoed = '';
@@ -89,7 +89,7 @@ describe('gracefulShutdown(servers, probes, options) with connections that last'
         );
       });
 
-      it('may be closed by a hook of the end', async () => {
+      it('can be closed by an onShutdown() hook', async () => {
         const shutdown = install(server);
         const { closed } = await chat();
         shutdown.onShutdown('websockets', async () => {
@@ -100,7 +100,7 @@ describe('gracefulShutdown(servers, probes, options) with connections that last'
         expect((await closed)[0]).to.equal(1001);
       });
 
-      it('hear a goodbye by a hook of the closing, which need not wait for them', async () => {
+      it('receive a closing message from an onClosing() hook, which does not have to wait for them', async () => {
         const shutdown = install(server);
         const { closed } = await chat();
         shutdown.onClosing('websockets', () => sockets.clients.forEach((socket) => socket.close(1001)));
@@ -108,7 +108,7 @@ describe('gracefulShutdown(servers, probes, options) with connections that last'
         expect((await closed)[0]).to.equal(1001);
       });
 
-      it('are cut if their client does not close its side, with exit code 0', async () => {
+      it('are destroyed if the client does not close its side, with exit code 0', async () => {
         const shutdown = install(server);
         const { socket } = await chat();
         socket.pause();
@@ -116,14 +116,14 @@ describe('gracefulShutdown(servers, probes, options) with connections that last'
         expect(phase('finished')).to.include({ connections: 0 });
       });
 
-      it('are closed within a deadline that is short', async () => {
+      it('are closed within a short deadline', async () => {
         const shutdown = install(server, { timeoutMs: 600 });
         const { socket } = await chat();
         socket.pause();
         expect(await shutdown.shutdown()).to.equal(0);
       });
 
-      it('do not keep a request in flight, or tracked work, from being waited for', async () => {
+      it('do not stop the shutdown from waiting for a request in flight or tracked work', async () => {
         const done: string[] = [];
         server.on('request', (_request, response) => void pause(300).then(() => response.end('done')));
         const shutdown = install(server);
@@ -143,7 +143,7 @@ describe('gracefulShutdown(servers, probes, options) with connections that last'
     });
   }
 
-  it('closes a tunnel by CONNECT as it closes a WebSocket', async () => {
+  it('closes a CONNECT tunnel like a WebSocket', async () => {
     const server = await listen(createServer());
     server.on('connect', (_request, socket: Socket) => socket.write('HTTP/1.1 200 Connection Established\r\n\r\n'));
     const shutdown = install(server);
@@ -156,7 +156,7 @@ describe('gracefulShutdown(servers, probes, options) with connections that last'
     await closed;
   });
 
-  it('waits for an upgrade that has not been answered, and closes it after the hooks', async () => {
+  it('waits for an upgrade request without a response, and closes it after the hooks', async () => {
     const server = await listen(createServer((_request, response) => response.end('first')));
     server.on('upgrade', (_request, upgraded: Socket) => {
       setTimeout(() => upgraded.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n'), 400);
@@ -194,7 +194,7 @@ describe('gracefulShutdown(servers, probes, options) with connections that last'
     expect(phase('hooks')).to.include({ upgradedConnections: 300 });
   });
 
-  it('holds the hooks for half a request, which is no WebSocket', async () => {
+  it('delays the hooks for half a request, which is not a WebSocket', async () => {
     const server = await listen(createServer((_request, response) => response.end('done')));
     const shutdown = install(server);
     const socket = connect(portOf(server), '127.0.0.1');
@@ -212,11 +212,11 @@ describe('gracefulShutdown(servers, probes, options) with connections that last'
     expect(await text(socket)).to.include('done');
   });
 
-  describe('requests that have lasted for longer than a minute', () => {
+  describe('requests that last longer than a minute', () => {
     const realNow = performance.now.bind(performance);
     afterEach(() => (performance.now = realNow));
 
-    it('are counted, and the line says how to end them', async () => {
+    it('are counted, and the log line says how to end them', async () => {
       const server = await listen(createServer((_request, response) => response.write('data: 1\n\n')));
       const shutdown = install(server, { timeoutMs: 400 });
       const open = async () => {
@@ -264,7 +264,7 @@ describe('gracefulShutdown(servers, probes, options) with connections that last'
       const ask = (client: http2.ClientHttp2Session, path: string) =>
         text(client.request({ ':path': path })).catch((error: NodeJS.ErrnoException) => error.message);
 
-      it('refuses at once a stream that was on its way at the notice, so that its client repeats it, and finishes those before', async () => {
+      it('refuses a stream that was sent before the client received the GOAWAY, so that the client repeats it, and finishes earlier streams', async () => {
         const link = await startLink(portOf(server));
         cleanups.push(() => link.close());
         const shutdown = install(server, { drainDelayMs: 2_000, timeoutMs: 20_000 });
@@ -287,7 +287,7 @@ describe('gracefulShutdown(servers, probes, options) with connections that last'
         expect(await code).to.equal(0);
       });
 
-      it('does not wait for a tunnel by CONNECT, and closes it after the hooks', async () => {
+      it('does not wait for a CONNECT tunnel, and closes it after the hooks', async () => {
         const shutdown = install(server);
         const client = await dial(portOf(server));
         const tunnel = client.request({ ':method': 'CONNECT', ':authority': 'example.org:443' }).on('error', () => {});

@@ -23,7 +23,7 @@ interface Pod extends Child {
   readonly exited: Promise<unknown[]>;
 }
 
-describe('rolling restarts with a second SIGTERM in the middle of each', function () {
+describe('rolling restarts with a second SIGTERM during each shutdown', function () {
   this.timeout(120_000);
 
   it('lose no request, no WebSocket and no event stream, and exit with 0', async () => {
@@ -44,7 +44,7 @@ describe('rolling restarts with a second SIGTERM in the middle of each', functio
     await clients.end();
     await pod.stop('SIGKILL');
     expect(clients.lost).to.deep.equal([]);
-    for (const replaced of pods) expect(replaced.output()).to.match(/SIGTERM again, the shutdown goes on[^]*finished/);
+    for (const replaced of pods) expect(replaced.output()).to.match(/SIGTERM again, the shutdown continues[^]*finished/);
     expect(clients.counts.requests).to.be.greaterThan(RESTARTS * 10);
     expect(clients.counts.goodbyes).to.be.greaterThan(RESTARTS);
     expect(clients.counts.streams).to.be.greaterThan(RESTARTS);

@@ -17,7 +17,7 @@ describe('a rolling restart under load', function () {
   this.timeout(60_000);
 
   for (const load of ['layer 7', 'layer 4']) {
-    it(`loses no request of a balancer of ${load} that learns of it a second late`, async () => {
+    it(`loses no request of a ${load} load balancer that learns about it a second late`, async () => {
       const { sent, failures, exits } = await rollout.restart('koa-probes', load, 1_500, 3);
       expect(failures).to.deep.equal([]);
       expect(exits.map(({ code }) => code)).to.deep.equal([0, 0, 0]);

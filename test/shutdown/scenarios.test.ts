@@ -63,7 +63,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
   }
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    it(`is ready no more and live on, and finishes what is in flight, on ${signal}`, async () => {
+    it(`fails readiness, passes liveness and finishes requests in flight on ${signal}`, async () => {
       const scenario = await begin('plain');
       const slow = ask(`${scenario.url}/slow?ms=1000`);
       await said(scenario, 'slow request begun');
@@ -84,7 +84,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     });
   }
 
-  describe('when a signal comes again', () => {
+  describe('when a signal is repeated', () => {
     /** From here on it is no more taken for the same signal. */
     const later = () => pause(1_100);
 
@@ -107,7 +107,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
         scenario.signal(first);
         await later();
         scenario.signal(second);
-        await said(scenario, `${second} again, the shutdown goes on until 15000 ms at the latest; 1 connection, 1 request in flight`);
+        await said(scenario, `${second} again, the shutdown continues until 15000 ms at the latest; 1 connection, 1 request in flight`);
         expect(await slow).to.equal(200);
         expect((await scenario.exited()).code).to.equal(0);
         expect(scenario.output()).to.include('database closed');
@@ -115,7 +115,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     }
 
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      it(`takes ${signal} within a second for the same signal`, async () => {
+      it(`treats ${signal} within a second as the same signal`, async () => {
         const { scenario, slow } = await beginSlow();
         scenario.signal('SIGTERM');
         await said(scenario, 'draining');
@@ -131,12 +131,12 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
         await later();
         scenario.signal('SIGINT');
         expect(await scenario.exited()).to.include({ code: 1, signal: null });
-        expect(scenario.output()).to.include('SIGINT again, exiting with 1 at once; 1 connection, 1 request in flight');
+        expect(scenario.output()).to.include('SIGINT again, exiting with code 1 at once; 1 connection, 1 request in flight');
         expect(await slow).to.equal('lost');
       });
     }
 
-    it('exits on whatever signal the application decides', async () => {
+    it('exits on any signal that the application chooses', async () => {
       const { scenario, slow } = await beginSlow({ REPEATED: 'exit' });
       scenario.signal('SIGTERM');
       await later();
@@ -146,7 +146,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     });
 
     for (const decision of ['continue', 'throw']) {
-      it(`goes on after Ctrl-C where the decision of the application is: ${decision}`, async () => {
+      it(`continues after Ctrl-C if the decision of the application is: ${decision}`, async () => {
         const { scenario, slow } = await beginSlow({ REPEATED: decision });
         scenario.signal('SIGINT');
         await later();
@@ -157,18 +157,18 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
       });
     }
 
-    it('counts signals alone: the first one after shutdown() in code is no repetition', async () => {
+    it('counts only signals: the first signal after shutdown() in code is not a repetition', async () => {
       const { scenario, slow } = await beginSlow();
       scenario.signal('SIGUSR2');
       await said(scenario, 'the listeners are closed');
       await later();
       scenario.signal('SIGINT');
-      await said(scenario, 'SIGINT, the shutdown goes on');
+      await said(scenario, 'SIGINT, the shutdown continues');
       expect(await slow).to.equal(200);
       expect((await scenario.exited()).code).to.equal(0);
     });
 
-    it('lets a function that is about to exit go on, and calls it once', async () => {
+    it('waits for an exit function that is still running, and calls it once', async () => {
       const scenario = await begin('exit-function');
       scenario.signal('SIGTERM');
       await said(scenario, 'flushing before exit 0');
@@ -181,8 +181,8 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     });
   });
 
-  describe('when a sidecar must be told', () => {
-    it('waits for an async function, which exits', async () => {
+  describe('when `exit` stops a sidecar', () => {
+    it('waits for the async function, which exits', async () => {
       const told: string[] = [];
       const sidecar = await serve((incoming, response) => {
         told.push(`${incoming.method ?? ''} ${incoming.url ?? ''}`);
@@ -194,7 +194,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
       expect(told).to.deep.equal(['POST /quitquitquit']);
     });
 
-    it('exits with 1 if that fails', async () => {
+    it('exits with 1 if the function fails', async () => {
       const scenario = await begin('sidecar', { SIDECAR: `http://127.0.0.1:${String(await freePort())}` });
       scenario.signal('SIGTERM');
       expect((await scenario.exited()).code).to.equal(1);
@@ -210,18 +210,18 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     expect((await slow).status).to.equal(200);
     expect((await scenario.exited()).code).to.equal(1);
     expect(scenario.output().match(/uncaughtException: Error: nobody has caught this\s+at /g)).to.have.lengthOf(1);
-    expect(scenario.output()).to.match(/\d+ more uncaught errors during the shutdown, the last: nobody has caught this/);
+    expect(scenario.output()).to.match(/\d+ more uncaught errors during the shutdown, the last one: nobody has caught this/);
     expect(scenario.output().match(/nobody has caught this/g)).to.have.lengthOf(2);
   });
 
-  it('says in a worker thread where to install it, and runs there without signals', async () => {
+  it('says in a worker thread where to install the shutdown, and runs there without signals', async () => {
     const scenario = await begin('worker-thread', {}, /the code is/);
-    expect(scenario.output()).to.match(/gets no signals in a worker thread\. Call it in the main thread/);
+    expect(scenario.output()).to.match(/receives no signals in a worker thread\. Call it in the main thread/);
     expect(scenario.output()).to.match(/database closed[^]*the code is 0/);
     expect((await scenario.exited()).code).to.equal(0);
   });
 
-  it('ends an idle pod within a grace period that is told, with the delays of the default', async () => {
+  it('ends an idle pod within a given grace period with the default delays', async () => {
     const scenario = await begin('defaults', { KUBERNETES_SERVICE_HOST: '10.0.0.1', TERMINATION_GRACE_PERIOD_SECONDS: '3' });
     scenario.signal('SIGTERM');
     const { code, tookMs } = await scenario.exited();
@@ -229,19 +229,19 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     expect(tookMs).to.be.below(3_000);
   });
 
-  describe('when it is begun in code in a pod', () => {
+  describe('when it begins in code in a pod', () => {
     const POD = { KUBERNETES_SERVICE_HOST: '10.0.0.1', TERMINATION_GRACE_PERIOD_SECONDS: '2' };
 
-    it('says until when liveness is answered', async () => {
+    it('logs how long liveness is answered', async () => {
       const scenario = await begin('defaults', POD);
       scenario.signal('SIGUSR2');
       expect((await scenario.exited()).code).to.equal(0);
       expect(scenario.output()).to.match(
-        /goes on to probe liveness, which is answered until the listeners close in 833 ms.*probeServer\(\)/,
+        /continues to send liveness probes\. They are answered until the listeners close in 833 ms.*probeServer\(\)/,
       );
     });
 
-    it('answers liveness until the end by a probeServer', async () => {
+    it('answers liveness until the end with probeServer()', async () => {
       const scenario = await begin('defaults', { ...POD, PROBE_SERVER: 'yes' }, /probes on \d+/);
       const probes = `http://127.0.0.1:${/probes on (\d+)/.exec(scenario.output())?.[1] ?? ''}`;
       scenario.signal('SIGUSR2');
@@ -249,12 +249,12 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
       expect((await ask(`${probes}/livez`)).status).to.equal(200);
       scenario.signal('SIGHUP');
       expect((await scenario.exited()).code).to.equal(0);
-      expect(scenario.output()).to.not.include('to probe liveness');
+      expect(scenario.output()).to.not.include('liveness probes');
     });
   });
 
   for (const way of ['throws', 'rejects']) {
-    it(`exits with 1 if the function that is to exit ${way}`, async () => {
+    it(`exits with 1 if the exit function ${way}`, async () => {
       const scenario = await begin('exit-function', { FAIL: way });
       scenario.signal('SIGTERM');
       expect((await scenario.exited()).code).to.equal(1);
@@ -273,14 +273,14 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     expect((await scenario.exited()).code).to.equal(0);
   });
 
-  it('closes a server that begins to listen in the middle of it', async () => {
+  it('closes a server that begins to listen during the shutdown', async () => {
     const scenario = await begin('before-listening', {}, /about to listen/);
     scenario.signal('SIGTERM');
     expect((await scenario.exited()).code).to.equal(0);
     expect(scenario.output()).to.include('still listening: false');
   });
 
-  it('answers 503 to a readiness probe that is under way', async () => {
+  it('answers 503 to a readiness probe in flight', async () => {
     const scenario = await begin('during-probe');
     const probe = ask(`${scenario.url}/readyz`);
     await said(scenario, 'probe begun');
@@ -289,14 +289,14 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     expect((await scenario.exited()).code).to.equal(0);
   });
 
-  it('calls the other hooks and exits with 1 where hooks fail', async () => {
+  it('calls the other hooks and exits with 1 if hooks fail', async () => {
     const scenario = await begin('hook-throws');
     scenario.signal('SIGTERM');
     expect((await scenario.exited()).code).to.equal(1);
     expect(scenario.output()).to.match(/queue failed: the queue is gone[^]*cache failed: the cache is gone[^]*database closed/);
   });
 
-  it('exits with 1 at its deadline where a hook hangs, and names it', async () => {
+  it('exits with 1 at its deadline if a hook hangs, and names the hook', async () => {
     const scenario = await begin('hook-hangs');
     scenario.signal('SIGTERM');
     const { code, tookMs } = await scenario.exited();
@@ -306,7 +306,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     expect(scenario.output()).to.not.match(/^never reached/m);
   });
 
-  it('cuts a request that is longer than its deadline, and exits with 1', async () => {
+  it('cuts off a request that lasts longer than the deadline, and exits with 1', async () => {
     const scenario = await begin('short-deadline');
     const slow = ask(`${scenario.url}/slow?ms=60000`).catch((error: Error) => error);
     await said(scenario, 'slow request begun');
@@ -316,7 +316,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     expect(await slow).to.be.instanceOf(Error);
   });
 
-  it('closes a connection on which nothing was ever sent', async () => {
+  it('closes a connection without any request', async () => {
     const scenario = await begin('plain');
     const closed = once(await dial(scenario.port), 'close');
     scenario.signal('SIGTERM');
@@ -324,7 +324,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     await closed;
   });
 
-  it('waits for a request of which a half has come', async () => {
+  it('waits for the second half of a request', async () => {
     const scenario = await begin('plain');
     const socket = await dial(scenario.port);
     socket.write('GET /page HTTP/1.1\r\nHost: a\r\n');
@@ -337,21 +337,21 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     expect((await scenario.exited()).code).to.equal(0);
   });
 
-  it('ends at its deadline where the other half never comes', async () => {
+  it('ends at its deadline if the second half of a request never arrives', async () => {
     const scenario = await begin('short-deadline');
     (await dial(scenario.port)).write('GET /page HTTP/1.1\r\nHost: a\r\n');
     scenario.signal('SIGTERM');
     expect((await scenario.exited()).code).to.equal(1);
   });
 
-  it('calls its hooks where the server is closed already', async () => {
+  it('calls its hooks if the server is already closed', async () => {
     const scenario = await begin('closed-server', {}, /closed/);
     scenario.signal('SIGTERM');
     expect((await scenario.exited()).code).to.equal(0);
     expect(scenario.output()).to.include('database closed');
   });
 
-  it('closes several servers, while the probes are answered elsewhere', async () => {
+  it('closes several servers while probes are answered by another one', async () => {
     const scenario = await begin('two-servers', {}, /probes on (\d+)/);
     const [first, second] = Array.from(scenario.output().matchAll(/listening on (\d+)/g), ([, port]) => Number(port));
     const probes = Number(/probes on (\d+)/.exec(scenario.output())?.[1]);
@@ -376,14 +376,14 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     expect(scenario.output()).to.match(/quick is through[^]*slow is through/);
   });
 
-  it('leaves no listener behind after uninstall(), and the signal to Node', async () => {
+  it('leaves no listener after uninstall(), and leaves the signal to Node', async () => {
     const scenario = await begin('uninstalled', {}, /nothing is left|something is left/);
     expect(scenario.output()).to.include('nothing is left');
     scenario.signal('SIGTERM');
     expect((await scenario.exited()).signal).to.equal('SIGTERM');
   });
 
-  it('is begun by shutdown(reason) as by a signal', async () => {
+  it('begins with shutdown(reason) like with a signal', async () => {
     const scenario = await begin('in-code');
     const slow = ask(`${scenario.url}/slow?ms=500`);
     await said(scenario, 'slow request begun');
@@ -415,7 +415,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     expect(scenario.output()).to.match(/queue closed[^]*broker deactivated[^]*cache deactivated[^]*database deactivated/);
   });
 
-  it('deactivates the rest of the container and exits with 1 where deactivations fail', async () => {
+  it('deactivates the rest of the container and exits with 1 if deactivations fail', async () => {
     const scenario = await begin('container', { FAIL: 'yes' });
     scenario.signal('SIGTERM');
     expect((await scenario.exited()).code).to.equal(1);
@@ -427,7 +427,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     ['unhandledRejection', 'SIGUSR2'],
     ['uncaughtException', 'SIGHUP'],
   ] as const) {
-    it(`finishes what is in flight after an ${origin}, and exits with 1, where it is told to`, async () => {
+    it(`finishes requests in flight after an ${origin} and exits with 1 if \`uncaughtErrors\` is true`, async () => {
       const scenario = await begin('crash', { CATCH: 'yes' });
       const slow = ask(`${scenario.url}/slow?ms=500`);
       await said(scenario, 'slow request begun');
@@ -438,14 +438,14 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     });
   }
 
-  it('leaves an uncaught error to Node otherwise', async () => {
+  it('leaves uncaught errors to Node by default', async () => {
     const scenario = await begin('crash');
     scenario.signal('SIGUSR2');
     expect((await scenario.exited()).code).to.equal(1);
     expect(scenario.output()).to.not.include('database closed');
   });
 
-  it('adds no listener with its import, and leaves the signal to Node until it is called', async () => {
+  it('adds no listener when it is imported, and leaves the signal to Node until it is called', async () => {
     const scenario = await begin('before-installing', {}, /added/);
     expect(scenario.output()).to.include('nothing is added');
     scenario.signal('SIGTERM');
@@ -461,7 +461,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
     });
     after(() => authority.stop());
 
-    it('finishes what is in flight on an https server', async () => {
+    it('finishes requests in flight on an https server', async () => {
       const scenario = await begin('secure', { ...env, PROTOCOL: 'https' });
       const sent = request({ port: scenario.port, host: '127.0.0.1', ca: authority.ca, headers: { connection: 'keep-alive' } }).end();
       const answered = once(sent, 'response') as Promise<[IncomingMessage]>;
@@ -472,7 +472,7 @@ describe('gracefulShutdown(servers, probes, options) in a process', () => {
       expect((await scenario.exited()).code).to.equal(0);
     });
 
-    it('finishes what is in flight on an http2 server', async () => {
+    it('finishes requests in flight on an http2 server', async () => {
       const scenario = await begin('secure', { ...env, PROTOCOL: 'http2' });
       const client = connectHttp2(`https://127.0.0.1:${String(scenario.port)}`, { ca: authority.ca });
       const answer = readText(client.request({ ':path': '/' }));

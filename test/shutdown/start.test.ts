@@ -23,17 +23,17 @@ describe('gracefulShutdown() before discoverProbes(container, { registry })', ()
     return { ...child, exited };
   }
 
-  it('ends the start on SIGTERM: makes no further probe, deactivates what was bound, and exits with 0', async () => {
+  it('ends the start on SIGTERM: creates no further probe, deactivates the bindings, and exits with 0', async () => {
     const child = await begin({});
     child.process.kill('SIGTERM');
     expect(await child.exited).to.deep.equal([0, null]);
     expect(child.output()).to.match(
       /1 background task \(discovery of the probes\)[^]*telemetry sent[^]*database deactivated[^]*cache deactivated/,
     );
-    expect(child.output()).to.not.match(/last probe made|discovered|listening/);
+    expect(child.output()).to.not.match(/last probe made|discovered|listening on/);
   });
 
-  it('deactivates the rest and exits with 1 if what is being made fails meanwhile', async () => {
+  it('deactivates the rest and exits with 1 if the creation of a probe fails meanwhile', async () => {
     const child = await begin({ FAIL: 'yes' });
     child.process.kill('SIGTERM');
     const [code] = await child.exited;
@@ -41,7 +41,7 @@ describe('gracefulShutdown() before discoverProbes(container, { registry })', ()
     expect(code).to.equal(1);
   });
 
-  it('deactivates what was made and exits with 1 at its deadline if a binding never resolves', async () => {
+  it('deactivates the created probes and exits with 1 at its deadline if a binding never resolves', async () => {
     const child = await begin({ TAKES_MS: '1000000' });
     child.process.kill('SIGTERM');
     const [code] = await child.exited;
@@ -49,7 +49,7 @@ describe('gracefulShutdown() before discoverProbes(container, { registry })', ()
     expect(code).to.equal(1);
   });
 
-  it('is started and ready only when the discovery is over', async () => {
+  it('reports readiness and startup only after the discovery has finished', async () => {
     const child = await begin({ LISTEN: 'first', TAKES_MS: '3000' });
     await until(() => child.output().includes('listening on'));
     const url = `http://127.0.0.1:${/listening on (\d+)/.exec(child.output())?.[1] ?? ''}`;
@@ -63,7 +63,7 @@ describe('gracefulShutdown() before discoverProbes(container, { registry })', ()
     for (const path of ['/startupz', '/readyz']) expect((await ask(url + path)).status).to.equal(200);
   });
 
-  it('is heard by PID 1, which Linux gives no default of its own', async () => {
+  it('handles the signal as PID 1, for which Linux has no default action', async () => {
     const child = start('unshare', ['--pid', '--fork', '--kill-child', process.execPath, PROGRAM], {
       env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined, NODE_V8_COVERAGE: undefined },
     });
@@ -84,7 +84,7 @@ describe('gracefulShutdown() before discoverProbes(container, { registry })', ()
     const logger = false;
     afterEach(() => (process.exitCode = undefined));
 
-    it('fills the registry that is given, and resolves to it', async () => {
+    it('adds the probes to the given registry, and resolves to it', async () => {
       const probes = new ProbeRegistry({ logger });
       probes.register({ name: 'own', kinds: ['readiness'], check: () => {} });
       expect(await discoverProbes(new Container(), { registry: probes, classes: [] })).to.equal(probes);
@@ -92,12 +92,12 @@ describe('gracefulShutdown() before discoverProbes(container, { registry })', ()
       probes.close();
     });
 
-    it('leaves no listener on the signal of the shutdown, and nothing to wait for', async () => {
+    it('leaves no listener on the shutdown signal, and no work to wait for', async () => {
       const probes = await discoverProbes(new Container(), { registry: new ProbeRegistry({ logger }), classes: [] });
       expect(await gracefulShutdown([], probes, { exit: false, signals: [] }).shutdown()).to.equal(0);
     });
 
-    it('drains by hand without ending the start', async () => {
+    it('does not end the start if drain() is called without a shutdown', async () => {
       const probes = new ProbeRegistry({ logger });
       probes.lifecycle.drain();
       expect(await discoverProbes(new Container(), { registry: probes, classes: [] })).to.equal(probes);
@@ -105,13 +105,17 @@ describe('gracefulShutdown() before discoverProbes(container, { registry })', ()
     });
 
     const wrong: [string, (probes: ProbeRegistry) => object, RegExp][] = [
-      ['something else than a registry', () => ({ registry: {} }), /`registry` of discoverProbes\(\) to be a ProbeRegistry, got an object/],
+      ['anything but a registry', () => ({ registry: {} }), /`registry` of discoverProbes\(\) to be a ProbeRegistry, got an object/],
       ['null', () => ({ registry: null }), /`registry` .* got `null`/],
-      ['a logger beside it', (registry) => ({ registry, logger: false }), /`logger` of discoverProbes\(\) is an option of the registry/],
       [
-        'a deadline beside it',
+        'a logger next to a registry',
+        (registry) => ({ registry, logger: false }),
+        /`logger` of discoverProbes\(\) has no effect on the given `registry`/,
+      ],
+      [
+        'a deadline next to a registry',
         (registry) => ({ registry, deadlineMs: 900 }),
-        /`deadlineMs` of discoverProbes\(\) is an option of the registry/,
+        /`deadlineMs` of discoverProbes\(\) has no effect on the given `registry`/,
       ],
     ];
     for (const [title, options, message] of wrong) {
@@ -127,7 +131,7 @@ describe('gracefulShutdown() before discoverProbes(container, { registry })', ()
     it('rejects a registry that has the probes of a container', async () => {
       const probes = await discoverProbes(new Container(), { registry: new ProbeRegistry({ logger }), classes: [] });
       const error: unknown = await discoverProbes(new Container(), { registry: probes, classes: [] }).catch((reason: unknown) => reason);
-      expect(String(error)).to.include('has probes of a container already');
+      expect(String(error)).to.include('already has the probes of a container');
       probes.close();
     });
   });

@@ -42,20 +42,20 @@ describe('the timeline of a shutdown', () => {
     expect(run.log).to.have.lengthOf(5);
   });
 
-  it('is drawn with every phase, as an image that says what it shows', () => {
+  it('is drawn with every phase, as an image with a description', () => {
     const picture = drawTimeline(run);
     expectPicture(picture);
     expect(textsOf(picture)).to.include.members(['running', 'keep-alive', 'close', 'accepted', 'exit code 0', 'onShutdown: telemetry']);
   });
 
-  it('is drawn as XML whatever the names are', () => {
+  it('is drawn as valid XML for any names', () => {
     const requests = run.requests.map((request) => ({ ...request, label: '<a href="b">&' }));
     const picture = drawTimeline({ ...run, requests });
     expectPicture(picture);
     expect(picture).to.include('&#60;a href=&#34;b&#34;&#62;&#38;');
   });
 
-  it('in docs/shutdown.svg is such a picture', () => {
+  it('is stored in docs/shutdown.svg', () => {
     expectPicture(readFileSync(new URL('docs/shutdown.svg', root), 'utf8'));
   });
 });

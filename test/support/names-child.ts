@@ -42,7 +42,7 @@ for (const [probe, check] of Object.entries(checks)) {
   await stageFault({
     registry,
     probe,
-    fault: 'the resolver is silent',
+    fault: 'the DNS resolver does not respond',
     async begin() {
       isSilent = true;
       // More rounds than Node has threads for names and files: were each to take one, none would be left to read this file.
@@ -56,8 +56,8 @@ for (const [probe, check] of Object.entries(checks)) {
       await until(() => isRead, 10_000);
     },
     end: () => (isSilent = false),
-    waitsFor: 'the lookup under way to end',
-    reason: /^timed out after 800 ms: .*(no connection|no answer|no whole answer) for/,
+    waitsFor: 'the lookup in flight to end',
+    reason: /^timed out after 800 ms: .*(no connection|no answer|no complete answer) for/,
   });
   registry.close();
   console.log(`${probe} is bounded`);

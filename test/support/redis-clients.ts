@@ -33,7 +33,7 @@ export async function closeClients(): Promise<void> {
 }
 
 /** A client connects again when it is time for that, however often it is asked. */
-export const waitsFor = 'the client to connect again';
+export const waitsFor = 'the client to reconnect';
 
 type Keepable = RedisClient & EventEmitter & Pick<TestClient, 'set' | 'get'>;
 

@@ -15,12 +15,12 @@ function createRegistry(checks: Record<string, () => unknown> = {}, options: Omi
 const search = { 'koa_probes.probe.name': 'search' };
 
 describe('probeTelemetry(probes)', () => {
-  describe('its metrics', () => {
+  describe('metrics', () => {
     let meters: ReturnType<typeof createMeters>;
     beforeEach(() => (meters = createMeters()));
     afterEach(() => meters.stop());
 
-    it('are those of the documents, with their units', async () => {
+    it('are the documented ones, with their units', async () => {
       const probes = createRegistry({ search: () => {} });
       probeTelemetry(probes, { meterProvider: meters.meterProvider });
       await probes.run('readiness');
@@ -65,7 +65,7 @@ describe('probeTelemetry(probes)', () => {
       expect(count).to.equal(6);
     });
 
-    it('have the durations in five buckets', async () => {
+    it('report durations in five buckets', async () => {
       const probes = createRegistry({ search: () => {} });
       probeTelemetry(probes, { meterProvider: meters.meterProvider });
       await probes.run('readiness');
@@ -73,7 +73,7 @@ describe('probeTelemetry(probes)', () => {
       expect(buckets.boundaries).to.deep.equal([0.005, 0.025, 0.1, 0.5, 1]);
     });
 
-    it('tell every state of a probe, and the kind', async () => {
+    it('report every state of a probe, and the kind', async () => {
       let step: () => unknown = () => undefined;
       const probes = createRegistry({ search: () => step() });
       probeTelemetry(probes, { meterProvider: meters.meterProvider });
@@ -102,7 +102,7 @@ describe('probeTelemetry(probes)', () => {
       expect([await states(), await kind()]).to.deep.equal(['fail', 0]);
     });
 
-    it('tell of shared and hanging runs, the last pass and the lifecycle', async () => {
+    it('report shared and hanging runs, the last pass and the lifecycle', async () => {
       const slow = new ControlledCheck();
       const probes = createRegistry({ search: slow.check }, { timeoutMs: 20 });
       probeTelemetry(probes, { meterProvider: meters.meterProvider });
@@ -122,7 +122,7 @@ describe('probeTelemetry(probes)', () => {
       expect(await meters.valueOf('koa_probes.lifecycle.state', { 'koa_probes.lifecycle.state': 'running' })).to.equal(0);
     });
 
-    it('leave a probe that was taken out in no state', async () => {
+    it('report no state of a removed probe', async () => {
       const probes = new ProbeRegistry({ logger: false });
       const remove = probes.register({ name: 'search', kinds: ['readiness'], check: () => {} });
       probeTelemetry(probes, { meterProvider: meters.meterProvider });
@@ -133,7 +133,7 @@ describe('probeTelemetry(probes)', () => {
       expect(await passes()).to.equal(0);
     });
 
-    it('are read without a run, and end with the function that it returns', async () => {
+    it('are read without a run, and are removed by the returned function', async () => {
       let runs = 0;
       const probes = createRegistry({ search: () => void (runs += 1) });
       const stop = probeTelemetry(probes, { meterProvider: meters.meterProvider });
@@ -147,7 +147,7 @@ describe('probeTelemetry(probes)', () => {
     });
   });
 
-  describe('its spans', () => {
+  describe('spans', () => {
     let tracer: ReturnType<typeof createTracer>;
     beforeEach(() => (tracer = createTracer()));
     afterEach(() => tracer.stop());
@@ -161,7 +161,7 @@ describe('probeTelemetry(probes)', () => {
       expect(tracer.exporter.getFinishedSpans()).to.deep.equal([]);
     });
 
-    it('are one for each run, and the check is within', async () => {
+    it('exist for each run, and are the parents of spans in the check', async () => {
       const probes = createRegistry({
         search: async () => {
           await Promise.resolve();
@@ -187,12 +187,12 @@ describe('probeTelemetry(probes)', () => {
         check: () => Promise.reject(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })),
         type: 'ECONNREFUSED',
       },
-      'an error without one': { check: () => Promise.reject(new TypeError('broken')), type: 'TypeError' },
+      'an error without a code': { check: () => Promise.reject(new TypeError('broken')), type: 'TypeError' },
       'a timeout': { check: () => new Promise(() => {}), type: 'timeout' },
-      'something else than an error': { check: () => Promise.reject(undefined), type: '_OTHER' },
+      'a thrown value that is not an error': { check: () => Promise.reject(undefined), type: '_OTHER' },
     };
     for (const [title, { check, type }] of Object.entries(failures)) {
-      it(`tell of ${title}`, async () => {
+      it(`report ${title}`, async () => {
         const probes = createRegistry({ search: check }, { timeoutMs: 20 });
         observe(probes);
         await probes.run('readiness');
@@ -203,7 +203,7 @@ describe('probeTelemetry(probes)', () => {
       });
     }
 
-    it('end with a probe that is taken out', async () => {
+    it('end when a probe is removed', async () => {
       const probes = new ProbeRegistry({ logger: false });
       const remove = probes.register({ name: 'search', kinds: ['readiness'], check: () => new Promise(() => {}) });
       observe(probes);
@@ -215,7 +215,7 @@ describe('probeTelemetry(probes)', () => {
       expect(span?.status.code).to.equal(SpanStatusCode.UNSET);
     });
 
-    it('do not keep a check from running if the tracer fails', async () => {
+    it('do not prevent a check from running if the tracer fails', async () => {
       const logged: string[] = [];
       const probes = new ProbeRegistry({ logger: { info: () => {}, warn: () => {}, error: (line) => void logged.push(line) } });
       let runs = 0;
@@ -230,7 +230,7 @@ describe('probeTelemetry(probes)', () => {
     });
   });
 
-  it('refuses what is no registry, and an unknown option', () => {
+  it('rejects anything but a registry, and unknown options', () => {
     expect(() => probeTelemetry({} as ProbeRegistry)).to.throw(/`probes` of probeTelemetry\(\)/);
     expect(() => probeTelemetry(createRegistry(), { span: true } as ProbeTelemetryOptions)).to.throw(/`span`/);
     expect(() => probeTelemetry(createRegistry(), { spans: 'on' as unknown as boolean })).to.throw(/`spans`/);

@@ -74,7 +74,7 @@ describe('withoutPassingProbes(processor)', () => {
     return { request, servers, names, state };
   }
 
-  it('is needed: without it, each probe has its spans', async () => {
+  it('is needed, because without it each probe request has spans', async () => {
     const { request, servers, names } = await startApplication(false);
     await request('/readyz');
     await until(() => servers().length > 0);
@@ -82,7 +82,7 @@ describe('withoutPassingProbes(processor)', () => {
     expect(names()).to.include.members(['query', 'probe search', 'middleware - answerProbes']);
   });
 
-  it('keeps out the probes that pass, with all spans below them, and no other request', async () => {
+  it('drops the spans of passing probes with all their child spans, and of no other request', async () => {
     const { request, servers, names } = await startApplication();
     for (const path of ['/readyz', '/livez?verbose', '/healthz/', '/readyz/search', '/orders', '/broken', '/readyzzz']) await request(path);
     await until(() => servers().length === 3);
@@ -90,7 +90,7 @@ describe('withoutPassingProbes(processor)', () => {
     expect(names()).not.to.include('query').and.not.to.include('probe search');
   });
 
-  it('keeps the failing ones, with all spans below them', async () => {
+  it('keeps the spans of failing probes with all their child spans', async () => {
     const { request, servers, names, state } = await startApplication();
     state.isUp = false;
     for (const path of ['/readyz', '/livez', '/readyz/typo']) await request(path);
@@ -99,14 +99,14 @@ describe('withoutPassingProbes(processor)', () => {
     expect(names()).to.include.members(['query', 'probe search', 'middleware - answerProbes']);
   });
 
-  it('knows paths of your own', async () => {
+  it('recognizes custom paths', async () => {
     const { request, servers } = await startApplication(true, { readiness: '/health/ready' });
     for (const path of ['/health/ready', '/readyz']) await request(path);
     await until(() => servers().length === 1);
     expect(servers()).to.deep.equal(['/readyz 200']);
   });
 
-  it('refuses what is no span processor, and paths that are not fit', async () => {
+  it('rejects anything but a span processor, and invalid paths', async () => {
     tracer = createTracer();
     expect(() => withoutPassingProbes({} as never)).to.throw(/span processor/);
     const processor = { onStart() {}, onEnd() {}, forceFlush: async () => {}, shutdown: async () => {} };

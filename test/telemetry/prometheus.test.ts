@@ -47,7 +47,7 @@ function observed(probes: ProbeRegistry, options: Omit<ProbeMetricsOptions, 'reg
 describe('probeMetrics(probes, { register })', () => {
   afterEach(closeServers);
 
-  it('has the metrics of the documents, and no others', async () => {
+  it('provides the documented metrics and no others', async () => {
     const { register } = observed(createRegistry({ search: () => {} }));
     expect(
       register
@@ -57,7 +57,7 @@ describe('probeMetrics(probes, { register })', () => {
     ).to.deep.equal(NAMES);
   });
 
-  it('counts every run by outcome: each pass after a pass, before thresholds', async () => {
+  it('counts every run by outcome before thresholds, including each pass after a pass', async () => {
     let step: () => unknown = () => undefined;
     const probes = createRegistry({ search: () => step() }, { failureThreshold: 3, timeoutMs: 20 });
     const { register } = observed(probes);
@@ -83,7 +83,7 @@ describe('probeMetrics(probes, { register })', () => {
     ]);
   });
 
-  it('counts a run once, however many requests share it, and counts these', async () => {
+  it('counts a run once for all requests that share it, and counts these requests', async () => {
     const slow = new ControlledCheck();
     const probes = createRegistry({ slow: slow.check });
     const { register } = observed(probes);
@@ -94,7 +94,7 @@ describe('probeMetrics(probes, { register })', () => {
     expect(await scrape(register, 'shared')).to.deep.equal(['runs_shared_total{probe="slow"} 4']);
   });
 
-  it('tells how many runs hang until they settle', async () => {
+  it('reports how many runs hang until they settle', async () => {
     const slow = new ControlledCheck();
     const probes = createRegistry({ slow: slow.check }, { timeoutMs: 10 });
     const { register } = observed(probes);
@@ -109,7 +109,7 @@ describe('probeMetrics(probes, { register })', () => {
     expect(await hanging()).to.deep.equal(['runs_hanging{probe="slow"} 0']);
   });
 
-  it('tells the status of each probe and kind after thresholds', async () => {
+  it('reports the status of each probe and kind after thresholds', async () => {
     const probes = createRegistry({ up: () => {}, down: () => false });
     probes.register({ name: 'optional', kinds: ['readiness'], critical: false, check: () => false });
     const { register } = observed(probes);
@@ -129,7 +129,7 @@ describe('probeMetrics(probes, { register })', () => {
     expect(await scrape(register, 'kind_up{kind="readiness"')).to.deep.equal(['kind_up{kind="readiness"} 0']);
   });
 
-  it('tells the state of the application at once', async () => {
+  it('reports the state of the application at once', async () => {
     const probes = createRegistry();
     const { register } = observed(probes);
     const state = async () => (await scrape(register, 'lifecycle{state')).filter((line) => line.endsWith(' 1'));
@@ -142,7 +142,7 @@ describe('probeMetrics(probes, { register })', () => {
     expect(await scrape(register, 'lifecycle{state')).to.have.length(3);
   });
 
-  it('tells when each probe passed last, also before there were metrics', async () => {
+  it('reports when each probe last passed, even before the metrics existed', async () => {
     const before = Date.now() / 1_000;
     let isUp = true;
     const probes = createRegistry({ search: () => isUp, down: () => false });
@@ -160,7 +160,7 @@ describe('probeMetrics(probes, { register })', () => {
     expect(await scrape(register, 'last_pass_timestamp_seconds{probe="down"}')).to.deep.equal([]);
   });
 
-  it('counts the answers by kind and code, and begins each at 0', async () => {
+  it('counts responses by kind and code, starting at 0', async () => {
     const probes = createRegistry({ down: () => false });
     const { register } = observed(probes);
     const handle = new Koa().use(probeMiddleware(probes)).callback();
@@ -177,7 +177,7 @@ describe('probeMetrics(probes, { register })', () => {
     ]);
   });
 
-  it('has the duration of every run in five buckets', async () => {
+  it('reports the duration of every run in five buckets', async () => {
     const probes = createRegistry({ fast: () => {}, hangs: () => new Promise(() => {}) }, { timeoutMs: 30 });
     const { register } = observed(probes);
     await probes.run('readiness');
@@ -202,7 +202,7 @@ describe('probeMetrics(probes, { register })', () => {
     ]);
   });
 
-  it('has no series of a probe that was taken out, whatever it was doing', async () => {
+  it('has no series for a removed probe, no matter what the probe was doing', async () => {
     const probes = createRegistry({ stays: () => {} });
     const tenant = new ControlledCheck();
     const remove = probes.register({ name: 'tenant', kinds: ['readiness', 'startup'], check: tenant.check });
@@ -221,7 +221,7 @@ describe('probeMetrics(probes, { register })', () => {
     expect(await scrape(register, 'probe="stays"')).to.not.have.length(0);
   });
 
-  it('begins at 0 again for a probe that comes back', async () => {
+  it('starts at 0 again for a probe that is added again', async () => {
     const probes = createRegistry();
     const { register } = observed(probes);
     const add = () => probes.register({ name: 'tenant', kinds: ['readiness'], check: () => {} });
@@ -232,7 +232,7 @@ describe('probeMetrics(probes, { register })', () => {
     expect(await scrape(register, 'outcome="pass"')).to.deep.equal(['runs_total{outcome="pass",probe="tenant"} 0']);
   });
 
-  it('runs no probe in a scrape', async () => {
+  it('runs no probe during a scrape', async () => {
     let runs = 0;
     const probes = createRegistry({ search: () => void (runs += 1) });
     const { register } = observed(probes);
@@ -241,7 +241,7 @@ describe('probeMetrics(probes, { register })', () => {
     expect(runs).to.equal(0);
   });
 
-  it('gives the values as JSON, in OpenMetrics and one metric at a time', async () => {
+  it('returns values as JSON, as OpenMetrics and for a single metric', async () => {
     const probes = createRegistry({ search: () => {} });
     const register = new Registry();
     probeMetrics(probes, { register });
@@ -258,7 +258,7 @@ describe('probeMetrics(probes, { register })', () => {
     expect(text.endsWith('# EOF\n')).to.equal(true);
   });
 
-  it('is aggregated with the metrics of other processes: a probe is up if it is up in all of them', async () => {
+  it('is aggregated over several processes: a probe is up if it is up in all of them', async () => {
     const [a, b] = [createRegistry({ search: () => {} }), createRegistry({ search: () => false })];
     const parts = await Promise.all(
       [a, b].map(async (probes) => {
@@ -276,7 +276,7 @@ describe('probeMetrics(probes, { register })', () => {
     ]);
   });
 
-  it('begins at 0 after resetMetrics()', async () => {
+  it('starts at 0 after resetMetrics()', async () => {
     const probes = createRegistry({ search: () => {} });
     const { register } = observed(probes);
     await probes.run('readiness');
@@ -284,7 +284,7 @@ describe('probeMetrics(probes, { register })', () => {
     expect(await scrape(register, 'outcome="pass"')).to.deep.equal(['runs_total{outcome="pass",probe="search"} 0']);
   });
 
-  it('keeps its values from a Counter of the application beside it', async () => {
+  it('does not share its values with a Counter of the application', async () => {
     const register = new Registry();
     const requests = new Counter({ name: 'requests_total', help: 'Requests.', registers: [register] });
     requests.inc();
@@ -294,8 +294,8 @@ describe('probeMetrics(probes, { register })', () => {
       .and.to.include('koa_probes_lifecycle{state="running"} 1');
   });
 
-  describe('the function that it returns', () => {
-    it('takes the metrics out, ends the counting, and may be called twice', async () => {
+  describe('the returned function', () => {
+    it('removes the metrics, stops counting, and may be called twice', async () => {
       const probes = createRegistry({ search: () => {} });
       const { register, stop } = observed(probes);
       stop();
@@ -309,7 +309,7 @@ describe('probeMetrics(probes, { register })', () => {
   });
 
   describe('with several probe registries', () => {
-    it('tells them apart by `labels`, also after one of them was stopped', async () => {
+    it('separates them by `labels`, even after one of them was stopped', async () => {
       const register = new Registry();
       const [shop, admin] = [createRegistry({ search: () => {} }), createRegistry({ search: () => false })];
       const stopShop = probeMetrics(shop, { register, labels: { app: 'shop' } });
@@ -327,7 +327,7 @@ describe('probeMetrics(probes, { register })', () => {
         .and.not.to.include('shop');
     });
 
-    it('counts for each registry what is its own', async () => {
+    it('counts the runs of each registry separately', async () => {
       const [a, b] = [createRegistry({ search: () => {} }), createRegistry({ search: () => {} })];
       const { register } = observed(a);
       observed(b);
@@ -335,32 +335,41 @@ describe('probeMetrics(probes, { register })', () => {
       expect(await scrape(register, 'outcome="pass"')).to.deep.equal(['runs_total{outcome="pass",probe="search"} 0']);
     });
 
-    it('refuses a second one with the same labels', () => {
+    it('rejects a second registry with the same labels', () => {
       const register = new Registry();
       probeMetrics(createRegistry(), { register });
-      expect(() => probeMetrics(createRegistry(), { register })).to.throw(/called twice .*Give each probe registry labels of its own/);
+      expect(() => probeMetrics(createRegistry(), { register })).to.throw(/called twice .*Give each probe registry its own labels/);
       probeMetrics(createRegistry(), { register, labels: { a: '1', b: '2' } });
       expect(() => probeMetrics(createRegistry(), { register, labels: { b: '2', a: '1' } })).to.throw(/called twice/);
     });
   });
 
-  describe('refuses', () => {
+  describe('rejects', () => {
     const probes = new ProbeRegistry({ logger: false });
     const register = new Registry();
     const refusals: Record<string, { call: () => unknown; message: RegExp }> = {
-      'no register': {
+      'options without a register': {
         call: () => probeMetrics(probes, {} as ProbeMetricsOptions),
         message: /`register` of probeMetrics\(\) .*prom-client/,
       },
-      'no options': {
+      'missing options': {
         call: () => probeMetrics(probes, undefined as unknown as ProbeMetricsOptions),
         message: /the options of probeMetrics\(\)/,
       },
-      'no registry': { call: () => probeMetrics({} as ProbeRegistry, { register }), message: /`probes` of probeMetrics\(\)/ },
+      'an object that is not a probe registry': {
+        call: () => probeMetrics({} as ProbeRegistry, { register }),
+        message: /`probes` of probeMetrics\(\)/,
+      },
       'an unknown option': { call: () => probeMetrics(probes, { register, prefix: 'x' } as ProbeMetricsOptions), message: /`prefix`/ },
-      'a label of its own': { call: () => probeMetrics(probes, { register, labels: { probe: 'x' } }), message: /none of probe, kind/ },
-      'a label that Prometheus refuses': { call: () => probeMetrics(probes, { register, labels: { 'a-b': 'x' } }), message: /"a-b"/ },
-      'a value that is no string': {
+      'a label that the library uses itself': {
+        call: () => probeMetrics(probes, { register, labels: { probe: 'x' } }),
+        message: /none of probe, kind/,
+      },
+      'a label that is not valid in Prometheus': {
+        call: () => probeMetrics(probes, { register, labels: { 'a-b': 'x' } }),
+        message: /"a-b"/,
+      },
+      'a label value that is not a string': {
         call: () => probeMetrics(probes, { register, labels: { app: 1 as unknown as string } }),
         message: /label "app" .* to be a string/,
       },
@@ -369,7 +378,7 @@ describe('probeMetrics(probes, { register })', () => {
       it(title, () => expect(call).to.throw(message).with.property('code', 'ERR_PROBES_CONFIGURATION'));
     }
 
-    it('a name that the application has taken, and adds nothing then', () => {
+    it('a name that the application already uses, and then adds nothing', () => {
       const taken = new Registry();
       taken.registerMetric(new Counter({ name: 'koa_probes_lifecycle', help: 'Mine.', registers: [] }));
       expect(() => probeMetrics(probes, { register: taken })).to.throw(/cannot add koa_probes_lifecycle/);
@@ -380,7 +389,7 @@ describe('probeMetrics(probes, { register })', () => {
   describe('with a real Prometheus', function () {
     this.timeout(60_000);
 
-    it('passes promtool check metrics, with every series there', async () => {
+    it('passes promtool check metrics with every series', async () => {
       const slow = new ControlledCheck();
       const probes = createRegistry({ up: () => {}, down: () => false, slow: slow.check }, { timeoutMs: 20 });
       const { register } = observed(probes);
@@ -389,12 +398,12 @@ describe('probeMetrics(probes, { register })', () => {
       expect([code, output]).to.deep.equal([0, '']);
     });
 
-    it('finds a fault in metrics with promtool', async () => {
+    it('detects an error in metrics with promtool', async () => {
       const { code } = await promtool(['check', 'metrics'], '# HELP a_total A.\n# TYPE a_total gauge\na_total 1\n');
       expect(code).to.equal(3);
     });
 
-    it('is scraped: every metric, labels with characters that must be escaped, and the end of a series', async () => {
+    it('is scraped with every metric, with escaped labels, and with the end of a series', async () => {
       const odd = 'a "quoted" \\ back\nline';
       const probes = createRegistry({ search: () => {} });
       const remove = probes.register({ name: 'tenant', kinds: ['readiness'], check: () => {} });

@@ -22,7 +22,7 @@ describe('docs/testing.md', function () {
   });
 
   for (const { tool, files, commands } of recipes) {
-    it(`holds for ${tool}, which sees a test that fails`, async () => {
+    it(`has a recipe for ${tool} that passes, and fails if a probe fails`, async () => {
       writeFiles(folder, files);
       const passed = await runCommands(folder, commands);
       expect(passed.output).to.match(PASSED[tool]!);
@@ -37,7 +37,7 @@ describe('docs/testing.md', function () {
   }
 
   for (const { tool, files, commands } of recipes.filter((recipe) => recipe.tool !== 'mocha')) {
-    it(`is right about ${tool}: without resetProbes() the class of each load is found`, async () => {
+    it(`has a recipe for ${tool} that needs resetProbes(): without it every load adds the class again`, async () => {
       const withoutReset = Object.entries(files).map(([name, text]) => [
         name,
         text.replace('resetProbes(); ', '').replace('resetProbes();', ''),

@@ -33,7 +33,7 @@ describe('runProbe(probe, options)', () => {
     expect(await runProbe(new SearchProbe({ shards: 5 }))).to.deep.include({ name: 'shards', status: 'pass', data: { shards: 5 } });
   });
 
-  it('resolves for what has no decorator, and for a plain object', async () => {
+  it('accepts a class without a decorator, and a plain object', async () => {
     class PlainProbe {
       check() {}
     }
@@ -41,7 +41,7 @@ describe('runProbe(probe, options)', () => {
     expect(await runProbe({ check: () => false })).to.include({ name: 'probe', status: 'fail' });
   });
 
-  it('does not reject for what a check throws', async () => {
+  it('does not reject if a check throws', async () => {
     const { status, error, failure } = await runProbe(ThrowingProbe);
     expect(status).to.equal('fail');
     expect(String(error)).to.include('hunter2');
@@ -50,7 +50,7 @@ describe('runProbe(probe, options)', () => {
     expect(notReady.error).to.satisfy(NotReady.is);
   });
 
-  it('fails a check that does not settle in time, and aborts its signal', async () => {
+  it('fails if the check exceeds its timeout, and aborts the signal', async () => {
     let aborted: unknown;
     const check = ({ signal }: ProbeContext) => {
       signal.addEventListener('abort', () => (aborted = signal.reason));
@@ -62,7 +62,7 @@ describe('runProbe(probe, options)', () => {
     expect(aborted).to.be.instanceOf(Error);
   });
 
-  it('takes the timeout and `critical` of the decorator, and runs nothing in the background', async () => {
+  it('applies `timeoutMs` and `critical` of the decorator, and runs nothing in the background', async () => {
     let runs = 0;
     @ReadinessProbe({ timeoutMs: 10, critical: false, intervalMs: 1, cacheMs: 1_000 })
     class SlowProbe {
@@ -103,31 +103,31 @@ describe('runProbe(probe, options)', () => {
       check() {}
     }
     expect(await messageOf(runProbe(NeedyProbe))).to.match(
-      /^NeedyProbe cannot be made without a container: its constructor takes 1 argument/,
+      /^NeedyProbe cannot be created without a container: its constructor takes 1 argument/,
     );
     expect(await messageOf(runProbe(TwoKindsProbe, { kind: 'startup' }))).to.match(
-      /^TwoKindsProbe is no startup probe\. .*`liveness`, `readiness`/,
+      /^TwoKindsProbe is not a startup probe\. .*`liveness`, `readiness`/,
     );
     expect(await messageOf(runProbe(PassingProbe, { kind: 'ready' as never }))).to.match(/Expected `kind` of runProbe\(\)/);
     expect(await messageOf(runProbe(PassingProbe, { timeoutMs: 0 }))).to.match(/Expected `timeoutMs` of probe "passing"/);
     expect(await messageOf(runProbe(PassingProbe, { timeout: 5 } as object))).to.match(/Unknown option `timeout` of runProbe\(\)/);
     for (const value of [undefined, null, {}, 'search', Map]) {
       expect(await messageOf(runProbe(value as never))).to.match(
-        /^Expected a probe with a method `check`, or its class, in runProbe\(\), got/,
+        /^Expected the argument of runProbe\(\) to be a probe with a `check` method, or the class of a probe, got/,
       );
     }
   });
 });
 
 describe('resetProbes()', () => {
-  it('lets discoverProbes() find only what is decorated afterwards, and classes that are named', async () => {
+  it('lets discoverProbes() find only classes that are decorated afterwards or listed in `classes`', async () => {
     const namesOf = async (classes?: readonly ProbeClass[]) => {
       const logger = new MemoryLogger();
       (await discoverProbes(undefined, { classes, logger })).close();
       return logger.lines.join('\n');
     };
     resetProbes();
-    expect(await namesOf()).to.match(/^warn .*no probe was found/);
+    expect(await namesOf()).to.match(/^warn .*no probes were found/);
     @ReadinessProbe()
     class LateProbe {
       check() {}

@@ -11,10 +11,10 @@ import { untilAborted } from '../shared/until-aborted.js';
 const OPTION_NAMES = ['path', 'minFreeBytes', 'minFreeRatio', 'minFreeInodesRatio', 'isWritable'];
 
 /**
- * Resolves to `freeBytes` and `freeInodes` where the folder has room and can be written; rejects where not, saying which it is, or when the signal is aborted.
- * A call to a file system that hangs cannot be cancelled: it keeps a thread of Node's pool until it comes back. The next check of the same target joins it.
+ * Resolves to `freeBytes` and `freeInodes` if the folder has enough free space and inodes and is writable. Otherwise it rejects with the reason. It also rejects when the signal is aborted.
+ * File calls cannot be cancelled, so at most one check runs per target; later checks wait for it. A file system that hangs blocks one thread of Node's pool until it answers.
  *
- * @throws the signal's reason where that is aborted before the call; ConfigurationError where an option is out of its range.
+ * @throws the reason of the signal if it is aborted before the call; ConfigurationError if an option is out of range
  */
 export async function checkDisk(target: DiskTarget, context: Pick<ProbeContext, 'signal'>): Promise<ProbeData> {
   noteOutside(context, 'a disk');
@@ -24,7 +24,7 @@ export async function checkDisk(target: DiskTarget, context: Pick<ProbeContext, 
   return { freeBytes: bytes, freeInodes: inodes };
 }
 
-/** Under way in this process. */
+/** Inspections in flight in this process. */
 const inspections = new SingleFlight<string, FreeSpace>();
 
 export function inspect(target: DiskTarget, signal: AbortSignal): Promise<FreeSpace> {

@@ -11,10 +11,13 @@ import type { TargetToken } from '../shared/target-token.js';
 export { checkDisk } from './check-disk.js';
 export type { DiskTarget } from './inspection.js';
 
-/** Bind every folder that `DiskProbe` is to check: `container.bind(DISK_PATH).toConstantValue({ path: '/data' })`. */
+/** Identifier for the folders that `DiskProbe` checks. Bind each folder: `container.bind(DISK_PATH).toConstantValue({ path: '/data' })`. */
 export const DISK_PATH: TargetToken<DiskTarget> = Symbol.for('koa-probes.DISK_PATH');
 
-/** Readiness: every folder that is bound to `DISK_PATH` has room, and can be written. It returns the least of all, `freeBytes` and `freeInodes`. */
+/**
+ * A readiness probe. It passes if every folder that is bound to `DISK_PATH` has enough free space and inodes and is writable.
+ * Its data are `freeBytes` and `freeInodes`, each the lowest value of all folders.
+ */
 @ChecksOutside('a disk')
 @ReadinessProbe({ name: 'disk' })
 export class DiskProbe implements Probe {

@@ -2,38 +2,41 @@ import { randomUUID } from 'node:crypto';
 import { open, stat, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
+/** A folder to check. */
 export interface DiskTarget {
-  /** A folder. What is checked is the file system that holds it. */
+  /** Path of a folder. The check covers the file system that contains it. */
   path: string;
   /**
-   * How much must be free for this user, in bytes.
+   * Least free space for this user, in bytes. 0 or more.
    * @default 0
    */
   minFreeBytes?: number | undefined;
   /**
-   * How much must be free for this user, as a share of all that it could have: 0 to 1. The kubelet begins to evict pods at 0.1 on the node's own disk, and never looks at a volume.
-   * @default 0.05, or 0 where `minFreeBytes` is given
+   * Least free space for this user, as a ratio of the space that this user can have, 0 to 1.
+   * For comparison: the kubelet starts to evict pods at 0.1 on the node's own disk, and does not check volumes.
+   * @default 0.05, or 0 if `minFreeBytes` is set
    */
   minFreeRatio?: number | undefined;
   /**
-   * How many inodes must be free, as a share of all: 0 to 1. Without one there is no new file, however much space there is. Passed over on file systems that do not count them.
+   * Least free inodes, as a ratio of all inodes, 0 to 1. Without a free inode no file can be created, even if there is free space.
+   * The limit does not apply to file systems that do not count inodes.
    * @default 0.05
    */
   minFreeInodesRatio?: number | undefined;
   /**
-   * Whether the folder must be writable. It is tried with a file of 1 byte, which loses its name before it is written, so that nothing is left behind.
+   * Whether the folder must be writable. The check writes 1 byte to a file that is unlinked before the write, so that no file is left behind.
    * @default true
    */
   isWritable?: boolean | undefined;
 }
 
-/** What is free for this user. */
+/** The free space and the free inodes for this user. */
 export interface FreeSpace {
   readonly bytes: number;
   readonly inodes: number;
 }
 
-/** Resolves where the folder has room and can be written; rejects with the reason where not. No call in it can be cancelled. */
+/** Resolves if the folder has enough free space and inodes and is writable. Otherwise it rejects with the reason. None of its calls can be cancelled. */
 export async function inspectDisk({
   path,
   minFreeBytes,
@@ -45,7 +48,7 @@ export async function inspectDisk({
   if (!info.isDirectory()) throw new Error(`${path} is not a folder`);
   const { bsize, blocks, bfree, bavail, files, ffree } = await statfs(path).catch((error: unknown) => fail(path, error));
   const bytes = bavail * bsize;
-  // As df counts: what is kept back for root is not this user's.
+  // Like df, do not count the blocks that are reserved for root.
   const allBytes = (blocks - bfree + bavail) * bsize;
   const leastBytes = Math.max(minFreeBytes ?? 0, allBytes * (minFreeRatio ?? (minFreeBytes === undefined ? 0.05 : 0)));
   if (bytes < leastBytes) {
@@ -73,13 +76,13 @@ async function tryToWrite(path: string): Promise<void> {
 const PROBLEMS: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
   ENOTDIR: 'is not a folder',
-  EACCES: `is closed to user ${String(process.geteuid?.())}`,
-  EPERM: `is closed to user ${String(process.geteuid?.())}`,
+  EACCES: `is not accessible for user ${String(process.geteuid?.())}`,
+  EPERM: `is not accessible for user ${String(process.geteuid?.())}`,
   EROFS: 'is mounted read-only',
   ENOSPC: 'is full: a file cannot be written',
   EDQUOT: "is full: the user's quota is used up",
-  EIO: 'is broken: input or output error',
-  ESTALE: 'is gone: the server of the file system does not know it any more',
+  EIO: 'is broken: input/output error',
+  ESTALE: 'is gone: the file server does not know it any longer (stale file handle)',
 };
 
 function fail(path: string, cause: unknown): never {

@@ -9,18 +9,19 @@ import { resolveHttpTarget, type HttpTarget, type ResolvedHttpTarget } from './t
 import { untilAborted } from '../shared/until-aborted.js';
 
 /**
- * Resolves when the service has answered with an expected status, and with the whole body or 64 KiB of it, which are thrown away.
- * Rejects, naming method and URL without credentials and query, where the service refuses, cannot be found, has a certificate that is not trusted,
- * hangs up, answers otherwise or redirects elsewhere; or when the signal is aborted first.
+ * Resolves when the service has answered with an expected status and the body has arrived completely, or its first 64 KiB. The body is discarded.
  *
- * @throws the signal's reason where that is aborted before the call; ConfigurationError where the target has an unknown option or one out of its range.
+ * Rejects if the connection is refused, the host name is not found, the certificate is not trusted, the connection is closed early, the status is not expected,
+ * the service redirects to another host, or the signal is aborted first. The message names the method and the URL without credentials and query.
+ *
+ * @throws the reason of the signal if it is aborted before the call; ConfigurationError if the target has an unknown option or an option is out of range
  */
 export async function checkHttp(target: HttpTarget, context: Pick<ProbeContext, 'signal'>): Promise<void> {
   noteOutside(context, 'another service');
   await askTarget(resolveHttpTarget(target), context);
 }
 
-/** `checkHttp` of a target that has been validated. */
+/** Checks a target that has already been validated. */
 export async function askTarget(target: ResolvedHttpTarget, { signal }: Pick<ProbeContext, 'signal'>): Promise<void> {
   let { url } = target;
   for (let followed = 0; ; followed += 1) {
@@ -35,7 +36,7 @@ export async function askTarget(target: ResolvedHttpTarget, { signal }: Pick<Pro
 
 interface Answer {
   readonly status: number;
-  /** Where a redirect leads. */
+  /** The target of a redirect. */
   readonly location: string | undefined;
 }
 
@@ -46,18 +47,18 @@ async function send(url: URL, target: ResolvedHttpTarget, signal: AbortSignal): 
   try {
     response = await untilAborted(receive(request, subject), signal, `${subject}: no answer`);
     const { statusCode: status = 0, headers } = response;
-    if (target.isExpected(status)) await untilAborted(discard(response, subject), signal, `${subject}: its answer has not ended`);
+    if (target.isExpected(status)) await untilAborted(discard(response, subject), signal, `${subject}: the response has not ended`);
     return { status, location: REDIRECTS.has(status) ? headers.location : undefined };
   } catch (error) {
     if (request.reusedSocket) closeIdle(target.agent, url);
     throw error;
   } finally {
-    // Of an answer that has been read nothing is left, and an agent keeps its connection. An unread one would hold that for ever, though it has arrived.
+    // If the response was read to its end, an agent can keep the connection. An unread response would occupy the connection forever, so the request is destroyed.
     if (response?.readableEnded !== true) request.destroy();
   }
 }
 
-/** Where one idle connection of an agent was dead, the others to the same origin are not trusted either: each of them would fail one more run. */
+/** If one idle connection of an agent was dead, the other idle ones to the same origin are closed too, because each would make one more run fail. */
 function closeIdle(agent: Agent | undefined, { protocol, hostname, port }: URL): void {
   const origin = `${hostname.replace(/^\[|\]$/g, '')}:${port || (protocol === 'https:' ? '443' : '80')}:`;
   for (const [name, sockets = []] of Object.entries(agent?.freeSockets ?? {})) {
@@ -70,16 +71,16 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 function receive(request: ClientRequest, subject: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.once('response', resolve);
-    // Stays: an error that comes late has to have a listener.
+    // This listener stays, because a late error needs a listener.
     request.on('error', (error) => reject(explain(subject, error, request.socket)));
-    request.once('close', () => reject(new Error(`${subject}: the server hung up before it had answered`)));
+    request.once('close', () => reject(new Error(`${subject}: the server closed the connection before it answered`)));
     request.end();
   });
 }
 
 const MOST_BODY_BYTES = 65_536;
 
-/** Reads a body to its end, or as much of it as is enough to show that there is one. */
+/** Reads a body to its end or to the limit, which is enough to show that the server sends one. */
 function discard(response: IncomingMessage, subject: string): Promise<void> {
   return new Promise((resolve, reject) => {
     let bytes = 0;
@@ -88,15 +89,17 @@ function discard(response: IncomingMessage, subject: string): Promise<void> {
       if (bytes >= MOST_BODY_BYTES) resolve();
     });
     response.once('end', resolve);
-    response.on('error', (error) => reject(errorBecauseOf(`${subject}: the server hung up in the middle of its answer`, error)));
+    response.on('error', (error) =>
+      reject(errorBecauseOf(`${subject}: the server closed the connection in the middle of its response`, error)),
+    );
   });
 }
 
 function follow(subject: string, url: URL, location: string, remaining: number): URL {
-  if (!URL.canParse(location, url.href)) throw new Error(`${subject}: it redirects to what is no URL`);
+  if (!URL.canParse(location, url.href)) throw new Error(`${subject}: the redirect target is not a URL`);
   const next = new URL(location, url);
   if (next.origin !== url.origin)
-    throw new Error(`${subject}: it redirects to another host, ${originOf(next)}, and that is never followed`);
+    throw new Error(`${subject}: it redirects to another host, ${originOf(next)}, and such a redirect is never followed`);
   if (remaining <= 0) throw new Error(`${subject}: it redirects to ${next.pathname}, and \`maxRedirects\` allows no more`);
   next.username = url.username;
   next.password = url.password;
@@ -107,18 +110,18 @@ function explain(subject: string, error: Error, socket: Socket | null): Error {
   const code = codeOf(error);
   if (socket instanceof TLSSocket && socket.authorizationError) return errorBecauseOf(`${subject}: the certificate is not trusted`, error);
   if (code === 'EPROTO' || code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS'))
-    return errorBecauseOf(`${subject}: no TLS could be agreed upon`, error);
+    return errorBecauseOf(`${subject}: the TLS handshake failed`, error);
   if (code.startsWith('HPE_')) return errorBecauseOf(`${subject}: the server does not speak HTTP`, error);
-  if (error.message === 'socket hang up') return errorBecauseOf(`${subject}: the server hung up before it had answered`, error);
+  if (error.message === 'socket hang up') return errorBecauseOf(`${subject}: the server closed the connection before it answered`, error);
   return connectionError(subject, error);
 }
 
-/** Without user, password and query. */
+/** Describes the request without user, password and query. */
 function describe(url: URL, { method }: ResolvedHttpTarget): string {
   return `${method} ${originOf(url)}${url.pathname}`;
 }
 
-/** Not every scheme has an origin, and a redirect may lead to any. */
+/** `URL.origin` is not used, because it is "null" for some schemes, and a redirect may use any scheme. */
 function originOf({ protocol, host }: URL): string {
   return `${protocol}//${host}`;
 }

@@ -10,10 +10,10 @@ import type { TargetToken } from '../shared/target-token.js';
 export { checkHttp } from './check-http.js';
 export type { HttpTarget } from './target.js';
 
-/** Bind every service that `HttpProbe` is to ask: `container.bind(HTTP_TARGET).toConstantValue({ url: 'http://search:9200/' })`. */
+/** Identifier for the services that `HttpProbe` checks. Bind each service: `container.bind(HTTP_TARGET).toConstantValue({ url: 'http://search:9200/' })`. */
 export const HTTP_TARGET: TargetToken<HttpTarget> = Symbol.for('koa-probes.HTTP_TARGET');
 
-/** Readiness: every service that is bound to `HTTP_TARGET` answers with the status that is expected of it. */
+/** A readiness probe. It passes if every service that is bound to `HTTP_TARGET` answers with its expected status. */
 @ChecksOutside('another service')
 @ReadinessProbe({ name: 'http' })
 export class HttpProbe implements Probe {

@@ -7,42 +7,45 @@ import { checkObject, checkOneOf, rejectUnknownOptions, show } from '../../valid
 
 type TlsOptions = Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'pfx' | 'servername' | 'rejectUnauthorized'>;
 
-/** Another service and what it must answer. `ca`, `cert`, `key`, `passphrase`, `pfx`, `servername` and `rejectUnauthorized` are those of `node:https`. */
+/** A service and its expected answer. `ca`, `cert`, `key`, `passphrase`, `pfx`, `servername` and `rejectUnauthorized` are options of `node:https`. */
 export interface HttpTarget extends TlsOptions {
-  /** An absolute `http:` or `https:` URL. A user and a password in it are sent (Basic), and shown in no message; neither is the query. */
+  /** An absolute `http:` or `https:` URL. A user and a password in the URL are sent with Basic authentication. Messages contain neither of them, nor the query. */
   url: string | URL;
   /**
-   * `GET` or `HEAD`.
+   * Method of the request: `GET` or `HEAD`.
    * @default 'GET'
    */
   method?: 'GET' | 'HEAD' | undefined;
   /**
-   * The status, the list of statuses, or the predicate that says whether a status is a pass.
-   * A redirect is none by default: what stands behind it, a login page for example, says nothing about the service.
+   * The expected status: one or more whole numbers from 200 to 599, or a function that returns whether a status passes.
+   * A redirect does not pass by default, because its target, for example a login page, says nothing about the service.
    * @default 200 to 299
    */
   status?: number | readonly number[] | ((status: number) => boolean) | undefined;
-  /** Headers of the request. */
+  /**
+   * Headers of the request.
+   * @default {}
+   */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * How many redirects are followed, 0 to 10, one after another and within the origin of `url`: never to another host, port or scheme.
-   * A redirect whose status is expected is a pass, and not followed.
+   * How many redirects are followed, 0 to 10. They are followed only within the origin of `url`, never to another host, port or scheme.
+   * If the status of a redirect is expected, the check passes and does not follow it.
    * @default 0
    */
   maxRedirects?: number | undefined;
   /**
-   * Agent of the connections. Without one, each request has a fresh connection that is closed after it.
-   * @default none
+   * The agent for the connections. Without an agent, each request opens a new connection and closes it afterwards.
+   * @default no agent
    */
   agent?: Agent | undefined;
 }
 
-/** `HttpTarget` with its defaults filled in. */
+/** `HttpTarget` with every default filled in. */
 export interface ResolvedHttpTarget {
   readonly url: URL;
   readonly method: string;
   readonly isExpected: (status: number) => boolean;
-  /** What is expected, for a message: `200 to 299`. */
+  /** The expected status in a message: `200 to 299`. */
   readonly expected: string;
   readonly maxRedirects: number;
   readonly agent: Agent | undefined;
@@ -54,7 +57,7 @@ const OPTION_NAMES: readonly string[] = ['url', 'method', 'status', 'headers', '
 const MOST_REDIRECTS = 10;
 const SUBJECT = 'an HTTP target';
 
-/** @throws ConfigurationError where anything of the target is amiss. */
+/** @throws ConfigurationError if anything in the target is wrong */
 export function resolveHttpTarget(target: HttpTarget): ResolvedHttpTarget {
   rejectUnknownOptions(SUBJECT, target, OPTION_NAMES);
   const { method = 'GET', maxRedirects = 0, headers = {}, agent } = target;
@@ -79,13 +82,13 @@ export function resolveHttpTarget(target: HttpTarget): ResolvedHttpTarget {
   };
 }
 
-/** The value stands in no message: it may hold a password. */
+/** The value does not appear in the message, because it may contain a password. */
 function parseUrl(value: string | URL): URL {
   const url = URL.canParse(String(value)) ? new URL(value) : undefined;
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
-  const got = url === undefined ? 'what is no URL' : `one of ${url.protocol}`;
+  const got = url === undefined ? 'something that is not a URL' : `a URL with ${url.protocol}`;
   throw new ConfigurationError(
-    `Expected \`url\` of ${SUBJECT} to be an absolute http: or https: URL, got ${got}. Write it as in 'http://search:9200/'.`,
+    `Expected \`url\` of ${SUBJECT} to be an absolute http: or https: URL, got ${got}. Example: 'http://search:9200/'.`,
   );
 }
 
@@ -96,22 +99,22 @@ function checkHeaders(headers: unknown): void {
       validateHeaderName(name);
       validateHeaderValue(name, value as string);
     } catch (error) {
-      throw new ConfigurationError(`Expected \`headers\` of ${SUBJECT} to be headers of HTTP: ${describeError(error)}.`);
+      throw new ConfigurationError(`Expected \`headers\` of ${SUBJECT} to be valid HTTP headers: ${describeError(error)}.`);
     }
   }
 }
 
-/** One that does not fit would fail each request. What an agent for proxies gives for its protocol depends on who asks: it is not asked. */
+/** An agent for the wrong protocol would fail each request. Only an own `protocol` property is read, because the getter of a proxy agent depends on its caller. */
 function checkAgent(agent: unknown, { protocol }: URL): void {
   const isAgent = typeof agent === 'object' && agent !== null && 'addRequest' in agent;
   const own: unknown = isAgent ? Object.getOwnPropertyDescriptor(agent, 'protocol')?.value : undefined;
   if (isAgent && (own === undefined || own === protocol)) return;
   throw new ConfigurationError(
-    `Expected \`agent\` of ${SUBJECT} to be an Agent of node:${protocol.slice(0, -1)}, got ${typeof own === 'string' ? `one for ${own}` : show(agent)}.`,
+    `Expected \`agent\` of ${SUBJECT} to be an Agent of node:${protocol.slice(0, -1)}, got ${typeof own === 'string' ? `an agent for ${own}` : show(agent)}.`,
   );
 }
 
-/** Not all of it is looked at before a connection stands, and then it is an error that nobody can catch. */
+/** Validates the TLS options early. Node checks some of them only after a connection has been established, and then the error cannot be caught. */
 function checkTls(options: SecureContextOptions & Pick<RequestOptions, 'servername' | 'rejectUnauthorized'>): void {
   const { servername = '', rejectUnauthorized = true } = options;
   if (typeof servername !== 'string') {
@@ -124,14 +127,14 @@ function checkTls(options: SecureContextOptions & Pick<RequestOptions, 'serverna
     createSecureContext(options);
   } catch (error) {
     throw new ConfigurationError(
-      `Expected \`ca\`, \`cert\`, \`key\` and \`pfx\` of ${SUBJECT} to be what TLS can use: ${describeError(error)}.`,
+      `Expected \`ca\`, \`cert\`, \`key\` and \`pfx\` of ${SUBJECT} to be usable for TLS: ${describeError(error)}.`,
     );
   }
 }
 
 function resolveStatus(status: HttpTarget['status']): Pick<ResolvedHttpTarget, 'isExpected' | 'expected'> {
   if (status === undefined) return { isExpected: (one) => one >= 200 && one <= 299, expected: '200 to 299' };
-  if (typeof status === 'function') return { isExpected: (one) => status(one), expected: 'one that `status` accepts' };
+  if (typeof status === 'function') return { isExpected: (one) => status(one), expected: 'a status that `status` accepts' };
   const statuses = typeof status === 'number' ? [status] : status;
   const isList = Array.isArray(statuses) && statuses.length > 0;
   if (isList && statuses.every((one) => Number.isInteger(one) && one >= 200 && one <= 599)) {

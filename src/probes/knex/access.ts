@@ -1,21 +1,21 @@
 import type { Ask, Row } from './client.js';
 import { isServerAnswer } from './failure.js';
 
-/** What the application uses a database for. */
+/** The access that the application needs to a database. */
 export type DatabaseAccess = 'read' | 'write';
 
-/** The server answers, and cannot do what the application needs. Its connections are given up, so that the pool finds a server that can. */
+/** The server answers, but cannot do what the application needs. Its connections are closed, so that the pool can find another server. */
 export class UnfitServer extends Error {}
 
-/** Whether the server can be asked for `access` in this dialect. Every database can be read. */
+/** Returns whether `access` can be checked in this dialect. `read` needs no check. */
 export function canCheckAccess(dialect: string, access: DatabaseAccess | undefined): boolean {
   return access !== 'write' || CHECKS[dialect] !== undefined;
 }
 
 /**
- * Asks the server whether it takes the statements of the application. Resolves to whether anything was asked.
+ * Asks the server whether it accepts the statements of the application. Resolves to whether a statement was sent.
  *
- * @throws UnfitServer if the server is read-only and `access` is `write`, or if it takes no statements at all.
+ * @throws UnfitServer if the server is read-only and `access` is `write`, or if it accepts no statements at all
  */
 export async function checkAccess(dialect: string, access: DatabaseAccess | undefined, ask: Ask): Promise<boolean> {
   const askBriefly: Ask = (statement) => ask(statement).catch((error: unknown) => rejectWithoutSql(error, statement.sql));
@@ -25,17 +25,19 @@ export async function checkAccess(dialect: string, access: DatabaseAccess | unde
 const CHECKS: Readonly<Record<string, (access: DatabaseAccess | undefined, ask: Ask) => Promise<boolean>>> = {
   async postgresql(access, ask) {
     if (access !== 'write') return false;
-    // Also on for a standby, whatever its settings are.
+    // It is on for a standby too, no matter how the standby is configured.
     const [row] = await ask({ sql: 'SHOW transaction_read_only', bindings: [] });
     if (row?.['transaction_read_only'] === 'on') {
-      throw new UnfitServer('the server is read-only: transaction_read_only is on, as on a standby or with default_transaction_read_only');
+      throw new UnfitServer(
+        'the server is read-only: transaction_read_only is on. It is a standby, or default_transaction_read_only is on',
+      );
     }
     return true;
   },
 
   async mysql(access, ask) {
     const variables = await readVariables(ask).catch((error: unknown) => {
-      // Something that speaks MySQL and has no such statement. Whether it answers at all is asked next.
+      // A server that speaks MySQL, but does not know this statement. The next statement shows whether it answers at all.
       if (access !== 'write' && isServerAnswer(error)) return undefined;
       throw error;
     });
@@ -55,21 +57,21 @@ const CHECKS: Readonly<Record<string, (access: DatabaseAccess | undefined, ask: 
   },
 };
 
-/** The last two are names of the same variable, in MySQL 8 and MariaDB 11 and before. They make every new transaction read-only. */
+/** Each of these makes the server or its transactions read-only. The last two are the same variable: the first name is that of MySQL 8 and MariaDB 11, the second one that of earlier versions. */
 const READ_ONLY_VARIABLES = ['super_read_only', 'innodb_read_only', 'read_only', 'transaction_read_only', 'tx_read_only'];
 
-/** Not `SELECT @@…`: a server fails for a variable that it does not have, and ProxySQL stops multiplexing. */
+/** `SELECT @@…` is not used, because it fails for a variable that the server does not have, and because it makes ProxySQL stop multiplexing. */
 async function readVariables(ask: Ask): Promise<ReadonlyMap<unknown, unknown>> {
   const names = [...READ_ONLY_VARIABLES, 'wsrep_on'].map((name) => `'${name}'`).join(', ');
   return readPairs(await ask({ sql: `SHOW VARIABLES WHERE Variable_name IN (${names})`, bindings: [] }));
 }
 
-/** A node of a Galera cluster that is cut off from the majority answers `SELECT 1` and refuses everything else. Without a cluster `wsrep_ready` is OFF too. */
+/** A Galera node without quorum answers `SELECT 1` but rejects every other statement. Call this only if `wsrep_on` is on, because `wsrep_ready` is OFF without a cluster too. */
 async function checkQuorum(ask: Ask): Promise<void> {
   const status = readPairs(await ask({ sql: "SHOW STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_cluster_status')", bindings: [] }));
   if (!status.has('wsrep_ready') || isOn(status.get('wsrep_ready'))) return;
   throw new UnfitServer(
-    `the node takes no statements: wsrep_ready is ${String(status.get('wsrep_ready'))}, wsrep_cluster_status is ${String(status.get('wsrep_cluster_status'))}`,
+    `the node accepts no statements: wsrep_ready is ${String(status.get('wsrep_ready'))}, wsrep_cluster_status is ${String(status.get('wsrep_cluster_status'))}`,
   );
 }
 
@@ -77,12 +79,12 @@ function readPairs(rows: readonly Row[]): ReadonlyMap<unknown, unknown> {
   return new Map(rows.map(({ Variable_name: name, Value: value }) => [name, value]));
 }
 
-/** MariaDB 12 knows `NO_LOCK` and the like beside ON and OFF. */
+/** Besides ON and OFF, MariaDB 12 has values like `NO_LOCK`. */
 function isOn(value: unknown): boolean {
   return value !== undefined && value !== 'OFF' && value !== '0';
 }
 
-/** Knex puts the statement before what the driver says, and nobody knows this one. */
+/** Knex puts the statement in front of the driver's message. Remove it, because the user does not know this statement. */
 function rejectWithoutSql(error: unknown, sql: string): never {
   const prefix = `${sql} - `;
   if (error instanceof Error && error.message.startsWith(prefix)) error.message = error.message.slice(prefix.length);

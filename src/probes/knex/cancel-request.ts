@@ -2,10 +2,10 @@ import { isIP } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { KnexClient, KnexConnection } from './client.js';
 
-/** How long a query may take to end after it was cancelled, before it is asked once more: the first request may have come before the query itself. */
+/** How long to wait for a cancelled query to end before another cancel request is sent. The first one may have arrived before the query itself. */
 const RETRY_AFTER_MS = 50;
 
-/** Whether the driver knows what a cancel request needs: pg does, and its native binding does not. */
+/** Returns whether the driver provides what a cancel request needs. pg does, but its native binding does not. */
 export function canRequestCancel({ dialect }: KnexClient, connection: KnexConnection): boolean {
   return (
     dialect === 'postgresql' && isNumber(connection.processID) && isNumber(connection.secretKey) && protocolOf(connection) !== undefined
@@ -13,10 +13,10 @@ export function canRequestCancel({ dialect }: KnexClient, connection: KnexConnec
 }
 
 /**
- * Sends PostgreSQL's CancelRequest for the query that runs on the connection, again and again until `answered` settles or the signal is aborted.
+ * Sends PostgreSQL's CancelRequest for the query on this connection, and repeats it until `answered` settles or the signal is aborted.
  *
- * It names the connection by its `processID` and `secretKey`, so it means that query and no other, and a pooler (PgBouncer) hands it on to the server that has the
- * query. It takes a connection of its own, and a pooler knows the query only while the connection of that is open: close it afterwards.
+ * The request names the connection by `processID` and `secretKey`, so it cannot cancel another query. PgBouncer forwards it to the server that runs the query.
+ * The request needs a separate connection. A pooler knows the query only while the connection of the query is open, so close that connection afterwards.
  */
 export async function requestCancel(
   client: KnexClient,
@@ -35,7 +35,7 @@ export async function requestCancel(
   } while (!isAnswered && !signal.aborted);
 }
 
-/** Resolves when the other side has closed the connection, as it does once it has handled the request, or cannot be reached. */
+/** Resolves when the server has handled the request and closed the connection, or when it cannot be reached. */
 function sendRequest({ connectionSettings }: KnexClient, connection: KnexConnection, signal: AbortSignal): Promise<void> {
   const Protocol = protocolOf(connection)!;
   const { processID, secretKey, host = '', port, ssl, sslNegotiation } = connection;
@@ -43,7 +43,7 @@ function sendRequest({ connectionSettings }: KnexClient, connection: KnexConnect
   const request = new Protocol({
     ssl: ssl && verifyAs(host, ssl),
     sslNegotiation,
-    // A function that makes the socket, as the connectors of cloud providers have it.
+    // A function that creates the socket, as in the connectors of cloud providers.
     ...(typeof stream === 'function' ? { stream } : {}),
   });
   return new Promise((resolve) => {
@@ -66,15 +66,15 @@ function sendRequest({ connectionSettings }: KnexClient, connection: KnexConnect
   });
 }
 
-/** To the address that the query went to, since the name may have another one by now; the certificate is still that of the name. */
+/** The request goes to the address of the query, because the name may resolve to another address by now. The certificate is still checked against the name. */
 function verifyAs(host: string, ssl: boolean | object): object {
   const settings: Record<string, unknown> = { host, ...(isIP(host) === 0 ? { servername: host } : {}), ...(ssl === true ? {} : ssl) };
-  // pg hides the key from those who copy.
+  // pg makes the key non-enumerable, so the spread has not copied it.
   if (ssl !== true && 'key' in (ssl as object)) settings['key'] = (ssl as { key: unknown }).key;
   return settings;
 }
 
-/** The class of pg that speaks the protocol: that of the connection itself, so that it is the same version, with the same TLS. */
+/** Returns the protocol class of pg. It is taken from the connection itself, so that the version and the TLS implementation are the same. */
 function protocolOf({ connection }: KnexConnection): ProtocolClass | undefined {
   const Protocol = connection?.constructor as (ProtocolClass & { prototype: Partial<Protocol> }) | undefined;
   return typeof Protocol?.prototype.cancel === 'function' ? Protocol : undefined;

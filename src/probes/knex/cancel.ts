@@ -3,7 +3,7 @@ import type { KnexClient, KnexConnection, KnexPool, Row } from './client.js';
 import { rowsOf } from './client.js';
 import { isServerAnswer } from './failure.js';
 
-/** A query that a server may go on with though its client is gone. Known by its text too: after a restart or a failover the number is somebody else's. */
+/** A query that may still run at the server after its client has disconnected. It is identified by its text too, because after a restart or a failover another connection may have its number. */
 interface Query {
   readonly id: number;
   readonly sql: string;
@@ -12,7 +12,7 @@ interface Query {
 
 const leftRunning = new WeakMap<KnexPool, Set<Query>>();
 
-/** Remembers what runs on a connection that was closed, if the dialect can cancel it. */
+/** Remembers the query of a closed connection, if the dialect can cancel it. */
 export function leaveRunning(
   { dialect = '' }: KnexClient,
   pool: KnexPool,
@@ -27,9 +27,9 @@ export function leaveRunning(
 }
 
 /**
- * Has the queries that were left running cancelled. Before each query of a check, so that behind a lock they do not gather at the server.
+ * Cancels the queries that are still running. Each check calls this before its own query, so that queries that wait for a lock do not pile up at the server.
  *
- * @throws Error if one still runs and cannot be cancelled: behind a proxy that gives connections numbers of its own, the server has another number for it.
+ * @throws Error if a query is still running and cannot be cancelled, because a proxy has given its connection another number than the server
  */
 export async function cancelLeftRunning(client: KnexClient, pool: KnexPool, helper: KnexConnection): Promise<void> {
   const dialect = DIALECTS[client.dialect ?? ''];
@@ -41,7 +41,7 @@ export async function cancelLeftRunning(client: KnexClient, pool: KnexPool, help
     const list = () => say(dialect.list, dialect.textOf(query.sql)).catch(rejectNoAnswer);
     const rows = await list();
     const isRenumbered = rows.some(({ own }) => Number(own) !== numberOf(helper));
-    // Whoever counts has begun anew if a new connection has the number of the old one: the query is gone with what it ran on.
+    // If a new connection has the number of the old one, the server or the proxy was restarted, so the query is gone.
     if (isRenumbered && numberOf(helper) !== query.id) await rejectIfRunning(query, rows, list);
     else if (rows.some(({ id }) => Number(id) === query.id)) await say(dialect.cancel, query.id).catch(rejectNoAnswer);
     queries.delete(query);
@@ -49,14 +49,14 @@ export async function cancelLeftRunning(client: KnexClient, pool: KnexPool, help
 }
 
 interface Dialect {
-  /** Lists who runs a text: the number of the connection, for how many seconds, and the number of the connection that asks. */
+  /** Lists the connections that run this text, for how many seconds they have run it, and the number of the asking connection. */
   readonly list: string;
   readonly cancel: string;
   /** The text of a query as the server lists it. */
   readonly textOf: (sql: string) => string;
 }
 
-/** Knex's own way, `_wrappedCancelQueryCall`, goes by the number alone. */
+/** Knex's own `_wrappedCancelQueryCall` is not used, because it identifies a query by the number alone. */
 const DIALECTS: Readonly<Record<string, Dialect>> = {
   postgresql: {
     list: `SELECT pid AS id, extract(epoch FROM clock_timestamp() - query_start) AS seconds, pg_backend_pid() AS own
@@ -67,19 +67,19 @@ const DIALECTS: Readonly<Record<string, Dialect>> = {
   mysql: {
     list: 'SELECT id, time AS seconds, CONNECTION_ID() AS own FROM information_schema.processlist WHERE info = ?',
     cancel: 'KILL QUERY ?',
-    // MySQL lists a query without what is around it.
+    // MySQL lists a query without surrounding spaces and semicolons.
     textOf: (sql) => sql.replace(/^\s+|[\s;]+$/g, ''),
   },
 };
 
-/** How much later than the check the server may have begun to count, in seconds: it counts whole ones, from when the query reached it. */
+/** By how many seconds the server's time for a query may be shorter than the check's. The server counts whole seconds from the arrival of the query. */
 const LATE_BY_S = 2;
 
-/** How often, and after how many milliseconds each time, the server is asked whether a query still runs: it may be about to end. */
+/** How often, and at which interval, the server is asked whether a query is still running. The query may be about to end. */
 const LOOKS = 3;
 const LOOK_AFTER_MS = 50;
 
-/** Which of them is ours cannot be told, so none may be cancelled; but one that began when ours did is reason enough to begin no other. */
+/** Nothing tells which of the listed queries is ours, so none may be cancelled. But if one of them began when ours did, no new query is started. */
 async function rejectIfRunning({ startedAt }: Query, rows: readonly Row[], list: () => Promise<Row[]>): Promise<void> {
   let forSeconds = longestOf(rows);
   for (let look = 1; look < LOOKS && isOldEnough(forSeconds, startedAt); look += 1) {
@@ -88,7 +88,7 @@ async function rejectIfRunning({ startedAt }: Query, rows: readonly Row[], list:
   }
   if (!isOldEnough(forSeconds, startedAt)) return;
   throw new Error(
-    `silent: the query of an earlier check still runs at the server, for ${String(Math.round(forSeconds * 1_000))} ms, and cannot be cancelled through this proxy`,
+    `no response: the query of an earlier check has been running at the server for ${String(Math.round(forSeconds * 1_000))} ms, and cannot be cancelled through this proxy`,
   );
 }
 
@@ -104,7 +104,7 @@ function numberOf({ processID, threadId }: KnexConnection): number | undefined {
   return processID ?? threadId;
 }
 
-/** That the query is over by itself is an error to MySQL. */
+/** MySQL reports an error if the query has already ended by itself. Ignore it. */
 function rejectNoAnswer(error: unknown): Row[] {
   if (!isServerAnswer(error)) throw error;
   return [];

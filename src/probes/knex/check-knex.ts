@@ -11,31 +11,37 @@ import { canConnectAfresh, connectAfresh } from './fresh-connection.js';
 import { validateKnex } from './knex.js';
 import { queryKnex } from './query.js';
 
+/** Options of `checkKnex()`. All are optional. */
 export interface CheckKnexOptions {
-  /** What messages call the database, before its address. */
+  /**
+   * Name of the database in messages, in front of its address.
+   * @default no name
+   */
   name?: string | undefined;
   /**
-   * What the application uses the database for. `'write'`: a server that is read-only fails, as a standby is after a failover, and its connections are given up,
-   * so that the pool finds the new primary. For PostgreSQL, MySQL, MariaDB and SQLite.
-   * @default a server that is read-only passes, as with `'read'`
+   * The access that the application needs. With `'write'`, the check fails if the server is read-only, as a former primary is after a failover.
+   * The connections to that server are closed, so that the pool can find the new primary. Supported for PostgreSQL, MySQL, MariaDB and SQLite.
+   * @default 'read', so a read-only server passes
    */
   access?: DatabaseAccess | undefined;
   /**
-   * SQL that the database must answer; what it answers does not matter without `expect`.
-   * @default 'SELECT 1', or the questions that `access` asks
+   * The SQL query to send. The result does not matter unless `expect` is set.
+   * @default 'SELECT 1', or the statements that `access` needs
    * @example 'SELECT 1 FROM DUAL'
    */
   query?: string | undefined;
   /**
-   * What `query` must answer: a value for the first column of the first row, or a function that is given the rows and returns `true` if they are as they must be.
-   * A number is compared as text too, since drivers give `count(*)` as text. A function may throw `NotReady` or `Degraded`.
+   * The expected result of `query`: the value in the first column of the first row, or a function that receives all rows and returns `true` if they are as expected.
+   * A number also matches its text, because drivers return `count(*)` as text. A function may throw `NotReady` or `Degraded`. It cannot be asynchronous.
+   * @default any result
    * @example (rows) => rows.length > 0
    */
   expect?: Expected | undefined;
   /**
-   * Time in milliseconds after which a check makes a connection of its own, beside the pool, and closes it again: 1 to 3,600,000. It shows what only new
-   * connections meet, such as a changed password or an expired certificate. Costs one login; allow the server one connection more for each pod. PostgreSQL, MySQL and MariaDB.
-   * @default none
+   * Interval in milliseconds, 1 to 3,600,000, at which a check opens a separate connection outside the pool and closes it again.
+   * It detects problems that only new connections have, such as a changed password or an expired certificate.
+   * Each time costs one login. Allow one more connection per pod at the server. Supported for PostgreSQL, MySQL and MariaDB.
+   * @default no separate connection
    */
   freshConnectionEveryMs?: number | undefined;
 }
@@ -43,19 +49,22 @@ export interface CheckKnexOptions {
 const CHECK_KNEX_OPTIONS: readonly string[] = ['name', 'access', 'query', 'expect', 'freshConnectionEveryMs'];
 
 /**
- * Resolves when the database has answered on a connection of the Knex's own pool, and is fit for `access`. Rejects with an `Error` whose message names the database
- * and says what is wrong: `refused`, `unreachable`, `rejected` (the server's own words follow), `hung up`, `the server is read-only`, `the node takes no statements`
- * (a Galera node without quorum), `pool exhausted: 10 of 10 connections in use`, or `silent`. Rejects with `Degraded` if all connections are in use and some come
- * back while the check waits: at the signal's abort, and after 500 ms at the latest.
+ * Checks a database through the pool of its Knex instance. Resolves when the database has answered on a connection of that pool and allows `access`.
  *
- * Waits for a connection or an answer until the signal is aborted, and no longer, whatever the timeouts of the Knex are. After that no acquire of it is pending.
- * A query under way is cancelled, and its connection closed. PostgreSQL: by a cancel request, which passes PgBouncer, on a connection of its own; it keeps the
- * query's connection for up to 500 ms. MySQL: on another connection of the pool, or by the next check before its own query. A query that a proxy lets nobody cancel
- * is waited for: no other is begun. After two checks in a row without an answer the idle connections of the pool are given up.
+ * If the database is down, it rejects with an `Error`. The message names the database and says what is wrong: `connection refused`, `unreachable`, `rejected` (followed by the message of the server),
+ * `connection lost`, `no response`, `the server is read-only`, `the node accepts no statements` (a Galera node without quorum), or `pool exhausted: 10 of 10 connections in use`.
+ * If all connections are in use and some are released while the check waits, it rejects with `Degraded` instead, after 500 ms or when the signal is aborted.
  *
- * Writes nothing through the logger of the Knex, which itself writes one line (`Connection Error`) for each connection that was lost or given up.
+ * It waits for a connection and for an answer until the signal is aborted, no matter which timeouts the Knex instance has. After the abort:
  *
- * @throws the signal's reason if that is aborted before the call; ConfigurationError if `knex` is none or an option is wrong.
+ * - No request for a connection is pending in the pool.
+ * - A running query is cancelled and its connection is closed. For PostgreSQL, a cancel request is sent on a separate connection, which also works through PgBouncer; the connection of the query is kept for up to 500 ms.
+ *   For MySQL, the query is cancelled on another connection of the pool, or by the next check before its own query. If a proxy prevents that, later checks start no query until the running one has ended.
+ * - After two checks in a row without an answer, the idle connections of the pool are closed.
+ *
+ * It writes nothing to the logger of Knex. Knex itself logs one line (`Connection Error`) for each connection that was lost or closed.
+ *
+ * @throws the reason of the signal if it is aborted before the call; ConfigurationError if `knex` is not a Knex instance or an option is wrong
  */
 export async function checkKnex(knex: Knex, context: Pick<ProbeContext, 'signal'>, options: CheckKnexOptions = {}): Promise<void> {
   noteOutside(context, 'a database');
@@ -87,11 +96,13 @@ export function validateCheckKnexOptions(subject: string, knex: Knex, options: C
   checkOneOf(subject, 'access', access, ['read', 'write', undefined]);
   if (!canCheckAccess(client.dialect ?? '', access)) {
     throw new ConfigurationError(
-      `\`access: 'write'\` of ${subject} cannot be checked in the dialect ${String(client.dialect)}. Leave it out, and ask with \`query\` and \`expect\`.`,
+      `\`access: 'write'\` of ${subject} cannot be checked in the dialect ${String(client.dialect)}. Leave the option out, and check the access with \`query\` and \`expect\`.`,
     );
   }
   if (expect !== undefined && query === undefined) {
-    throw new ConfigurationError(`\`expect\` of ${subject} needs a \`query\`, whose answer it is held against.`);
+    throw new ConfigurationError(
+      `\`expect\` of ${subject} needs a \`query\` whose result it can check. Set \`query\`, or leave \`expect\` out.`,
+    );
   }
   if (expect !== undefined && !['string', 'number', 'bigint', 'boolean', 'function'].includes(typeof expect) && expect !== null) {
     throw new ConfigurationError(`Expected \`expect\` of ${subject} to be a value or a function of the rows, got ${show(expect)}.`);
@@ -100,6 +111,6 @@ export function validateCheckKnexOptions(subject: string, knex: Knex, options: C
   checkMilliseconds(subject, 'freshConnectionEveryMs', freshConnectionEveryMs);
   if (canConnectAfresh(client)) return;
   throw new ConfigurationError(
-    `\`freshConnectionEveryMs\` of ${subject} needs a Knex on PostgreSQL, MySQL or MariaDB that has \`connection\`. Leave it out.`,
+    `\`freshConnectionEveryMs\` of ${subject} needs a Knex instance for PostgreSQL, MySQL or MariaDB with \`connection\` in its configuration. Leave the option out.`,
   );
 }

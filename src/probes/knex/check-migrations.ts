@@ -10,24 +10,38 @@ import { queryKnex } from './query.js';
 import { SingleFlight } from '../shared/single-flight.js';
 import { untilAborted } from '../shared/until-aborted.js';
 
-/** Where the migrations are, for those who give this to `knex.migrate.latest()` and not to `knex()`. What is left out is as the Knex has it. */
+/**
+ * Options of `checkMigrations()`. Set them if you pass the location of the migrations to `knex.migrate.latest()` and not to `knex()`.
+ * Every option that is left out has the value of the Knex instance.
+ */
 export type CheckMigrationsOptions = {
   [Option in 'directory' | 'loadExtensions' | 'migrationSource' | 'schemaName' | 'tableName']?: Knex.MigratorConfig[Option] | undefined;
 } & {
-  /** What messages call the database, before its address. */
+  /**
+   * Name of the database in messages, in front of its address.
+   * @default no name
+   */
   name?: string | undefined;
 };
 
 const OPTION_NAMES: readonly string[] = ['directory', 'loadExtensions', 'migrationSource', 'schemaName', 'tableName', 'name'];
 
 /**
- * Resolves when every migration of this release has been applied to the database, compared by name. A database that is ahead of this release passes:
- * pods of the release before still run on it during a rollout. Reads the table of migrations and creates nothing, so a role that may only read is enough.
+ * Resolves when every migration of this release has been applied to the database. Migrations are compared by name.
+ * A database that is ahead of this release passes, because pods of the previous release still use it during a rollout.
+ * The check only reads the table of migrations and creates nothing, so a role with read access is enough.
  *
- * Rejects with an `Error` whose message says what is wrong: which migrations are pending, and whether their lock is held; which were applied under another extension
- * (`.ts` and `.js`); that there is no table yet; that the folder cannot be read or holds none; or, as `checkKnex` does, what the matter is with the database. Ends when the signal is aborted, in the way that `checkKnex` ends.
+ * It rejects with an `Error` whose message says what is wrong:
  *
- * @throws the signal's reason where that is aborted before the call; ConfigurationError where `knex` is none or an option is unknown.
+ * - migrations are pending, with their names, and whether the migration lock is held
+ * - migrations were applied with another file extension (`.ts` and `.js`)
+ * - the table of migrations does not exist yet
+ * - the folder of migrations cannot be read or is empty
+ * - the database is down, as in `checkKnex()`
+ *
+ * When the signal is aborted, it ends like `checkKnex()`.
+ *
+ * @throws the reason of the signal if it is aborted before the call; ConfigurationError if `knex` is not a Knex instance or an option is unknown
  */
 export async function checkMigrations(
   knex: Knex,
@@ -46,7 +60,7 @@ export async function checkMigrations(
   const problem = await queryKnex({ knex, name }, signal, async (ask) => {
     const applied = await listApplied(migrator, ask);
     if (applied === undefined) {
-      return `no migration has been applied: there is no table ${tableOf(migrator)}, and ${String(shipped.length)} are pending. Run knex migrate:latest.`;
+      return `no migration has been applied: the table ${tableOf(migrator)} does not exist, and ${String(shipped.length)} migrations are pending. Run knex migrate:latest.`;
     }
     const missing = shipped.filter((one) => !applied.has(one));
     return missing.length === 0 ? undefined : describeMissing(migrator, ask, shipped, applied, missing);
@@ -75,9 +89,9 @@ async function describeMissing(
 }
 
 const LOCKED =
-  ' The migration lock is held: a migration is under way, or one ended without releasing the lock. If none is under way, run knex migrate:unlock, then knex migrate:latest.';
+  ' The migration lock is held: a migration is running, or one ended without releasing the lock. If none is running, run knex migrate:unlock, then knex migrate:latest.';
 
-/** Of those that this release has, the names under which they were applied: with the extension that they had before they were compiled, or renamed. */
+/** Maps migrations of this release to the names under which they were applied, with the file extension before the compilation or a renaming. */
 function findRenamed(missing: readonly string[], applied: ReadonlySet<string>): ReadonlyMap<string, string> {
   const byStem = new Map([...applied].map((one) => [withoutExtension(one), one]));
   return new Map(missing.flatMap((one) => (byStem.has(withoutExtension(one)) ? [[one, byStem.get(withoutExtension(one))!]] : [])));
@@ -88,8 +102,8 @@ function describeRenamed(migrator: Migrator, renamed: ReadonlyMap<string, string
   const pairs = [...renamed].map(([shipped, applied]) => `${applied} is shipped as ${shipped}`);
   const [[shipped, applied] = ['', '']] = renamed;
   return [
-    `${renamed.size === 1 ? '1 migration was' : `${String(renamed.size)} migrations were`} applied with another file extension: ${listNames(pairs)}. knex migrate:latest refuses that.`,
-    `Rename them in the table, for example UPDATE ${table} SET name = '${shipped}' WHERE name = '${applied}',`,
+    `${renamed.size === 1 ? '1 migration was' : `${String(renamed.size)} migrations were`} applied with another file extension: ${listNames(pairs)}. knex migrate:latest rejects such a difference.`,
+    `Rename the migrations in the table, for example UPDATE ${table} SET name = '${shipped}' WHERE name = '${applied}',`,
     'or set a `migrationSource` whose names have no extension.',
   ].join(' ');
 }
@@ -98,7 +112,7 @@ function withoutExtension(name: string): string {
   return name.replace(/\.[cm]?[jt]s$/, '');
 }
 
-/** What is used of Knex's own `Migrator`: its settings, every default filled in, and a Knex whose hooks for identifiers and results can be switched off. */
+/** The part of Knex's own `Migrator` that is used: its settings with all defaults filled in, and a Knex instance whose hooks for identifiers and results can be turned off. */
 interface Migrator {
   readonly config: {
     readonly loadExtensions: readonly string[];
@@ -113,12 +127,12 @@ function makeMigrator(knex: Knex, options: CheckMigrationsOptions): Migrator {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const own = Object.keys(given).length === 0 ? knex : withMigrations(knex, given);
   const migrator = own.migrate as unknown as Migrator;
-  // Knex keeps its table under the plain name, whatever the application's hooks make of names.
+  // Knex uses the plain name for its table, even if a hook of the application changes names.
   migrator.knex.disableProcessing();
   return migrator;
 }
 
-/** A copy, on the same pool. */
+/** Returns a copy of the Knex instance with other settings, on the same pool. */
 function withMigrations(knex: Knex, options: Knex.MigratorConfig): Knex {
   const copy = knex.withUserParams({ ...knex.userParams });
   const { config } = copy.client as { config: Knex.Config };
@@ -128,35 +142,35 @@ function withMigrations(knex: Knex, options: Knex.MigratorConfig): Knex {
   return copy;
 }
 
-/** Of folders, under way in this process. */
+/** Listings of folders in flight in this process. */
 const listings = new SingleFlight<string, string[]>();
 
-/** The names of this release's migrations. */
+/** Returns the names of the migrations of this release. */
 async function listShipped({ config }: Migrator, signal: AbortSignal, server: string): Promise<string[]> {
   const { loadExtensions, migrationSource } = config;
-  const cure = 'Set `migrations` of the Knex (`directory` or `migrationSource`), and ship the files with the application.';
+  const cure = 'Set `migrations` in the configuration of Knex (`directory` or `migrationSource`), and ship the files with the application.';
   const place = placeOf(migrationSource);
   const list = async () => {
     const migrations = await migrationSource.getMigrations(loadExtensions);
     return migrations.map((migration) => migrationSource.getMigrationName(migration));
   };
-  // A source of the application is its own affair; a folder can be on a file system that hangs.
+  // A folder can be on a file system that hangs, so it is read once at a time. A migration source of the application is called each time.
   const isFolder = migrationSource.migrationsPaths !== undefined;
   const listing = isFolder ? listings.joinOrRepeat(JSON.stringify([migrationSource.migrationsPaths, loadExtensions]), list) : list();
   const listed = listing.catch((error: unknown) => {
     throw new Error(`${server}: its migrations cannot be listed: ${describeError(error)}. ${cure}`);
   });
   const names = await untilAborted(listed, signal, `${server}: its migrations cannot be listed: ${place} has not answered`);
-  if (names.length === 0) throw new Error(`${server}: there is no migration in ${place}. ${cure}`);
+  if (names.length === 0) throw new Error(`${server}: no migrations were found in ${place}. ${cure}`);
   return names;
 }
 
-/** The folders of Knex's own source of migrations. */
+/** Returns the folders of Knex's own migration source. */
 function placeOf({ migrationsPaths }: { migrationsPaths?: unknown }): string {
   return Array.isArray(migrationsPaths) ? migrationsPaths.join(', ') : 'its migration source';
 }
 
-/** The names in the table, or nothing if there is none. Knex's own `migrate.list()` would create it. */
+/** Returns the names in the table, or undefined if the table does not exist. Knex's own `migrate.list()` is not used, because it would create the table. */
 async function listApplied(migrator: Migrator, ask: Ask): Promise<Set<string> | undefined> {
   try {
     const rows = await ask(select(migrator, migrator.config.tableName, 'name'));
@@ -167,7 +181,7 @@ async function listApplied(migrator: Migrator, ask: Ask): Promise<Set<string> | 
   }
 }
 
-/** Whether the lock of Knex's migrations is held. A role that may not read it, or no table, is no lock. */
+/** Returns whether Knex's migration lock is held. If the table does not exist or the role may not read it, the answer is no. */
 async function isLocked(migrator: Migrator, ask: Ask): Promise<boolean> {
   let rows: Row[];
   try {

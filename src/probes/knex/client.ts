@@ -1,27 +1,27 @@
-/** What is used of the client of a Knex. Its own types leave most of it out. */
+/** The part of a Knex client that is used. Knex's own types lack most of it. */
 export interface KnexClient {
   readonly dialect?: string;
   readonly driver?: Driver;
   readonly config?: { readonly connection?: unknown; readonly pool?: { readonly afterCreate?: unknown; readonly validate?: unknown } };
   readonly connectionSettings?: Readonly<Record<string, unknown>>;
-  /** The function that was given as `connection`. */
+  /** The function that was passed as `connection`. */
   readonly connectionConfigProvider?: unknown;
-  /** Whether that function must be called for the next connection; null if the settings that it gave are good for ever. */
+  /** Returns whether that function must be called for the next connection. It is null if the settings never expire. */
   readonly connectionConfigExpirationChecker?: (() => boolean) | null;
   readonly pool: KnexPool | undefined;
   acquireRawConnection(): Promise<KnexConnection>;
   destroyRawConnection(connection: KnexConnection): Promise<unknown>;
-  /** Asks on a connection, and resolves to what the driver says, which no hook of the application has processed. Turns `sql` into the driver's own. */
+  /** Sends a query on a connection and resolves to the result of the driver, before hooks of the application process it. It rewrites `sql` for the driver. */
   query(connection: KnexConnection, query: Statement): Promise<{ readonly response: unknown }>;
 }
 
-/** One statement, as a query builder of Knex gives it. */
+/** One statement, as Knex's query builder returns it. */
 export interface Statement {
   readonly sql: string;
   readonly bindings: readonly unknown[];
 }
 
-/** The drivers: pg and mysql2 (or mysql). */
+/** The driver: pg, mysql2 or mysql. */
 interface Driver {
   readonly Client: new (
     settings: object,
@@ -32,7 +32,7 @@ interface Driver {
   };
 }
 
-/** The pool of a Knex, which is tarn's. Around the driver's own pool (`connectionPool`) Knex puts one that can only acquire and release. */
+/** The pool of a Knex instance. It is a pool of tarn. If the driver's own pool is used (`connectionPool`), it can only acquire and release. */
 export interface KnexPool {
   acquire(): PendingAcquire;
   release(connection: KnexConnection): boolean;
@@ -49,7 +49,7 @@ export interface KnexPool {
 
 export interface PendingAcquire {
   readonly promise: Promise<KnexConnection>;
-  /** Why the latest new connection has failed. */
+  /** The error of the latest new connection that failed. */
   readonly possibleTimeoutCause?: Error | null;
   isRejected?: boolean;
   abort?(): void;
@@ -57,18 +57,18 @@ export interface PendingAcquire {
 
 /** A connection of pg or mysql2, or the database of an embedded driver. */
 export interface KnexConnection {
-  /** Knex closes a connection that has this when the pool next comes to it. It is set when the connection is lost, too. */
+  /** If this is set, Knex closes the connection the next time the pool would use it. Knex also sets it when the connection is lost. */
   __knex__disposed?: unknown;
-  /** What the server calls it: in PostgreSQL, and in MySQL. */
+  /** The number of the connection at the server, in PostgreSQL and in MySQL. */
   readonly processID?: number | null;
   readonly threadId?: number;
-  /** Of pg: the password for a cancel request, and where the connection leads. */
+  /** The password for a cancel request, and the address of the server. Only pg has these. */
   readonly secretKey?: number | null;
   readonly host?: string;
   readonly port?: number;
   readonly ssl?: boolean | object;
   readonly sslNegotiation?: string;
-  /** The socket: of mysql2 here, of pg one level down. */
+  /** The socket. For mysql2 it is here, for pg one level deeper. */
   readonly stream?: Socket;
   readonly connection?: { readonly stream?: Socket };
   destroy?(): void;
@@ -81,18 +81,18 @@ interface Socket {
   destroy?(): void;
 }
 
-/** Whether nothing can be asked on the connection any more. */
+/** Returns whether the connection can no longer be used. */
 export function isClosed({ __knex__disposed: disposed, stream, connection }: KnexConnection): boolean {
   return disposed !== undefined || (stream ?? connection?.stream)?.destroyed === true;
 }
 
-/** Closes a connection on which nothing runs. The pool drops it when it next comes to it. */
+/** Closes a connection without a running query. The pool removes it the next time it would use it. */
 export function close(client: KnexClient, connection: KnexConnection, reason: string): void {
   connection.__knex__disposed ??= reason;
   client.destroyRawConnection(connection).catch(() => {});
 }
 
-/** Closes the socket now: `end()` of mysql2 would queue behind the query. */
+/** Closes the socket at once. `end()` of mysql2 would wait for the running query. */
 export function breakOff(client: KnexClient, connection: KnexConnection, reason: string): void {
   connection.__knex__disposed ??= reason;
   if (connection.destroy === undefined) client.destroyRawConnection(connection).catch(() => {});
@@ -100,26 +100,26 @@ export function breakOff(client: KnexClient, connection: KnexConnection, reason:
   (connection.stream ?? connection.connection?.stream)?.destroy?.();
 }
 
-/** Has the pool close its idle connections. Knex does so when the pool next comes to each. */
+/** Makes the pool close its idle connections. Knex closes each the next time the pool would use it. */
 export function giveUpIdle(pool: KnexPool, reason: string): void {
   for (const { resource } of pool.free ?? []) resource.__knex__disposed ??= reason;
 }
 
-/** An embedded database is its connection: closed, one in memory would be gone. */
+/** In an embedded database, the connection is the database: closing it would delete a database in memory. */
 export function isEmbedded({ dialect }: KnexClient): boolean {
   return dialect === 'sqlite3';
 }
 
-/** The rows of an answer, whatever the driver. */
+/** Returns the rows of a result, for any driver. */
 export function rowsOf({ dialect }: KnexClient, response: unknown): Row[] {
   if (dialect === 'mysql') return (response as [Row[]])[0];
   if (dialect !== 'postgresql' && Array.isArray(response)) return response as Row[];
-  // pg gives a list if the text had several statements.
+  // pg returns a list if the text contains several statements.
   const last: unknown = Array.isArray(response) ? response.at(-1) : response;
   return (last as { readonly rows?: Row[] } | undefined)?.rows ?? [];
 }
 
-/** Asks the server one statement, and resolves to its rows. */
+/** Sends one statement to the server and resolves to the rows of its result. */
 export type Ask = (statement: Statement) => Promise<Row[]>;
 
 export type Row = Readonly<Record<string, unknown>>;

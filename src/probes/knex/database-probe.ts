@@ -13,20 +13,21 @@ import { checkEach, DATABASE, resolveDatabases, type DatabaseTarget } from './da
 export { checkKnex, DATABASE, type CheckKnexOptions, type DatabaseTarget };
 export type { DatabaseAccess } from './access.js';
 
+/** Options of `DatabaseProbe`. */
 export interface DatabaseProbeOptions {
   /**
-   * How many of the databases must pass: all of them, any one of them, or a number.
+   * How many databases must pass: `'all'`, `'any'`, or a whole number from 1 to the number of databases that are bound.
    * @default 'all'
    */
   require?: Requirement | undefined;
 }
 
-/** Bind the options of `DatabaseProbe` if the defaults do not fit: `container.bind(DATABASE_OPTIONS).toConstantValue({ require: 'any' })`. */
+/** Identifier for the options of `DatabaseProbe`. Bind it to change the defaults: `container.bind(DATABASE_OPTIONS).toConstantValue({ require: 'any' })`. */
 export const DATABASE_OPTIONS: TargetToken<DatabaseProbeOptions> = Symbol.for('koa-probes.DATABASE_OPTIONS');
 
 /**
- * Readiness: every database that is bound to `DATABASE`, or as many as `DATABASE_OPTIONS` requires, answers through its own pool, and takes writes if it must.
- * If all are required and some fail, the message names each of them.
+ * A readiness probe. It passes if every database that is bound to `DATABASE`, or as many as `DATABASE_OPTIONS` requires, answers through its own pool. With `access: 'write'`, a database must also accept writes.
+ * If all databases are required and some fail, the message names each of the failed ones.
  */
 @ChecksOutside('a database')
 @ReadinessProbe({ name: 'database' })
@@ -41,7 +42,7 @@ export class DatabaseProbe implements Probe {
     this.#databases = resolveDatabases('DatabaseProbe', databases);
     rejectUnknownOptions('DATABASE_OPTIONS', options, ['require']);
     const { require = 'all' } = options;
-    this.#needed = countNeeded('DATABASE_OPTIONS', require, databases.length, 'the databases that are bound to DATABASE');
+    this.#needed = countNeeded('DATABASE_OPTIONS', require, databases.length, 'the number of databases bound to DATABASE');
   }
 
   check(context: ProbeContext): Promise<void> {

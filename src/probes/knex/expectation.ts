@@ -2,37 +2,37 @@ import { describeError, isError } from '../../errors.js';
 import { show } from '../../validation.js';
 import type { Row } from './client.js';
 
-/** A value for the first column of the first row, or a function that is given all rows. */
+/** The expected value in the first column of the first row, or a function that receives all rows and returns whether they are as expected. */
 export type Expected = string | number | bigint | boolean | null | ((rows: readonly Record<string, unknown>[]) => boolean);
 
-/** @throws Error that shows the answer; whatever an expectation that is a function throws. */
+/** @throws Error that shows the result of the query; also anything that an expectation function throws */
 export function checkAnswer(server: string, rows: readonly Row[], expected: Expected): void {
   if (typeof expected === 'function') return checkByFunction(server, rows, expected);
   const [row] = rows;
-  if (row === undefined) throw new Error(`${server}: the query has no rows, and not ${showValue(expected)}`);
+  if (row === undefined) throw new Error(`${server}: the query returned no rows, expected ${showValue(expected)}`);
   const [value] = Object.values(row);
   if (isSame(value, expected)) return;
-  throw new Error(`${server}: the query has the answer ${showValue(value)}, and not ${showValue(expected)}`);
+  throw new Error(`${server}: the query returned ${showValue(value)}, expected ${showValue(expected)}`);
 }
 
 function checkByFunction(server: string, rows: readonly Row[], expected: (rows: readonly Row[]) => boolean): void {
   const verdict: unknown = expected(rows);
   if (verdict === true) return;
-  if (verdict === false) throw new Error(`${server}: the answer of the query is not as expected: ${showValue(rows)}`);
-  // One that is asynchronous and rejects must not end the process.
+  if (verdict === false) throw new Error(`${server}: the result of the query is not as expected: ${showValue(rows)}`);
+  // If the function is asynchronous and rejects, the rejection must not end the process.
   Promise.resolve(verdict).catch(() => {});
   const got = isError(verdict) ? describeError(verdict) : show(verdict);
   throw new Error(`${server}: Expected the function \`expect\` to return true or false, got ${got}. It cannot be asynchronous.`);
 }
 
-/** pg gives a `count(*)` as text, since it may be larger than a number can hold. */
+/** pg returns `count(*)` as text, because it may be too large for a number. */
 function isSame(value: unknown, expected: Expected): boolean {
   if (value === expected) return true;
   const areNumbers = [value, expected].some((one) => typeof one === 'number' || typeof one === 'bigint');
   return areNumbers && (typeof value !== 'object' || value === null) && String(value) === String(expected);
 }
 
-/** The longest answer that a message shows, in characters. */
+/** Most characters of a result in a message. */
 const LONGEST_ANSWER = 200;
 
 function showValue(value: unknown): string {

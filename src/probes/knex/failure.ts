@@ -1,7 +1,7 @@
 import { describeError } from '../../errors.js';
 import { isClosed, type KnexClient, type KnexConnection } from './client.js';
 
-/** What a message calls the database: the name that it was given, dialect, host, port and database; never the user. `postgresql 10.0.0.7:5432/shop`. */
+/** Describes the database in a message: its name, dialect, host, port and database, but never the user. `postgresql 10.0.0.7:5432/shop`. */
 export function describeServer({ dialect = 'database', connectionSettings = {} }: KnexClient, name?: string): string {
   const { filename, socketPath, host, server = host, port, database } = readUrl(connectionSettings);
   const address = filename ?? socketPath ?? (isGiven(server) ? bracket(server) : undefined);
@@ -13,7 +13,7 @@ export function describeServer({ dialect = 'database', connectionSettings = {} }
   return `${name === undefined ? '' : `${name}: `}${dialect}${place.join('')}`;
 }
 
-/** The error that the operator reads: which database, which kind of failure, and the driver's own words. It keeps the driver's `code`. */
+/** Creates the error for the operator: the database, the kind of failure, and the message of the driver. It keeps the `code` of the driver's error. */
 export function explainFailure(server: string, error: unknown, connection?: KnexConnection): Error & { code?: unknown } {
   const explained = new Error(`${server}: ${explain(error, connection)}`);
   return Object.assign(explained, fieldOf(error, 'code') === undefined ? {} : { code: fieldOf(error, 'code') });
@@ -22,39 +22,39 @@ export function explainFailure(server: string, error: unknown, connection?: Knex
 export function explain(error: unknown, connection?: KnexConnection): string {
   const text = describeError(error);
   const code = isServerAnswer(error) ? ` (${String(fieldOf(error, 'code'))})` : '';
-  if (connection !== undefined && isLoss(error, connection)) return `hung up: ${text}${code}`;
+  if (connection !== undefined && isLoss(error, connection)) return `connection lost: ${text}${code}`;
   if (code !== '') return `rejected: ${text}${code}`;
   const kind = KINDS[String(fieldOf(error, 'code'))];
   return kind === undefined ? text : `${kind}: ${text}`;
 }
 
 const KINDS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'refused',
-  ENOENT: 'refused',
+  ECONNREFUSED: 'connection refused',
+  ENOENT: 'connection refused',
   ENOTFOUND: 'unreachable',
   EAI_AGAIN: 'unreachable',
   EHOSTUNREACH: 'unreachable',
   ENETUNREACH: 'unreachable',
   ETIMEDOUT: 'unreachable',
-  ECONNRESET: 'hung up',
-  EPIPE: 'hung up',
-  PROTOCOL_CONNECTION_LOST: 'hung up',
+  ECONNRESET: 'connection lost',
+  EPIPE: 'connection lost',
+  PROTOCOL_CONNECTION_LOST: 'connection lost',
 };
 
-/** What the server itself has said carries a severity in PostgreSQL and an SQL state in MySQL. */
+/** Returns whether the error comes from the server itself. Such an error has a severity in PostgreSQL and an SQL state in MySQL. */
 export function isServerAnswer(error: unknown): boolean {
   return typeof fieldOf(error, 'severity') === 'string' || typeof fieldOf(error, 'sqlState') === 'string';
 }
 
 /**
- * Whether a query has failed because its connection was lost. The other end may have been gone for long.
- * The connection itself knows best: pg gives an orderly end (FIN) no code, and what the text says depends on the driver, its version and Knex.
+ * Returns whether a query failed because its connection was lost. The server may have been gone for a long time.
+ * The state of the connection is the best sign: pg reports a regular end (FIN) without a code, and the text depends on the driver, its version and Knex.
  */
 export function isLoss(error: unknown, connection: KnexConnection): boolean {
   return isClosed(connection) || fieldOf(error, 'fatal') === true || LOSSES.test(String(fieldOf(error, 'code')));
 }
 
-/** Codes of Node and mysql2, and of servers that say why they close the connection: PostgreSQL's classes 08 (connection) and 57P (shutdown, idle session). */
+/** Codes of Node and mysql2, and codes of servers that report why they close the connection: PostgreSQL's classes 08 (connection) and 57P (shutdown, idle session). */
 const LOSSES =
   /^(?:ECONN(?:RESET|ABORTED)|EPIPE|ETIMEDOUT|E(?:HOST|NET)(?:UNREACH|DOWN)|PROTOCOL_CONNECTION_LOST|ER_(?:CLIENT_INTERACTION_TIMEOUT|CONNECTION_KILLED|SERVER_SHUTDOWN|NORMAL_SHUTDOWN)|08\w{3}|57P0[1235]|25P0[34])$/;
 
@@ -62,7 +62,7 @@ export function fieldOf(error: unknown, field: string): unknown {
   return typeof error === 'object' && error !== null ? (error as Record<string, unknown>)[field] : undefined;
 }
 
-/** Settings may be a URL, and that has the password in it. */
+/** Settings may be a URL, which contains the password. */
 function readUrl(settings: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const { connectionString } = settings;
   if (typeof connectionString !== 'string' || !URL.canParse(connectionString)) return settings;

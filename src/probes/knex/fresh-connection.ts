@@ -2,20 +2,20 @@ import type { KnexClient, KnexConnection, KnexPool } from './client.js';
 import { explain } from './failure.js';
 import { untilAborted } from '../shared/until-aborted.js';
 
-/** When a connection of a check's own was last made for a pool, on the clock of `performance.now()`. */
+/** When a check last opened a separate connection for a pool, as a reading of `performance.now()`. */
 const lastMade = new WeakMap<KnexPool, number>();
 
-/** Whether a check can open a connection of its own in this dialect, and close it at once if the server is silent. */
+/** Returns whether a check can open a separate connection in this dialect, and close it at once if the server does not respond. */
 export function canConnectAfresh({ dialect = '', config }: KnexClient): boolean {
-  // Of the driver's own pool (`connectionPool`) Knex does not know the settings.
+  // With the driver's own pool (`connectionPool`), Knex does not know the settings of the connections.
   return CONNECTORS[dialect] !== undefined && config?.connection !== undefined;
 }
 
 /**
- * Makes a connection with the settings of the Knex and closes it again, if the last one was made `everyMs` ago. After a failure each check tries again.
- * The pool keeps its connections, so what only new ones meet (another password, an expired certificate) is seen here first.
+ * Opens a connection with the settings of the Knex instance and closes it again, if `everyMs` have passed since the last one. After a failure, each check tries again.
+ * The pool keeps its connections, so problems that only new connections have (a changed password, an expired certificate) are seen here first.
  *
- * @throws Error that says why no connection was made, at the signal's abort at the latest.
+ * @throws Error that says why the connection failed, when the signal is aborted at the latest
  */
 export async function connectAfresh(
   client: KnexClient,
@@ -28,18 +28,14 @@ export async function connectAfresh(
   if (connector === undefined || performance.now() - (lastMade.get(pool) ?? -Infinity) < everyMs) return;
   lastMade.delete(pool);
   const { connection, connected } = connector(client);
-  const what = `${server}: silent: a new connection of the check's own has not been completed`;
+  const what = `${server}: no response: a new connection has not been established`;
   const made = connected.catch((error: unknown) => {
-    throw new Error(`${server}: a new connection fails, and those of the pool still work: ${explain(error)}`);
+    throw new Error(`${server}: a new connection failed, but the connections of the pool still work: ${explain(error)}`);
   });
   try {
     await untilAborted(made, signal, what);
     lastMade.set(pool, performance.now());
-    await untilAborted(
-      client.destroyRawConnection(connection),
-      signal,
-      `${server}: silent: a new connection of the check's own has not been closed`,
-    );
+    await untilAborted(client.destroyRawConnection(connection), signal, `${server}: no response: a new connection has not been closed`);
   } finally {
     connection.destroy?.();
     (connection.stream ?? connection.connection?.stream)?.destroy?.();
@@ -51,7 +47,7 @@ interface Attempt {
   readonly connected: Promise<unknown>;
 }
 
-/** By the driver itself: what Knex has begun to connect cannot be given up. */
+/** Uses the driver directly, because a connection attempt of Knex cannot be cancelled. */
 const CONNECTORS: Readonly<Record<string, (client: KnexClient) => Attempt>> = {
   postgresql({ driver, connectionSettings }) {
     const connection = new driver!.Client(connectionSettings!);

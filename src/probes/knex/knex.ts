@@ -7,5 +7,5 @@ export function isKnex(value: unknown): boolean {
 
 export function validateKnex(knex: unknown): void {
   if (isKnex(knex)) return;
-  throw new ConfigurationError(`Expected a Knex, got ${showType(knex)}. Bind what \`knex(config)\` gives.`);
+  throw new ConfigurationError(`Expected a Knex instance, got ${showType(knex)}. Bind the return value of \`knex(config)\`.`);
 }

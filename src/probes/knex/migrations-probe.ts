@@ -8,7 +8,7 @@ import { checkEach, DATABASE, resolveDatabases, type DatabaseTarget } from './da
 
 export { checkMigrations, DATABASE, type CheckMigrationsOptions, type DatabaseTarget };
 
-/** Readiness: no migration of any database that is bound to `DATABASE` is pending, with the migration settings of each Knex. Creates nothing. */
+/** A readiness probe. It passes if no migration is pending in any database that is bound to `DATABASE`. It uses the migration settings of each Knex instance and creates nothing. */
 @ChecksOutside('a database')
 @ReadinessProbe({ name: 'migrations' })
 export class MigrationsProbe implements Probe {

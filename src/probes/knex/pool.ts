@@ -1,25 +1,24 @@
 import { isClosed, type KnexConnection, type KnexPool, type PendingAcquire } from './client.js';
 
-/** Acquires that could not be withdrawn, because the pool is not tarn's: the next check takes one of them over before it asks for another. */
+/** Pending acquires that could not be withdrawn, because the pool is not a pool of tarn. The next check takes one of them over before it starts another. */
 const leftBehind = new WeakMap<KnexPool, Set<PendingAcquire>>();
 
 /**
- * How long a check waits for its turn if connections come back to the pool meanwhile, in milliseconds: below the default timeout, so that the run can still say that
- * the pool is busy.
+ * How long a check waits for a connection while others are released to the pool. It is shorter than the default timeout, so that the check can report a busy pool before it times out.
  */
 const BUSY_AFTER_MS = 500;
 
-/** Why a wait has ended without a connection. */
+/** A wait that ended without a connection. */
 export interface WaitOver {
   readonly pending: PendingAcquire;
-  /** All connections are in use, and some of them came back while the check waited. */
+  /** Whether all connections are in use, and some were released while the check waited. */
   readonly isBusy: boolean;
 }
 
 /**
- * A connection of the pool, to be released. At the signal's abort the acquire is withdrawn, and rejects with what `explain` makes; earlier if the pool is busy.
+ * Acquires a connection of the pool. The caller must release it. If the signal is aborted, or earlier if the pool is busy, the acquire is withdrawn, and the promise rejects with the error of `explain`.
  *
- * The pool is asked directly: `knex.client.acquireConnection()` waits for up to 60 s, cannot be withdrawn, and writes a line for each failure.
+ * It uses the pool directly, because `knex.client.acquireConnection()` waits for up to 60 s, cannot be cancelled, and logs a line for each failure.
  */
 export function acquire(pool: KnexPool, signal: AbortSignal, explain: (wait: WaitOver) => Error): Promise<KnexConnection> {
   const left = leftBehind.get(pool) ?? new Set();
@@ -62,7 +61,7 @@ export function acquire(pool: KnexPool, signal: AbortSignal, explain: (wait: Wai
       const onFailure = (error: unknown) => {
         left.delete(attempt);
         failed += 1;
-        // The pool tells one of them that an old connection has failed, while a new one is about to come.
+        // The pool may report a failed old connection to one of the acquires while a new connection is about to be ready.
         if (isOver || failed < attempts.length) return;
         end(attempt);
         reject(error);
@@ -73,15 +72,15 @@ export function acquire(pool: KnexPool, signal: AbortSignal, explain: (wait: Wai
 }
 
 /**
- * How many acquires more it takes for the pool to begin a connection beside those that it has begun and nobody waits for: it begins no more than there are acquires.
- * One to a host that has vanished is pending for 30 s, and the database may be back meanwhile.
+ * Returns how many additional acquires are needed to make the pool open a new connection. The pool opens no more connections than there are acquires, and it may be opening some that nobody waits for.
+ * A connection attempt to a host that has disappeared stays pending for 30 s, and the database may be back in the meantime.
  */
 function countBeside(pool: KnexPool): number {
   const [connecting, waiting] = [pool.numPendingCreates?.() ?? 0, pool.numPendingAcquires?.() ?? 0];
   return hasPlace(pool) ? Math.max(0, connecting - waiting) : 0;
 }
 
-/** Whether the pool can give one more connection without anyone having to wait for it. */
+/** Returns whether the pool has a connection left, so that nobody has to wait for it. */
 export function hasRoom(pool: KnexPool): boolean {
   return pool.numPendingAcquires?.() === 0 && hasPlace(pool);
 }
@@ -96,9 +95,9 @@ function withdraw(pending: PendingAcquire, left: Set<PendingAcquire>): void {
     left.add(pending);
     return;
   }
-  // While a connection is being validated for it, tarn would close that, or give it back and wake nobody: it has a turn of the event loop to come.
+  // Wait one turn of the event loop. A connection may be in validation for this acquire, and tarn would close it, or release it without notifying the next waiter.
   setImmediate(() => {
-    // tarn notes the abort some microtasks later, and would hand a connection to nobody in between.
+    // tarn notices the abort some microtasks later, and could assign a connection to this acquire in between.
     pending.isRejected = true;
     pending.abort?.();
   });

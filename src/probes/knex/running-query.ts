@@ -20,15 +20,15 @@ import { noteAnswer, noteSilence } from './silence.js';
 import { noteCancelling, untilCancelled } from './under-cancel.js';
 import { untilAborted } from '../shared/until-aborted.js';
 
-/** How long the cancelling of a query may take on a connection of the pool, connecting included: the server that is asked for it may be silent itself. */
+/** How long it may take to cancel a query on a connection of the pool, including the connection attempt. The server may not respond to this either. */
 const CANCEL_WITHIN_MS = 1_000;
 
-/** How long a query may take to end after PostgreSQL's CancelRequest. Its connection is kept for so long, and its place in the pool. */
+/** How long a query may take to end after PostgreSQL's CancelRequest. Its connection and its place in the pool are kept for this time. */
 const CANCEL_REQUEST_WITHIN_MS = 500;
 
-const GIVEN_UP = 'given up by a health check, which had no answer in time';
+const GIVEN_UP = 'closed by a health check: no answer in time';
 
-/** What runs on one connection of the pool. */
+/** A query on one connection of the pool. */
 export class RunningQuery {
   #sql: string | undefined;
   #startedAt = 0;
@@ -60,7 +60,7 @@ export class RunningQuery {
 
   async #ask(statement: Statement): Promise<Row[]> {
     this.signal.throwIfAborted();
-    // Knex turns its text into that of the driver, which is what the server lists.
+    // Knex rewrites the text for the driver. The server lists the rewritten text.
     const query = { ...statement };
     this.#startedAt = performance.now();
     const asked = this.client.query(this.connection, query);
@@ -68,23 +68,23 @@ export class RunningQuery {
     return rowsOf(this.client, (await asked).response);
   }
 
-  /** Gives the connection back, or up. */
+  /** Releases the connection or closes it. */
   end(answer: Promise<unknown>): void {
     const { client, pool, connection } = this;
     if (this.#isAnswered && !this.#isLost) noteAnswer(pool);
     else if (!isEmbedded(client)) noteSilence(pool);
     if (this.#isUnfit && !isEmbedded(client)) {
-      const reason = 'given up by a health check: the server is read-only or takes no statements';
+      const reason = 'closed by a health check: the server is read-only or accepts no statements';
       giveUpIdle(pool, reason);
       close(client, connection, reason);
     }
-    // The server says why it closes a connection before it does so.
-    if (this.#isLost && !isEmbedded(client)) breakOff(client, connection, 'given up by a health check: it was lost');
+    // The error can arrive before the server closes the connection, so close it here.
+    if (this.#isLost && !isEmbedded(client)) breakOff(client, connection, 'closed by a health check: the connection was lost');
     if (this.#isAnswered) pool.release(connection);
     else void this.#giveUp(answer);
   }
 
-  /** Ends a query that nobody waits for any more, and gives its connection back. */
+  /** Ends a query that nobody waits for any longer, and releases its connection. */
   async #giveUp(answer: Promise<unknown>): Promise<void> {
     const { client, pool, connection } = this;
     const settled = answer.catch(() => {});
@@ -94,10 +94,10 @@ export class RunningQuery {
       return;
     }
     await noteCancelling(pool, this.#cancel(settled));
-    // One that was cancelled goes too: the last request may still be on its way, and would meet the next query.
+    // Close the connection even if the query was cancelled: the last cancel request may still arrive, and would cancel the next query on this connection.
     if (this.#isAnswered) close(client, connection, GIVEN_UP);
     else breakOff(client, connection, GIVEN_UP);
-    // Before the query is cancelled: that takes another connection, and this may have been the only one.
+    // Release it before the query is cancelled, because that takes another connection, and this one may be the only one.
     pool.release(connection);
     if (!this.#isAnswered && hasRoom(pool)) await cancelNow(client, pool).catch(() => {});
   }
@@ -111,7 +111,7 @@ export class RunningQuery {
   }
 }
 
-/** On another connection of the pool. What is not done in time is left to the next check. */
+/** Cancels queries on another connection of the pool. If this takes too long, it is left to the next check. */
 async function cancelNow(client: KnexClient, pool: KnexPool): Promise<void> {
   const signal = AbortSignal.timeout(CANCEL_WITHIN_MS);
   const helper = await acquire(pool, signal, () => new Error('no connection'));

@@ -1,6 +1,6 @@
 import { giveUpIdle, type KnexPool } from './client.js';
 
-/** How many runs in a row have had a connection, and no answer of the server on it. */
+/** How many runs in a row have got a connection but no answer from the server. */
 const silentRuns = new WeakMap<KnexPool, number>();
 
 export function noteAnswer(pool: KnexPool): void {
@@ -8,11 +8,11 @@ export function noteAnswer(pool: KnexPool): void {
 }
 
 /**
- * From the second such run in a row on, no idle connection is trusted: where the server has vanished without a word, each of them would fail one more run.
- * Knex closes them when the pool next comes to them.
+ * From the second such run in a row on, all idle connections are closed. If the server has disappeared without closing them, each would make one more run fail.
+ * Knex closes each the next time the pool would use it.
  */
 export function noteSilence(pool: KnexPool): void {
   const runs = (silentRuns.get(pool) ?? 0) + 1;
   silentRuns.set(pool, runs);
-  if (runs >= 2) giveUpIdle(pool, 'given up by a health check, which had no answer on another one twice');
+  if (runs >= 2) giveUpIdle(pool, 'closed by a health check: two checks had no answer on other connections');
 }

@@ -1,9 +1,9 @@
 import type { KnexPool } from './client.js';
 
-/** What of earlier checks is being cancelled. Each keeps a connection meanwhile. */
+/** Queries of earlier checks that are being cancelled. Each keeps its connection until then. */
 const underCancel = new WeakMap<KnexPool, Set<Promise<void>>>();
 
-/** Has the next check wait for it, so that it begins no query while an old one may still run. */
+/** Makes the next check wait for the cancellation, so that it starts no query while an old one may still run. */
 export async function noteCancelling(pool: KnexPool, cancelling: Promise<void>): Promise<void> {
   const all = underCancel.get(pool) ?? new Set();
   underCancel.set(pool, all.add(cancelling));

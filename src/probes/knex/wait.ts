@@ -4,20 +4,20 @@ import { explain } from './failure.js';
 import { suspectOfConnecting, suspectOfValidating } from './suspects.js';
 import { isCancelling } from './under-cancel.js';
 
-/** Why no connection has come, told from the pool's numbers and the settings of the Knex. */
+/** Describes why there is no connection, from the numbers of the pool and the settings of the Knex instance. */
 export function describeWait(client: KnexClient, pool: KnexPool, pending?: PendingAcquire): string {
   const { used, validating, connecting, share } = count(pool);
   if (pool.max !== undefined && used >= pool.max) {
-    if (isCancelling(pool)) return `silent: the query of an earlier check is still being cancelled (${share})`;
+    if (isCancelling(pool)) return `no response: the query of an earlier check is still being cancelled (${share})`;
     return `pool exhausted: ${share}`;
   }
-  if (connecting > 0) return `silent: ${suspectOfConnecting(client, connecting)} (${share})`;
-  if (validating > 0) return `silent: ${suspectOfValidating(client)} (${share})`;
+  if (connecting > 0) return `no response: ${suspectOfConnecting(client, connecting)} (${share})`;
+  if (validating > 0) return `no response: ${suspectOfValidating(client)} (${share})`;
   if (pending?.possibleTimeoutCause) return explain(pending.possibleTimeoutCause);
   return 'no connection from the pool';
 }
 
-/** The pool is busy and no more than that: connections have come back while the check waited. The public may read it, so the server is in the cause. */
+/** The error for a busy pool: connections were released while the check waited. The public may read it, so the server is only in the cause. */
 export function describeBusy(pool: KnexPool, server: string, name?: string): Degraded {
   const { used } = count(pool);
   const waiting = (pool.numPendingAcquires?.() ?? 1) - 1;

@@ -11,7 +11,7 @@ import { untilAborted } from '../shared/until-aborted.js';
 import { decodeResponse, encodeRequest, OPCODE_SASL_AUTH, OPCODE_STAT, RESPONSE_MAGIC, type BinaryResponse } from './protocol.js';
 import { excerpt, readTextAnswer } from './text-answer.js';
 
-/** What a check needs of a `Server` of memjs. */
+/** The part of a memjs `Server` that a check needs. */
 export interface MemjsServer {
   readonly host: string;
   readonly port: number;
@@ -19,26 +19,27 @@ export interface MemjsServer {
   readonly password?: string | undefined;
 }
 
-/** What a check needs of a `Client` of memjs. */
+/** The part of a memjs `Client` that a check needs. */
 export interface MemjsClient {
   readonly servers: readonly MemjsServer[];
 }
 
+/** Options of `checkMemjs()`. */
 export interface CheckMemjsOptions {
   /**
-   * How many servers of the client must answer: `all`, `any` or a number.
+   * How many servers of the client must answer: `'all'`, `'any'`, or a whole number from 1 to the number of servers.
    * @default 'all'
    */
   require?: Requirement | undefined;
 }
 
 /**
- * Resolves as soon as enough servers of the client have answered `stats`; rejects when too many have failed, or when the signal is aborted.
+ * Resolves as soon as enough servers of the client have answered `stats`. Rejects as soon as too many have failed, or when the signal is aborted.
  *
- * Each server is asked on a connection of the check's own, with the client's host, port, user and password. On the client's own connection a `stats`
- * that times out would end every request that the application has under way there, and one whose peer hangs up would never be answered.
+ * The check opens a separate connection to each server, with the host, port, user and password of the client. It does not use the connection of the client,
+ * because a `stats` command that times out there would end every request in flight of the application, and would never settle if the server closes the connection.
  *
- * @throws the signal's reason where that is aborted before the call; ConfigurationError where an option is unknown, or `require` is more than the servers of the client, or none.
+ * @throws the reason of the signal if it is aborted before the call; ConfigurationError if an option is unknown, or `require` is not a number from 1 to the number of servers
  */
 export async function checkMemjs(
   client: MemjsClient,
@@ -49,14 +50,15 @@ export async function checkMemjs(
   rejectUnknownOptions('checkMemjs()', options, ['require']);
   validateMemjsClient(client);
   const { servers } = client;
-  if (servers.length === 0) throw new ConfigurationError('The client of checkMemjs() has no servers. Create it with one at least.');
-  const needed = countNeeded('checkMemjs()', options.require ?? 'all', servers.length, 'the servers of the client');
+  if (servers.length === 0)
+    throw new ConfigurationError('The client of checkMemjs() has no servers. Create the client with at least one server.');
+  const needed = countNeeded('checkMemjs()', options.require ?? 'all', servers.length, 'the number of servers of the client');
   await checkTargets(servers, context, askServer, { needed, noun: 'memcached servers' });
 }
 
 export function validateMemjsClient(client: MemjsClient | undefined): void {
   if (Array.isArray(client?.servers)) return;
-  throw new ConfigurationError(`Expected a client of memjs, got ${showType(client)}. Bind what \`Client.create()\` gives.`);
+  throw new ConfigurationError(`Expected a client of memjs, got ${showType(client)}. Bind the result of \`Client.create()\`.`);
 }
 
 async function askServer(server: MemjsServer, { signal }: Pick<ProbeContext, 'signal'>): Promise<void> {
@@ -68,7 +70,7 @@ async function askServer(server: MemjsServer, { signal }: Pick<ProbeContext, 'si
     const answered = askStats(socket, server).catch((error: unknown) => {
       throw errorBecauseOf(address, error);
     });
-    await untilAborted(answered, signal, `${address}: no whole answer`);
+    await untilAborted(answered, signal, `${address}: no complete answer`);
   } catch (error) {
     throw socket === undefined ? errorBecauseOf(address, error) : error;
   } finally {
@@ -76,7 +78,7 @@ async function askServer(server: MemjsServer, { signal }: Pick<ProbeContext, 'si
   }
 }
 
-/** Hundreds of times what a server has to say. */
+/** Hundreds of times the size of a normal answer. */
 const LONGEST_ANSWER_BYTES = 1_048_576;
 
 const OTHER_PROTOCOL = 'the server does not speak the binary protocol of memcached';
@@ -91,21 +93,21 @@ function askStats(socket: Socket, { username, password }: MemjsServer): Promise<
     };
     const askForStats = () => socket.write(encodeRequest(OPCODE_STAT));
     const onResponse = ({ opcode, status, bodyBytes, value }: BinaryResponse) => {
-      if (status !== 0) return fail(new Error(`the server refused with status ${String(status)}: ${excerpt(value)}`));
+      if (status !== 0) return fail(new Error(`the server returned status ${String(status)}: ${excerpt(value)}`));
       if (opcode === OPCODE_SASL_AUTH) return askForStats();
       if (opcode !== OPCODE_STAT) return fail(new Error(OTHER_PROTOCOL));
-      // The statistics end with an empty one.
+      // An empty response ends the statistics.
       return bodyBytes === 0 && resolve();
     };
     socket.once('error', fail);
-    socket.once('close', () => fail(new Error('the server hung up before it had answered')));
+    socket.once('close', () => fail(new Error('the server closed the connection before it answered')));
     socket.once('connect', () => {
       if (username && password) socket.write(encodeRequest(OPCODE_SASL_AUTH, 'PLAIN', `\0${username}\0${password}`));
       else askForStats();
     });
     socket.on('data', (chunk) => {
       if (isText) return;
-      if (socket.bytesRead > LONGEST_ANSWER_BYTES) return fail(new Error('the server sends on and on: its answer is longer than 1 MiB'));
+      if (socket.bytesRead > LONGEST_ANSWER_BYTES) return fail(new Error('the answer of the server is longer than 1 MiB'));
       unread = Buffer.concat([unread, chunk]);
       isText = unread[0] !== RESPONSE_MAGIC;
       if (isText) return void readTextAnswer(socket, unread).then((text) => reject(explainText(text)));
@@ -117,7 +119,7 @@ function askStats(socket: Socket, { username, password }: MemjsServer): Promise<
   });
 }
 
-/** A memcached that takes no more connections, or has the binary protocol switched off, says so in the words of its text protocol. */
+/** A memcached that accepts no more connections, or whose binary protocol is turned off, answers with an error of the text protocol. */
 function explainText(text: string): Error {
   const answer = `the server answered "${text}"`;
   return new Error(/^(?:CLIENT_|SERVER_)?ERROR ./.test(text) ? answer : `${answer}: it does not speak the binary protocol of memcached`);

@@ -11,13 +11,13 @@ import type { TargetToken } from '../shared/target-token.js';
 
 export { checkMemjs, type CheckMemjsOptions, type MemjsClient, type MemjsServer } from './check-memjs.js';
 
-/** Bind every memjs `Client` that `MemcachedProbe` is to check: `container.bind(MEMCACHED).toConstantValue(Client.create(…))`. */
+/** Identifier for the memjs clients that `MemcachedProbe` checks. Bind each client: `container.bind(MEMCACHED).toConstantValue(Client.create(…))`. */
 export const MEMCACHED: TargetToken<Client> = Symbol.for('koa-probes.MEMCACHED');
 
-/** Bind the options of `MemcachedProbe` if the defaults do not fit: `container.bind(MEMCACHED_OPTIONS).toConstantValue({ require: 'any' })`. They hold for each client. */
+/** Identifier for the options of `MemcachedProbe`. Bind it to change the defaults: `container.bind(MEMCACHED_OPTIONS).toConstantValue({ require: 'any' })`. The options apply to each client. */
 export const MEMCACHED_OPTIONS: TargetToken<CheckMemjsOptions> = Symbol.for('koa-probes.MEMCACHED_OPTIONS');
 
-/** Readiness: `stats` from every server of every client that is bound to `MEMCACHED`, or from as many of each client as `MEMCACHED_OPTIONS` requires. */
+/** A readiness probe. It passes if every server of every client that is bound to `MEMCACHED` answers `stats`, or as many servers of each client as `MEMCACHED_OPTIONS` requires. */
 @ChecksOutside('memcached')
 @ReadinessProbe({ name: 'memcached' })
 export class MemcachedProbe implements Probe {
@@ -32,7 +32,7 @@ export class MemcachedProbe implements Probe {
     rejectUnknownOptions('MEMCACHED_OPTIONS', options, ['require']);
     for (const client of clients) {
       validateMemjsClient(client);
-      countNeeded('MEMCACHED_OPTIONS', options.require ?? 'all', client.servers.length, 'the servers of the client');
+      countNeeded('MEMCACHED_OPTIONS', options.require ?? 'all', client.servers.length, 'the number of servers of the client');
     }
     this.#clients = clients;
     this.#options = options;

@@ -1,4 +1,4 @@
-/** The binary protocol of memcached, as far as a check needs it: https://docs.memcached.org/protocols/binary/ */
+/** The part of memcached's binary protocol that a check needs: https://docs.memcached.org/protocols/binary/ */
 export const OPCODE_STAT = 0x10;
 export const OPCODE_SASL_AUTH = 0x21;
 export const RESPONSE_MAGIC = 0x81;
@@ -8,9 +8,9 @@ const HEADER_BYTES = 24;
 
 export interface BinaryResponse {
   readonly opcode: number;
-  /** 0 is success. */
+  /** 0 means success. */
   readonly status: number;
-  /** Extras, key and value together. */
+  /** Length of extras, key and value together. */
   readonly bodyBytes: number;
   readonly value: string;
 }
@@ -25,7 +25,7 @@ export function encodeRequest(opcode: number, key = '', value = ''): Buffer {
   return Buffer.concat([header, body]);
 }
 
-/** The first response in `bytes` and what follows it, or nothing as long as a part of the response is missing. */
+/** Returns the first response in `bytes` and the rest, or undefined if the response is not complete yet. */
 export function decodeResponse(bytes: Buffer): { response: BinaryResponse; rest: Buffer } | undefined {
   if (bytes.length < HEADER_BYTES) return undefined;
   const bodyBytes = bytes.readUInt32BE(8);

@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net';
 
-/** Of a line, in a message. */
+/** Most characters of a line in a message. */
 const MOST_CHARACTERS = 120;
 
-/** A line that has begun and does not go on for so long is taken as it is. */
+/** If no more data arrives for this time, the line counts as complete. */
 const QUIET_MS = 50;
 
-/** The first line that a server sends in place of an answer, fit for a message. It waits for the rest of the line, and not for long. Never rejects. */
+/** Returns the first line that a server sends instead of an answer, prepared for a message. It waits only briefly for the rest of the line, and never rejects. */
 export function readTextAnswer(socket: Socket, begun: Buffer): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
@@ -25,7 +25,7 @@ export function readTextAnswer(socket: Socket, begun: Buffer): Promise<string> {
   });
 }
 
-/** The first line of a text in printable ASCII, everything else escaped, so that it cannot forge a line of a log. */
+/** Returns the first line of a text in printable ASCII. All other characters are escaped, so that the text cannot forge a line in a log. */
 export function excerpt(text: string): string {
   const [line = ''] = text
     .slice(0, 2 * MOST_CHARACTERS)

@@ -1,28 +1,28 @@
 import { readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 
-/** What the container may use, and what it does use, in bytes. */
+/** The memory limit and the memory usage of the container, in bytes. */
 export interface CgroupMemory {
-  /** Of the control group: 1 (`memory.limit_in_bytes`) or 2 (`memory.max`). */
+  /** Version of the control group: 1 (`memory.limit_in_bytes`) or 2 (`memory.max`). */
   readonly version: 1 | 2;
-  /** At this the kernel kills a process of the container. */
+  /** The kernel kills a process of the container when this limit is reached. */
   readonly limitBytes: number;
-  /** All processes of the container together, without what the kernel drops before it kills: the cache of files and its own caches. */
+  /** Memory of all processes of the container. It does not include what the kernel frees before it kills a process: the file cache and the kernel's own caches. */
   readonly usedBytes: number;
 }
 
 interface Hierarchy {
   readonly version: 1 | 2;
-  /** Where it can be mounted, seen from the root. */
+  /** Possible mount points, relative to the root. */
   readonly mounts: readonly string[];
   readonly limitFile: string;
-  /** What a group holds, without what the kernel drops before it kills. */
+  /** Returns the memory of a group, without what the kernel frees before it kills a process. */
   readonly measure: (folder: string) => number;
-  /** Whether a line of /proc/self/cgroup, `id:controllers:path`, is of this hierarchy. */
+  /** Returns whether a line of /proc/self/cgroup, `id:controllers:path`, belongs to this hierarchy. */
   readonly isNamed: (id: string, controllers: string) => boolean;
 }
 
-/** With both mounted, memory is controlled by one of them, and the files of the other are not there. */
+/** If both are mounted, one of them controls memory, and the other one lacks the memory files. */
 const HIERARCHIES: readonly Hierarchy[] = [
   {
     version: 2,
@@ -38,7 +38,7 @@ const HIERARCHIES: readonly Hierarchy[] = [
     version: 1,
     mounts: ['sys/fs/cgroup/memory'],
     limitFile: 'memory.limit_in_bytes',
-    // Its usage holds the kernel's own caches too, of names of files for example, and no line says how much of that can be dropped.
+    // `memory.usage_in_bytes` is not used, because it includes the kernel's own caches, for example of file names, and nothing says how much of them can be freed.
     measure(folder) {
       const { total_rss: anonymous = NaN, total_shmem: shared = 0 } = readStat(folder);
       return anonymous + shared;
@@ -48,11 +48,11 @@ const HIERARCHIES: readonly Hierarchy[] = [
 ];
 
 /**
- * The lowest memory limit that holds for this process, from its own control group up to the root of the mount; undefined where there is none, as on a host or another system than Linux.
- * It is read each time, since Kubernetes can resize a running container. A handful of small synchronous reads of files that the kernel makes, some 10 µs each:
- * asynchronous ones would wait in Node's pool of threads behind the application's files and names, and fail a healthy process.
+ * Returns the lowest memory limit for this process, from its own control group up to the root of the mount. Returns undefined if there is no limit, as on a host or on another system than Linux.
+ * The limit is read each time, because Kubernetes can resize a running container. The function reads a few small files of the kernel synchronously, in about 10 µs each.
+ * Asynchronous reads would wait in Node's thread pool behind the file calls and lookups of the application, and a healthy process could fail.
  *
- * @param root the folder that stands for `/`
+ * @param root the folder to use instead of `/`
  */
 export function readCgroupMemory(root = '/'): CgroupMemory | undefined {
   let lowest: CgroupMemory | undefined;
@@ -69,8 +69,8 @@ export function readCgroupMemory(root = '/'): CgroupMemory | undefined {
 }
 
 /**
- * The path and all above it. Inside a container the path can be the host's, of which the mount shows the last folder alone, as its root:
- * the folders that are not there are passed over, and the root is always last.
+ * Returns the path and all folders above it. Inside a container the path can be a path of the host, and the mount shows only its last folder as the root.
+ * Folders that do not exist are skipped later. The root is always the last entry.
  */
 function listGroups(path: string): string[] {
   const folders = posix.normalize(path).split('/').filter(Boolean);
@@ -79,19 +79,19 @@ function listGroups(path: string): string[] {
 
 function readGroup(folder: string, { version, limitFile, measure }: Hierarchy): CgroupMemory | undefined {
   const limitBytes = readNumber(join(folder, limitFile));
-  // `max`, and what version 1 says for no limit: the largest number of its kind, rounded down to a page.
+  // No limit is `max` in version 2. In version 1 it is the largest number, rounded down to a page.
   if (!Number.isSafeInteger(limitBytes) || limitBytes <= 0) return undefined;
   const usedBytes = measure(folder);
   return Number.isSafeInteger(usedBytes) ? { version, limitBytes, usedBytes: Math.max(0, usedBytes) } : undefined;
 }
 
-/** The lines of `memory.stat`, which have a name and a number each. */
+/** Reads the lines of `memory.stat`. Each has a name and a number. */
 function readStat(folder: string): Readonly<Record<string, number>> {
   const lines = (readText(join(folder, 'memory.stat')) ?? '').matchAll(/^(\w+) (\d+)$/gm);
   return Object.fromEntries(Array.from(lines, ([, name = '', bytes]) => [name, Number(bytes)]));
 }
 
-/** Not a number where there is none: an empty text is none either. */
+/** Returns NaN if the file is missing or empty. */
 function readNumber(path: string): number {
   return Number(readText(path) || NaN);
 }

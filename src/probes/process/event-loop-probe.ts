@@ -9,10 +9,10 @@ import type { TargetToken } from '../shared/target-token.js';
 export { checkEventLoop, judgeDelays, type EventLoopLimits } from './check-event-loop.js';
 export { EventLoopWindow, type EventLoopWindowOptions } from './event-loop-window.js';
 
-/** Bind the limits of `EventLoopProbe`, where the defaults do not fit: `container.bind(EVENT_LOOP_LIMITS).toConstantValue({ maxDelayMs: 500 })`. */
+/** Identifier for the limits of `EventLoopProbe`. Bind it to change the defaults: `container.bind(EVENT_LOOP_LIMITS).toConstantValue({ maxDelayMs: 500 })`. */
 export const EVENT_LOOP_LIMITS: TargetToken<EventLoopLimits> = Symbol.for('koa-probes.EVENT_LOOP_LIMITS');
 
-/** Liveness: the event loop gets round in time. It measures from when it is made until the container deactivates it, and returns `p99Ms` and `maxMs`. */
+/** A liveness probe. It fails if the event loop is delayed too long. It measures from its creation until the container deactivates it. Its data are `p99Ms` and `maxMs`. */
 @LivenessProbe({ name: 'event-loop' })
 export class EventLoopProbe implements Probe {
   readonly #limits: ResolvedLimits;

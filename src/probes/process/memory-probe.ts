@@ -8,10 +8,10 @@ import type { TargetToken } from '../shared/target-token.js';
 export { checkMemory, judgeMemory, readMemory, type MemoryLimits, type MemoryUsage } from './check-memory.js';
 export { readCgroupMemory, type CgroupMemory } from './cgroup-memory.js';
 
-/** Bind the limits of `MemoryProbe`, where the defaults do not fit: `container.bind(MEMORY_LIMITS).toConstantValue({ maxRssRatio: 0.9 })`. */
+/** Identifier for the limits of `MemoryProbe`. Bind it to change the defaults: `container.bind(MEMORY_LIMITS).toConstantValue({ maxRssRatio: 0.9 })`. */
 export const MEMORY_LIMITS: TargetToken<MemoryLimits> = Symbol.for('koa-probes.MEMORY_LIMITS');
 
-/** Liveness: the process is not about to run out of memory. It asks nothing outside the process but the kernel, and returns what it read, in bytes. */
+/** A liveness probe. It fails if the process is about to run out of memory. It reads only from the process and the kernel. Its data are the readings in bytes. */
 @LivenessProbe({ name: 'memory' })
 export class MemoryProbe implements Probe {
   readonly #limits: ResolvedLimits;

@@ -1,18 +1,18 @@
 import { errorMonitor } from 'node:events';
 
-/** What emits the events of a client. */
+/** The emitter of a client's events. */
 export interface ErrorEmitter {
   on(event: string | symbol, listener: (error: unknown) => void): unknown;
   removeListener(event: string, listener: (error: unknown) => void): unknown;
   listenerCount(event: string): number;
 }
 
-/** Why a client has no connection is told to its listeners alone, once, and often before a check asks. Bound to the client's life. */
+/** The latest error of each client. A client reports why it is disconnected only once, to its listeners, and often before a check runs. */
 const lastErrors = new WeakMap<object, { error: unknown }>();
 
 /**
- * Keeps the latest error of a client from now on, by one listener that stays for as long as the client lives. It does not count as a handler:
- * an application without one hears of the error as before.
+ * Remembers the latest error of a client from now on. It adds one listener that stays as long as the client exists.
+ * The listener does not count as an error handler, so nothing changes for an application without one.
  */
 export function watchErrors(client: ErrorEmitter): void {
   if (lastErrors.has(client)) return;
@@ -23,15 +23,15 @@ export function watchErrors(client: ErrorEmitter): void {
   });
 }
 
-/** What kept the client from its server last, since it last answered. */
+/** Returns the latest connection error since the server last answered. */
 export function lastErrorOf(client: object): unknown {
   const error = lastErrors.get(client)?.error;
-  // ioredis' cluster keeps what it was under a name of its own.
+  // A cluster of ioredis stores the original error as `lastNodeError`.
   const { lastNodeError } = (error ?? {}) as { lastNodeError?: unknown };
   return lastNodeError ?? error;
 }
 
-/** Its server has answered: what went before explains nothing any more. */
+/** Call this when the server has answered. An earlier error explains nothing from then on. */
 export function forgetError(client: object): void {
   const last = lastErrors.get(client);
   if (last !== undefined) last.error = undefined;

@@ -1,12 +1,12 @@
 const SLOTS = 16_384;
 
 /**
- * A hash tag whose slot is one of those that are asked for, or nothing if there is none: a key with the tag belongs to that slot.
+ * Returns a hash tag for one of the wanted slots, or undefined if no slot is wanted. A key with this tag belongs to that slot.
  * https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
  */
 export function findHashTag(isWanted: (slot: number) => boolean): string | undefined {
   if (!Array.from({ length: SLOTS }, (_, slot) => slot).some(isWanted)) return undefined;
-  // Ten times as many tags as there are slots leave out none of them.
+  // Ten times as many tags as slots are enough to reach every slot.
   for (let number = 0; number < 10 * SLOTS; number += 1) {
     const tag = String(number);
     if (isWanted(crc16(tag) % SLOTS)) return tag;
@@ -14,7 +14,7 @@ export function findHashTag(isWanted: (slot: number) => boolean): string | undef
   return undefined;
 }
 
-/** CRC-16/XMODEM of an ASCII text. */
+/** Computes CRC-16/XMODEM of an ASCII text. */
 function crc16(text: string): number {
   let crc = 0;
   for (let index = 0; index < text.length; index += 1) {

@@ -5,12 +5,12 @@ import type { RedisConnection, RedisSession } from './connection.js';
 
 type Command = readonly string[];
 
-/** The server does not let the user run a command, or does not know it. That says nothing about its health. */
+/** The answer for a command that the user may not run or the server does not know. It says nothing about the health of the server. */
 export class Refusal {
   constructor(readonly error: Error) {}
 }
 
-/** Sends the commands together, and resolves to their answers or refusals in the same order. Rejects with what the server says of itself, or when there is no answer. */
+/** Sends the commands together and resolves to their answers or refusals in the same order. It rejects if the server returns an error about its state, or if there is no answer. */
 export function askTogether(connection: RedisConnection, signal: AbortSignal, commands: readonly Command[]): Promise<readonly unknown[]> {
   const { name } = connection;
   const answers = connection
@@ -22,10 +22,10 @@ export function askTogether(connection: RedisConnection, signal: AbortSignal, co
   return untilAborted(answers, signal, `${name}: no answer to ${asked}`);
 }
 
-/** Of those whose arguments say nothing to the reader. */
+/** Names of commands whose arguments are left out of messages. */
 const NAMES: Readonly<Record<string, string>> = { SETRANGE: 'SETRANGE' };
 
-/** By session, what is asked and not yet answered. A frozen server would otherwise gather commands in the client, one set a check. */
+/** Commands in flight, by session. Without this, commands to a server that hangs would pile up in the client, one set for each check. */
 const underWay = new WeakMap<object, Map<string, Promise<unknown>>>();
 
 function askOnce({ key, send }: RedisSession, command: Command): Promise<unknown> {
@@ -37,12 +37,12 @@ function askOnce({ key, send }: RedisSession, command: Command): Promise<unknown
   return answer;
 }
 
-/** The word in capitals with which an error reply begins. An error of the client has none. */
+/** Returns the upper-case code at the start of an error reply. An error of the client has none. */
 function replyCodeOf(error: unknown): string | undefined {
   return error instanceof Error ? /^[A-Z]{3,}(?= )/.exec(error.message)?.[0] : undefined;
 }
 
-/** In the words of Redis and of proxies before it. */
+/** Phrases of Redis and of Redis proxies. */
 const UNKNOWN_COMMAND = /\b(?:unknown|unsupported|not supported|not allowed|disabled)\b/i;
 
 function throwUnlessRefused(error: unknown): Refusal {
@@ -56,21 +56,21 @@ export const LOADING = 'the server is loading its dataset into memory';
 const MEANINGS: Readonly<Record<string, string>> = {
   LOADING,
   BUSY: 'the server is busy with a script',
-  MASTERDOWN: 'the replica has lost its master and answers nothing',
-  MISCONF: 'the server takes no writes, as it cannot save them',
-  NOAUTH: 'the server asks for a password, and the client has given none',
-  NOREPLICAS: 'the server takes no writes, as it has too few replicas (min-replicas-to-write)',
-  OOM: 'the server takes no writes, as its memory is used up (maxmemory) and it can evict nothing',
+  MASTERDOWN: 'the replica has lost its master and rejects commands',
+  MISCONF: 'the server rejects writes because it cannot save them',
+  NOAUTH: 'the server requires a password, but the client has sent none',
+  NOREPLICAS: 'the server rejects writes because it has too few replicas (min-replicas-to-write)',
+  OOM: 'the server rejects writes because its memory is full (maxmemory) and it can evict nothing',
   WRONGPASS: 'the server rejects the password',
 };
 
 function explain({ name, client }: RedisConnection, error: unknown): Error {
   const code = replyCodeOf(error);
-  if (code === undefined) return errorBecauseOf(`${name}: the client could not ask`, lastErrorOf(client) ?? error);
-  return new ReplyError(`${name}: ${MEANINGS[code] ?? 'the server rejects the check'}`, code, error as Error);
+  if (code === undefined) return errorBecauseOf(`${name}: the client could not send the commands`, lastErrorOf(client) ?? error);
+  return new ReplyError(`${name}: ${MEANINGS[code] ?? 'the server returned an error'}`, code, error as Error);
 }
 
-/** An error reply of the server, with its meaning and the server's own words. */
+/** An error reply of the server. The message has its meaning and the text of the server. */
 export class ReplyError extends Error {
   constructor(
     meaning: string,

@@ -1,27 +1,27 @@
 import type { ErrorEmitter } from './client-errors.js';
 
-/** A client's way to one server. */
+/** The connection of a client to one server. */
 export interface RedisConnection {
-  /** Subject of a message: `redis 127.0.0.1:6379`. */
+  /** The name of the server in messages: `redis 127.0.0.1:6379`. */
   readonly name: string;
-  /** What emits its errors. */
+  /** The emitter of the connection's errors. */
   readonly client: ErrorEmitter;
   readonly isClusterNode: boolean;
-  /** Of a master of a cluster: the hash tag of a slot that it serves, as far as the client knows. */
+  /** For a master of a cluster: the hash tag of a slot that it serves, as far as the client knows. */
   readonly hashTag?: string | undefined;
-  /** The client itself asks for a replica. */
+  /** Whether the client itself asks for a replica. */
   readonly wantsReplica: boolean;
-  /** Why nothing can be asked now: the client would put it into its offline queue. */
+  /** Why no command can be sent now. The client would put the command into its offline queue. */
   readonly problem: string | undefined;
-  /** The client has a connection and holds it back until the server has loaded. */
+  /** Whether the client is connected, but waits until the server has loaded its data. */
   readonly isStarting?: boolean;
-  /** Lends what all commands of one check are sent on. */
+  /** Lends the session for all commands of one check. */
   readonly borrow: <T>(use: (session: RedisSession) => Promise<T>) => Promise<T>;
-  /** Has the client give up the connection and connect anew. Left out, or gives nothing, if the client would not connect again or finds its master by itself. */
+  /** Makes the client close this connection and connect again. It is missing, or returns undefined, if the client would not reconnect or finds its master by itself. */
   readonly replace?: ((signal: AbortSignal) => Promise<RedisConnection> | undefined) | undefined;
 }
 
-/** What commands are under way on. Those of a session before are lost or sent again by the client, and not waited for. */
+/** The session that commands in flight belong to. Commands of an earlier session are lost or sent again by the client, and nobody waits for them. */
 export interface RedisSession {
   readonly key: object;
   readonly send: (command: readonly string[]) => Promise<unknown>;

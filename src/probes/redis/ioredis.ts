@@ -4,7 +4,7 @@ import { findHashTag } from './cluster-slot.js';
 import type { RedisConnection, RedisSession } from './connection.js';
 import { replaceConnection } from './reconnection.js';
 
-/** What a check needs of a `Redis` of ioredis. */
+/** The part of a `Redis` client of ioredis that a check needs. */
 export interface IoredisClient extends ErrorEmitter {
   readonly isCluster: boolean;
   readonly status: string;
@@ -14,11 +14,11 @@ export interface IoredisClient extends ErrorEmitter {
   disconnect(reconnect: boolean): void;
 }
 
-/** What a check needs of a `Cluster` of ioredis. */
+/** The part of a `Cluster` client of ioredis that a check needs. */
 export interface IoredisCluster extends ErrorEmitter {
   readonly isCluster: boolean;
   readonly status: string;
-  /** By slot, `host:port` of its master and of its replicas. */
+  /** For each slot, `host:port` of its master and its replicas. */
   readonly slots: readonly (readonly string[])[];
   nodes(role: 'master'): IoredisClient[];
   refreshSlotsCache(callback: () => void): void;
@@ -35,12 +35,12 @@ export async function connectIoredis(client: IoredisClient | IoredisCluster): Pr
 const PROBLEMS: Readonly<Record<string, string>> = {
   wait: 'the client has never been connected (lazyConnect). Call its connect() when the application starts',
   connecting: 'the client is connecting',
-  connect: 'the client is connected, and not ready yet',
-  close: 'the client has no connection and tries again',
-  reconnecting: 'the client has no connection and tries again',
+  connect: 'the client is connected, but not ready yet',
+  close: 'the client is disconnected and reconnecting',
+  reconnecting: 'the client is disconnected and reconnecting',
   disconnecting: 'the client is disconnecting',
-  monitoring: 'the client is in monitor mode. Bind another one',
-  end: 'the client is closed and does not connect again',
+  monitoring: 'the client is in monitor mode. Bind another client',
+  end: 'the client is closed and does not reconnect',
 };
 
 function connectClient(client: IoredisClient): RedisConnection {
@@ -60,13 +60,13 @@ function connectClient(client: IoredisClient): RedisConnection {
   };
 }
 
-/** As with its option `reconnectOnError`: what has had no answer is sent again on the new connection, unless the client is set up otherwise. */
+/** Reconnects like the option `reconnectOnError` of the client: commands without an answer are sent again on the new connection, unless the client is configured otherwise. */
 async function replaceClient(client: IoredisClient, signal: AbortSignal): Promise<RedisConnection> {
   await replaceConnection(client, signal, () => client.disconnect(true));
   return connectClient(client);
 }
 
-/** A client whose strategy gives no time is closed for good when it loses its connection. Asked only when it matters, as the application may count the calls. */
+/** Returns whether the client reconnects. If its strategy returns no time, it stays closed after a lost connection. Call this only when it matters, because the application may count the calls of its strategy. */
 function connectsAgain({ options }: IoredisClient): boolean {
   const { retryStrategy } = options as { retryStrategy?: unknown };
   return typeof retryStrategy === 'function' && typeof retryStrategy(1) === 'number';
@@ -77,15 +77,16 @@ function sessionOf(client: IoredisClient, key: object): RedisSession {
 }
 
 /**
- * A master whose connection is lost leaves the cluster's list of nodes, and comes back with the next command to one of its slots:
- * those that are left would pass for all, and a pod that gets no requests would never be ready again.
+ * The list of nodes lacks a master whose connection is lost. The master comes back with the next command to one of its slots.
+ * Without this check, the remaining nodes would count as all, and a pod without requests would never be ready again.
  */
 async function connectMasters(cluster: IoredisCluster): Promise<readonly RedisConnection[]> {
   if (cluster.status !== 'ready')
     throw errorBecauseOf(`redis cluster: ${PROBLEMS[cluster.status] ?? cluster.status}`, lastErrorOf(cluster));
   if (listMissing(cluster).length > 0) await new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()));
   const [missing] = listMissing(cluster);
-  if (missing !== undefined) throw errorBecauseOf(`redis ${missing}: the cluster has no connection to this master`, lastErrorOf(cluster));
+  if (missing !== undefined)
+    throw errorBecauseOf(`redis ${missing}: the cluster client is not connected to this master`, lastErrorOf(cluster));
   return cluster.nodes('master').map((node) => connectNode(node, cluster));
 }
 
@@ -95,7 +96,7 @@ function listMissing(cluster: IoredisCluster): readonly string[] {
   return [...masters].filter((master) => master !== undefined && !known.has(master)) as string[];
 }
 
-/** A cluster connects a node with the first command to it, and lets it end where that fails: a command may wait for it. */
+/** A cluster client connects to a node with the first command to that node, and closes the node if that fails. So a command may wait for the connection. */
 function connectNode(node: IoredisClient, { slots }: IoredisCluster): RedisConnection {
   watchErrors(node);
   const address = addressOf(node);

@@ -4,7 +4,7 @@ import { findHashTag } from './cluster-slot.js';
 import type { RedisConnection, RedisSession } from './connection.js';
 import { replaceConnection } from './reconnection.js';
 
-/** What a check needs of what `createClient()` of `redis` gives. */
+/** The part of a client from `createClient()` of `redis` that a check needs. */
 export interface NodeRedisClient extends ErrorEmitter {
   readonly isOpen: boolean;
   readonly isReady: boolean;
@@ -12,7 +12,7 @@ export interface NodeRedisClient extends ErrorEmitter {
   sendCommand(command: string[]): Promise<unknown>;
 }
 
-/** What a check needs of what `createClientPool()` gives. */
+/** The part of a pool from `createClientPool()` that a check needs. */
 export interface NodeRedisPool extends ErrorEmitter {
   readonly isOpen: boolean;
   readonly tasksQueueLength: number;
@@ -26,16 +26,16 @@ interface NodeRedisMaster {
   readonly client?: NodeRedisClient | Promise<NodeRedisClient> | undefined;
 }
 
-/** What a check needs of what `createCluster()` gives. */
+/** The part of a cluster client from `createCluster()` that a check needs. */
 export interface NodeRedisCluster extends ErrorEmitter {
   readonly isOpen: boolean;
   readonly masters: readonly NodeRedisMaster[];
-  /** By slot. */
+  /** The nodes of each slot. */
   readonly slots: readonly { readonly master: NodeRedisMaster }[];
   nodeClient(master: never): NodeRedisClient | Promise<NodeRedisClient>;
 }
 
-/** What a check needs of what `createSentinel()` gives. */
+/** The part of a sentinel client from `createSentinel()` that a check needs. */
 export interface NodeRedisSentinel extends ErrorEmitter {
   readonly isOpen: boolean;
   readonly isReady: boolean;
@@ -56,7 +56,7 @@ export async function connectNodeRedis(client: AnyNodeRedis): Promise<readonly R
 }
 
 const CLOSED = 'the client is not open. Call its connect() when the application starts';
-const OFFLINE = 'the client has no connection and tries again';
+const OFFLINE = 'the client is disconnected and reconnecting';
 
 function connectClient(client: NodeRedisClient): RedisConnection {
   const { socket } = (client.options ?? {}) as { socket?: { host?: string; port?: number; path?: string } };
@@ -76,12 +76,12 @@ async function replaceClient(client: NodeRedisClient, signal: AbortSignal): Prom
   return connectClient(client);
 }
 
-/** The server hangs up, after its answers to all that was sent before, and the client connects anew. The client has no method of its own for that. */
+/** Makes the server close the connection after it has answered all earlier commands. Then the client reconnects. The client has no method for that. */
 async function quit(client: NodeRedisClient): Promise<void> {
   await client.sendCommand(['QUIT']);
 }
 
-/** A client whose strategy gives no time is closed for good when it loses its connection. Without a listener for its error the process would end. */
+/** Returns whether the client reconnects. If its strategy returns no time, it stays closed after a lost connection. If it has no error listener, a lost connection would end the process. */
 function connectsAgain(client: NodeRedisClient): boolean {
   const { socket } = (client.options ?? {}) as { socket?: { reconnectStrategy?: unknown } };
   const strategy = socket?.reconnectStrategy;
@@ -98,7 +98,7 @@ function problemOf({ isOpen, isReady }: { isOpen: boolean; isReady: boolean }): 
   return isReady ? undefined : OFFLINE;
 }
 
-/** Which client of the pool is asked, it says: one that is idle may have lost its connection. */
+/** The pool chooses the client. An idle client may have lost its connection. */
 function connectPool(pool: NodeRedisPool): RedisConnection {
   return {
     name: 'redis pool',
@@ -106,7 +106,7 @@ function connectPool(pool: NodeRedisPool): RedisConnection {
     isClusterNode: false,
     wantsReplica: false,
     problem: pool.isOpen ? undefined : CLOSED,
-    // One that is silent stays lent until it answers, or is lost: the next check has another, as the application has.
+    // A client without an answer stays borrowed until it answers or its connection is lost. The next check gets another client, like the application.
     borrow: (use) =>
       pool.execute(async (client) => {
         if (!client.isReady) throw new Error(OFFLINE);
@@ -116,7 +116,7 @@ function connectPool(pool: NodeRedisPool): RedisConnection {
   };
 }
 
-/** All of its idle clients, each of which would fail one more check. */
+/** Replaces the connections of all idle clients, because each of them would make one more check fail. */
 async function replaceIdle(pool: NodeRedisPool, signal: AbortSignal): Promise<RedisConnection> {
   const replaceOne = async (client: NodeRedisClient) => {
     if (client.isReady && connectsAgain(client)) await replaceClient(client, signal);
@@ -132,8 +132,8 @@ function connectSentinel(sentinel: NodeRedisSentinel): RedisConnection {
     client: sentinel,
     isClusterNode: false,
     wantsReplica: false,
-    // While the sentinel looks for a master it keeps commands back, for ever if need be.
-    problem: sentinel.isOpen && master === undefined ? 'the client has no connection to a master and looks for one' : problemOf(sentinel),
+    // While the sentinel client looks for a master, it holds commands back without a limit.
+    problem: sentinel.isOpen && master === undefined ? 'the client is looking for a master' : problemOf(sentinel),
     borrow: (use) => use({ key: sentinel, send: (command) => sentinel.sendCommand(false, [...command]) }),
   };
 }
@@ -143,7 +143,7 @@ async function connectMasters(cluster: NodeRedisCluster): Promise<readonly Redis
   if (cluster.masters.length === 0) throw errorBecauseOf(`redis cluster: ${OFFLINE}`, lastErrorOf(cluster));
   return Promise.all(
     cluster.masters.map(async (master) => {
-      // With `minimizeConnections` a cluster connects a node with the first command to it.
+      // With `minimizeConnections`, a cluster client connects to a node with the first command to that node.
       const client = await (master.client ?? cluster.nodeClient(master as never));
       watchErrors(client);
       return {

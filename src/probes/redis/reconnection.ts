@@ -3,13 +3,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { SingleFlight } from '../shared/single-flight.js';
 import type { ErrorEmitter } from './client-errors.js';
 
-/** However often a client is checked, it gives up its connection no more than four times a second. */
+/** A client closes its connection at most four times a second, no matter how often it is checked. */
 const LEAST_MS_BETWEEN = 250;
 
 const lastGivenUpAt = new WeakMap<object, number>();
 const reconnections = new SingleFlight<object, void>();
 
-/** Has a client give up its connection, and resolves when it is ready on another one. Checks of the same client at the same time share that. */
+/** Makes a client close its connection, and resolves when the client is ready on another one. Checks of the same client at the same time share this. */
 export function replaceConnection(client: ErrorEmitter, signal: AbortSignal, giveUp: () => unknown): Promise<void> {
   return reconnections.join(client, async () => {
     const waitMs = (lastGivenUpAt.get(client) ?? -Infinity) + LEAST_MS_BETWEEN - performance.now();

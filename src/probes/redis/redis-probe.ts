@@ -12,36 +12,41 @@ import type { TargetToken } from '../shared/target-token.js';
 
 export { checkRedis, type CheckRedisOptions, type RedisClient } from './check-redis.js';
 
-/** A client with options of its own: `{ client: reader, allowReadOnly: true }`. */
+/** A client with its own options: `{ client: reader, allowReadOnly: true }`. */
 export interface RedisTarget extends CheckRedisOptions {
+  /** The client of the application. The check uses its connection. */
   readonly client: RedisClient;
 }
 
-/** The methods that close a client, of which each client has some: `onDeactivation` can call them on what is bound. */
-// oxlint-disable-next-line typescript/no-explicit-any -- a binding has one type, and no type but this lets each client be bound and have its own method called
+/** The methods that close a client. Each client has some of them. With this type, `onDeactivation` can call them on the bound value. */
+// oxlint-disable-next-line typescript/no-explicit-any -- only this type lets every client be bound and its own closing method be called
 type Closable = { readonly [Method in 'quit' | 'close' | 'destroy' | 'disconnect']?: any };
 
-/** What `REDIS` stands for: a client, or `{ client, allowReadOnly, … }`. */
+/** A value that can be bound to `REDIS`: a client, or `{ client, allowReadOnly, … }`. */
 export type RedisBinding = (RedisClient | RedisTarget) & Closable;
 
 /**
- * Bind every client that `RedisProbe` is to check: `container.bind(REDIS).toConstantValue(new Redis())`, or with options `{ client: new Redis(), allowReadOnly: true }`.
- * `container.bind<Redis>(REDIS)` has the type of what is bound.
+ * Identifier for the clients that `RedisProbe` checks. Bind each client, `container.bind(REDIS).toConstantValue(new Redis())`, or an object with options: `{ client: new Redis(), allowReadOnly: true }`.
+ * Write `container.bind<Redis>(REDIS)` to keep the type of the bound client.
  */
 export const REDIS = Symbol.for('koa-probes.REDIS') as symbol & (new () => RedisBinding);
 
+/** Options of `RedisProbe`. */
 export interface RedisProbeOptions {
   /**
-   * How many of the clients that are bound must pass: `all`, `any` or a number.
+   * How many of the bound clients must pass: `'all'`, `'any'`, or a whole number from 1 to the number of clients.
    * @default 'all'
    */
   require?: Requirement | undefined;
 }
 
-/** Bind the options of `RedisProbe` if the defaults do not fit: `container.bind(REDIS_OPTIONS).toConstantValue({ require: 'any' })`. */
+/** Identifier for the options of `RedisProbe`. Bind it to change the defaults: `container.bind(REDIS_OPTIONS).toConstantValue({ require: 'any' })`. */
 export const REDIS_OPTIONS: TargetToken<RedisProbeOptions> = Symbol.for('koa-probes.REDIS_OPTIONS');
 
-/** Readiness: every client that is bound to `REDIS`, or as many as `REDIS_OPTIONS` requires, has a master that takes writes. Asked on the client's own connections. */
+/**
+ * A readiness probe. It passes if every client that is bound to `REDIS`, or as many as `REDIS_OPTIONS` requires, has a master that accepts writes.
+ * It uses the connections of the clients.
+ */
 @ChecksOutside('Redis')
 @ReadinessProbe({ name: 'redis' })
 export class RedisProbe implements Probe {
@@ -55,8 +60,8 @@ export class RedisProbe implements Probe {
     requireTargets('RedisProbe', bound, 'REDIS', 'client');
     rejectUnknownOptions('REDIS_OPTIONS', options, ['require']);
     this.#targets = bound.map(resolveTarget);
-    const needed = countNeeded('REDIS_OPTIONS', options.require ?? 'all', bound.length, 'the clients that are bound to REDIS');
-    // Where all are needed, the failure of one says enough.
+    const needed = countNeeded('REDIS_OPTIONS', options.require ?? 'all', bound.length, 'the number of clients bound to REDIS');
+    // If all clients must pass, the error of one client needs no count.
     this.#quorum = needed === bound.length ? undefined : { needed, noun: 'redis clients' };
   }
 

@@ -2,12 +2,12 @@ import { errorBecauseOf } from '../shared/connection-error.js';
 import { askTogether, Refusal } from './commands.js';
 import type { RedisConnection } from './connection.js';
 
-/** Resolves if the server is a master, or a replica that has heard of its master within that time. Redis tells it in whole seconds. */
+/** Resolves if the server is a master, or a replica that has heard from its master within that time. Redis reports the time in whole seconds. */
 export async function checkLag(connection: RedisConnection, signal: AbortSignal, maxLagMs: number): Promise<void> {
   const { name } = connection;
   const [answer] = await askTogether(connection, signal, [['INFO', 'replication']]);
   if (answer instanceof Refusal)
-    throw errorBecauseOf(`${name}: the user may not run INFO, which \`maxLagMs\` needs. Allow +info`, answer.error);
+    throw errorBecauseOf(`${name}: \`maxLagMs\` needs INFO, but the user may not run it. Allow +info`, answer.error);
   const info = new Map(Array.from(String(answer).matchAll(/^(\w+):(.*?)\r?$/gm), ([, field = '', value = '']) => [field, value]));
   if (info.get('role') === 'master') return;
   const isLinked = info.get('master_link_status') === 'up';
@@ -16,5 +16,5 @@ export async function checkLag(connection: RedisConnection, signal: AbortSignal,
   const master = `its master ${info.get('master_host') ?? ''}:${info.get('master_port') ?? ''}`;
   const since =
     seconds >= 0 ? `for ${String(seconds)} s, more than \`maxLagMs\` allows (${String(maxLagMs / 1_000)} s)` : 'since it was started';
-  throw new Error(`${name}: the replica has ${isLinked ? 'heard nothing of' : 'had no link to'} ${master} ${since}`);
+  throw new Error(`${name}: the replica has ${isLinked ? 'heard nothing from' : 'had no link to'} ${master} ${since}`);
 }

@@ -5,14 +5,14 @@ import type { RedisConnection } from './connection.js';
 import { checkLag } from './replica-lag.js';
 import { NotMasterError, readHello, readRole, type Role } from './role.js';
 
-/** What the application needs of a server. */
+/** The requirements of the application for a server. */
 export interface Demands {
   readonly allowReadOnly: boolean | undefined;
   readonly maxLagMs: number | undefined;
   readonly key: string;
 }
 
-/** Resolves when the server has answered, and is what it is needed for: to what could not be checked, if anything. */
+/** Resolves if the server has answered and meets the requirements. The result names what could not be checked, if anything. */
 export async function checkServer(connection: RedisConnection, signal: AbortSignal, demands: Demands): Promise<string | undefined> {
   await requireConnection(connection, signal);
   const { allowReadOnly = connection.wantsReplica, maxLagMs, key } = demands;
@@ -50,7 +50,7 @@ async function checkState(
     requireAnswer(name, pong);
     return state instanceof Refusal ? 'the state of the cluster' : undefined;
   }
-  // A node that has ceased to be a master is no fault of a cluster: the client follows by itself with its next command.
+  // In a cluster it is no fault if a node is not a master any longer: the client finds the new master with its next command.
   const role = isClusterNode ? undefined : await findRole(connection, signal, state);
   if (role !== undefined && role.name !== 'master') throw new NotMasterError(name, role);
   const isProven = await tryToWrite(connection, signal, key);
@@ -59,7 +59,7 @@ async function checkState(
   const isKnown = isClusterNode ? !(state instanceof Refusal) : role !== undefined;
   if (isKnown) return 'writes';
   throw new Error(
-    `${name}: the server says neither whether it is a master nor whether it takes writes. Allow the user ${isClusterNode ? '+cluster|info' : '+role'} or +setrange ~${key}*, or pass a server that takes no writes with \`allowReadOnly: true\``,
+    `${name}: the user may run no command that shows whether the server is a master or accepts writes. Allow the user ${isClusterNode ? '+cluster|info' : '+role'} or +setrange ~${key}*, or set \`allowReadOnly: true\` if no writes are needed`,
   );
 }
 
@@ -68,24 +68,24 @@ function askState(connection: RedisConnection, signal: AbortSignal, allowReadOnl
   return askTogether(connection, signal, [['PING'], ...stateCommands]);
 }
 
-/** A server that refuses `PING` may be one that is loading. */
+/** A server that rejects `PING` may still be loading, so a rejected `PING` is not a pass. */
 function requireAnswer(name: string, pong: unknown): void {
   if (pong instanceof Refusal) throw errorBecauseOf(`${name}: the user may not run PING. Allow +ping`, pong.error);
 }
 
-/** No user is refused `HELLO`, and some proxies know it that do not know `ROLE`. */
+/** `HELLO` is the second choice: every user may run it, and some proxies know it but not `ROLE`. */
 async function findRole(connection: RedisConnection, signal: AbortSignal, answer: unknown): Promise<Role | undefined> {
   if (!(answer instanceof Refusal)) return readRole(answer);
   const [hello] = await askTogether(connection, signal, [['HELLO']]);
   return hello instanceof Refusal ? undefined : readHello(hello);
 }
 
-/** The key is another node's by now. The client follows with its next command. */
+/** The slot of the key has moved to another node. The client finds it with its next command. */
 const MOVED: ReadonlySet<string> = new Set(['MOVED', 'ASK', 'TRYAGAIN']);
 
 /**
- * Whether the server has taken a write. An empty text written into a key changes nothing, whether there is such a key or not: nothing is stored, replicated,
- * counted as a change or told to who watches. But it is a write that needs memory, so that the server refuses it for each reason for which it refuses those of the application.
+ * Returns whether the server has accepted a write. Writing an empty text into a key changes nothing, whether the key exists or not: nothing is stored, replicated,
+ * counted as a change or published to watchers. But it is a write command that needs memory, so the server rejects it for the same reasons as the writes of the application.
  * Resolves to false if it could not be tried.
  */
 async function tryToWrite(connection: RedisConnection, signal: AbortSignal, key: string): Promise<boolean> {
@@ -97,7 +97,7 @@ async function tryToWrite(connection: RedisConnection, signal: AbortSignal, key:
     return !(answer instanceof Refusal);
   } catch (error) {
     const code = error instanceof ReplyError ? error.replyCode : '';
-    // The key holds something else than a text, which is looked at last.
+    // The key has another type than string. The server checks the type last, so it accepts writes.
     if (code === 'WRONGTYPE') return true;
     if (MOVED.has(code)) return false;
     if (code === 'READONLY') throw new NotMasterError(name, { name: 'slave' });

@@ -1,30 +1,30 @@
 import { describeError } from '../../errors.js';
 
-/** What became of a connection, in words and in those of Node: `tcp mail:25: the connection was refused: connect ECONNREFUSED 10.0.0.7:25`. */
+/** Describes a failed connection, followed by the message of Node: `tcp mail:25: connection refused: connect ECONNREFUSED 10.0.0.7:25`. */
 export function connectionError(subject: string, error: unknown): Error {
-  return errorBecauseOf(`${subject}: ${MEANINGS[codeOf(error)] ?? 'the connection failed'}`, error);
+  return errorBecauseOf(`${subject}: ${MEANINGS[codeOf(error)] ?? 'connection failed'}`, error);
 }
 
-/** An error whose message says why, where that is known. */
+/** Creates an error. Its message includes the reason, if there is one. */
 export function errorBecauseOf(message: string, reason: unknown): Error {
   return new Error(reason === undefined ? message : `${message}: ${describeError(reason)}`);
 }
 
-/** The code of an error of Node, or nothing. */
+/** Returns the code of an error of Node, or an empty string. */
 export function codeOf(error: unknown): string {
   const { code } = (error ?? {}) as { code?: unknown };
   return typeof code === 'string' ? code : '';
 }
 
 const MEANINGS: Readonly<Record<string, string>> = {
-  EACCES: 'the socket may not be opened',
-  EAI_AGAIN: 'the name cannot be resolved at the moment',
-  ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the connection was reset',
-  EHOSTUNREACH: 'there is no route to the host',
-  ENETUNREACH: 'there is no route to the network',
-  ENOENT: 'there is no such socket',
-  ENOTFOUND: 'the name cannot be resolved',
-  EPIPE: 'the connection was reset',
-  ETIMEDOUT: 'nothing answers at the address',
+  EACCES: 'no permission to open the socket',
+  EAI_AGAIN: 'temporary failure in name resolution',
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  EHOSTUNREACH: 'no route to host',
+  ENETUNREACH: 'no route to network',
+  ENOENT: 'the socket does not exist',
+  ENOTFOUND: 'host name not found',
+  EPIPE: 'connection reset',
+  ETIMEDOUT: 'no answer from the address',
 };

@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../../errors.js';
 import { show } from '../../validation.js';
 
-/** A share of a whole, where 0 asks for nothing and 1 for all of it. `subject` is what the message calls the owner of the option. */
+/** Checks a ratio from 0 to 1. `subject` is what the message calls the owner of the option. */
 export function checkRatio(subject: string, option: string, value: unknown): void {
   checkNumber(subject, option, value, 0, 1);
 }

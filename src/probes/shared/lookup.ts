@@ -2,10 +2,10 @@ import { promises, type LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { SingleFlight } from './single-flight.js';
 
-/** Of the process, as the threads are: a check that is aborted leaves its lookup behind, and the next one joins that. */
+/** Lookups in flight in this process. If a check is aborted, its lookup continues, and the next check joins it. */
 const lookups = new SingleFlight<string, LookupAddress | LookupAddress[]>();
 
-/** The lookup of `node:dns`, once at a time for a name: it cannot be cancelled, and a resolver that hangs is waited for for many seconds. */
+/** The lookup of `node:dns`, at most one at a time for each name. A lookup cannot be cancelled, and it can take many seconds if the resolver hangs. */
 export const lookupOnce: LookupFunction = (...request) => void answer(...request);
 
 async function answer(...[hostname, options, callback]: Parameters<LookupFunction>): Promise<void> {

@@ -1,25 +1,25 @@
 import { ConfigurationError } from '../../errors.js';
 import { show } from '../../validation.js';
 
-/** How many of several must answer: all of them, any one of them, or a number. */
+/** How many targets must answer: all of them, any one of them, or this number of them. */
 export type Requirement = 'all' | 'any' | number;
 
-/** What must answer, in a message: 2 `redis clients`. */
+/** The number of targets that must answer, and what a message calls them: 2 `redis clients`. */
 export interface Quorum {
   readonly needed: number;
   readonly noun: string;
 }
 
 /**
- * How many of `total` the option `require` asks for. `of` says in a message what they are: `the servers of the client`.
+ * Returns how many of `total` targets the option `require` asks for. `of` describes the targets in a message: `the number of servers of the client`.
  *
- * @throws ConfigurationError if it asks for more than there are, or for none.
+ * @throws ConfigurationError if the option asks for more targets than there are, or for none
  */
 export function countNeeded(subject: string, required: unknown, total: number, of: string): number {
   if (required === 'all') return total;
   if (required === 'any') return 1;
   if (typeof required === 'number' && Number.isInteger(required) && required >= 1 && required <= total) return required;
   throw new ConfigurationError(
-    `Expected \`require\` of ${subject} to be "all", "any" or a whole number from 1 to ${String(total)}, ${of}, got ${show(required)}.`,
+    `Expected \`require\` of ${subject} to be "all", "any" or a whole number from 1 to ${String(total)} (${of}), got ${show(required)}.`,
   );
 }

@@ -1,6 +1,6 @@
 /**
- * Work that cannot be cancelled, one at a time for each key: who asks while it is under way joins it. A lookup or a file system that hangs keeps a thread of
- * Node's pool for each call, and all files and names of the application wait when none of the four is left.
+ * Runs work that cannot be cancelled at most once at a time for each key. Calls that come while it is in flight join it.
+ * A lookup or a file call that hangs blocks one of the four threads in Node's pool. If all four are blocked, every lookup and file call of the application waits.
  */
 export class SingleFlight<Key, Result> {
   readonly #underWay = new Map<Key, Promise<Result>>();
@@ -9,7 +9,7 @@ export class SingleFlight<Key, Result> {
     return this.#underWay.get(key) ?? this.#begin(key, begin);
   }
 
-  /** For work that only reads: a failure that was under way before the call says nothing about now, so it is tried again, once. */
+  /** For work that only reads. If the work that the call has joined fails, it is tried once more, because it started before the call and may be out of date. */
   joinOrRepeat(key: Key, begin: () => Promise<Result>): Promise<Result> {
     const underWay = this.#underWay.get(key);
     return underWay === undefined ? this.#begin(key, begin) : underWay.catch(() => this.join(key, begin));

@@ -1,3 +1,3 @@
-/** What targets of a bundled probe are bound to. It fits `bind()` of every version of Inversify, which then knows the type of the target. */
-// oxlint-disable-next-line typescript/no-explicit-any -- Inversify's own types have it too
+/** The identifier that the targets of a bundled probe are bound to. It fits `bind()` of every version of Inversify, so that the type of the target is checked. */
+// oxlint-disable-next-line typescript/no-explicit-any -- Inversify's own types use it too
 export type TargetToken<T> = symbol | (new (...args: any[]) => T);

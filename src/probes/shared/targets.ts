@@ -4,9 +4,10 @@ import type { ProbeContext } from '../../probe.js';
 import type { Quorum } from './quorum.js';
 
 /**
- * Checks all targets at the same time. Resolves when all have passed, or as many as the quorum needs; rejects as soon as too many have failed, and with `Degraded` if those that are degraded make up the number. By then the
- * checks that still ran have been aborted and have ended: the signal of a run that is over is never aborted, and a silent target would hold its socket for ever.
- * At the abort of its own signal it names each target that has not passed until then.
+ * Checks all targets at the same time. It resolves when all of them, or as many as the quorum needs, have passed. It rejects as soon as too many have failed,
+ * or with `Degraded` if the quorum is only reached together with degraded targets. If its own signal is aborted, the error names each target that has not passed by then.
+ *
+ * Before it settles, the checks that are still running are aborted and have ended. The signal of a finished run is never aborted, so a target that does not answer would otherwise keep its socket forever.
  */
 export async function checkTargets<T>(
   targets: Iterable<T>,
@@ -15,7 +16,7 @@ export async function checkTargets<T>(
   quorum?: Quorum,
 ): Promise<void> {
   signal.throwIfAborted();
-  // Made by hand: `AbortSignal.any` leaks for periodic probes (nodejs/node#54614).
+  // `AbortSignal.any` is not used, because it leaks memory in periodic probes (nodejs/node#54614).
   const controller = new AbortController();
   setMaxListeners(0, controller.signal);
   const onAbort = () => controller.abort(signal.reason);
@@ -35,7 +36,7 @@ export async function checkTargets<T>(
     if (passed === needed) decide();
   };
   const onFailure = (error: unknown) => {
-    // What fails after the decision was aborted by it.
+    // The decision has aborted the remaining checks, so their failures do not count.
     if (isDecided && !signal.aborted) return;
     if (Degraded.is(error)) {
       degraded.push(error);
@@ -47,11 +48,11 @@ export async function checkTargets<T>(
   await Promise.all(checks.map((one) => one.then(onPass, onFailure)));
   signal.removeEventListener('abort', onAbort);
   if (passed >= needed) return;
-  // What is degraded works, if too few are better.
+  // If too few targets have passed, degraded ones count too.
   throw passed + degraded.length >= needed ? combineDegraded(degraded) : combine(failures, checks.length, signal, quorum);
 }
 
-/** The causes, which name the servers, are for the log alone. */
+/** The causes name the servers, so they go to the log only. */
 export function combineDegraded(degraded: readonly Degraded[]): Degraded {
   const [first, second] = degraded;
   if (first !== undefined && second === undefined) return first;
@@ -66,16 +67,16 @@ function combine(failures: readonly unknown[], total: number, signal: AbortSigna
   return new Error(`${counts} ${what}: ${describeAll(failures, signal)}`, signal.aborted ? { cause: signal.reason } : {});
 }
 
-/** Each with its cause, but for the abort that is behind all of them. */
+/** Joins the failures with their causes, except for the abort, which is the cause of all of them. */
 export function describeAll(failures: readonly unknown[], { reason }: AbortSignal): string {
   return failures.map((failure) => (isError(failure) && failure.cause === reason ? failure.message : describeError(failure))).join('; ');
 }
 
-/** Fails the start of a probe to whose token nothing is bound: `@multiInject` gives an empty list and says nothing. */
+/** Throws if nothing is bound to the token of a probe. `@multiInject` alone would inject an empty list. */
 export function requireTargets(probe: string, targets: readonly unknown[], token: string, example: string): void {
   if (targets.length > 0) return;
   const name = probe.replace(/Probe$/, '').toLowerCase();
   throw new ConfigurationError(
-    `${probe} has nothing to check: nothing is bound to ${token}. Call container.bind(${token}).toConstantValue(${example}). The probe was added because its module was imported: leave it out with \`disabled: ['${name}']\`, or import the plain function from 'koa-probes/checks', which adds no probe.`,
+    `${probe} has nothing to check: nothing is bound to ${token}. Bind a target, \`container.bind(${token}).toConstantValue(${example})\`, or leave the probe out with \`disabled: ['${name}']\`. The probe was added because its module was imported. Its plain function can be imported from 'koa-probes/checks', which adds no probe.`,
   );
 }

@@ -1,8 +1,8 @@
 import { performance } from 'node:perf_hooks';
 
 /**
- * What the promise comes to. At the signal's abort it rejects with what it was waiting for, and how long: `tcp mail:25: no connection for 800 ms`, which is
- * the cause of a timeout in the log. The signal keeps no listener.
+ * Settles like `promise`. If the signal is aborted first, it rejects with `what` and the time that it has waited: `tcp mail:25: no connection for 800 ms`.
+ * In the log, this error is the cause of the timeout. No listener stays on the signal.
  */
 export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal, what: string): Promise<T> {
   const startedAt = performance.now();

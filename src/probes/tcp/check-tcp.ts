@@ -7,12 +7,12 @@ import { connectionError } from '../shared/connection-error.js';
 import { lookupOnce } from '../shared/lookup.js';
 import { untilAborted } from '../shared/until-aborted.js';
 
-/** Something that listens: `{ host, port }`, or `{ path }` for a UNIX socket. */
+/** A listening socket: `{ host, port }`, or `{ path }` for a UNIX socket. */
 export type TcpTarget =
   | {
       /** Name or address of the host. */
       readonly host: string;
-      /** 1 to 65,535. */
+      /** Port, a whole number from 1 to 65,535. */
       readonly port: number;
     }
   | {
@@ -21,10 +21,10 @@ export type TcpTarget =
     };
 
 /**
- * Resolves when the target has accepted a connection, and hangs up; rejects, naming the target, where it refuses or cannot be found,
- * or when the signal is aborted first. Nothing is sent: that something listens is all that it shows.
+ * Resolves when the target has accepted a connection, and closes that connection. Rejects with an error that names the target if the connection is refused, the host name is not found,
+ * or the signal is aborted first. The check sends nothing, so it only shows that something is listening.
  *
- * @throws the signal's reason where that is aborted before the call; ConfigurationError where the target is neither a host and a port nor a path.
+ * @throws the reason of the signal if it is aborted before the call; ConfigurationError if the target has neither a host and a port nor a path
  */
 export async function checkTcp(target: TcpTarget, context: Pick<ProbeContext, 'signal'>): Promise<void> {
   noteOutside(context, 'another service');
@@ -39,14 +39,14 @@ export async function checkTcp(target: TcpTarget, context: Pick<ProbeContext, 's
     socket.destroy();
     throw error;
   }
-  // What the peer may have sent is read: closing over unread bytes is a reset. It is not waited for the peer to hang up too.
+  // Read what the peer may have sent, because closing a socket with unread bytes resets the connection. Do not wait for the peer to close its side.
   socket.resume().end(() => socket.destroy());
 }
 
 function connected(socket: Socket, subject: string): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.once('connect', resolve);
-    // Stays: an error that comes late has to have a listener.
+    // This listener stays, because a late error needs a listener.
     socket.on('error', (error) => reject(connectionError(subject, error)));
   });
 }

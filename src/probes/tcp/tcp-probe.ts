@@ -8,10 +8,10 @@ import type { TargetToken } from '../shared/target-token.js';
 
 export { checkTcp, type TcpTarget } from './check-tcp.js';
 
-/** Bind every target that `TcpProbe` is to check: `container.bind(TCP_TARGET).toConstantValue({ host: 'mail', port: 25 })`. */
+/** Identifier for the targets that `TcpProbe` checks. Bind each target: `container.bind(TCP_TARGET).toConstantValue({ host: 'mail', port: 25 })`. */
 export const TCP_TARGET: TargetToken<TcpTarget> = Symbol.for('koa-probes.TCP_TARGET');
 
-/** Readiness: every target that is bound to `TCP_TARGET` accepts a connection. */
+/** A readiness probe. It passes if every target that is bound to `TCP_TARGET` accepts a connection. */
 @ChecksOutside('another service')
 @ReadinessProbe({ name: 'tcp' })
 export class TcpProbe implements Probe {

@@ -35,7 +35,7 @@ describe('koa-probes/disk', () => {
   const problemOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => undefined).catch((error: unknown) => error);
 
   describe('DiskProbe', () => {
-    it('passes for a folder with room, tells the room, and leaves no file behind', async () => {
+    it('passes for a folder with enough free space, returns the free space, and leaves no file behind', async () => {
       const registry = await discover({ path: folder, minFreeRatio: 0 });
       const result = await diskOf(registry);
       expect(result?.status).to.equal('pass');
@@ -63,20 +63,23 @@ describe('koa-probes/disk', () => {
       });
     });
 
-    it('fails the start where nothing is bound to DISK_PATH, and says what to bind', async () => {
+    it('fails the start if nothing is bound to DISK_PATH, and says what to bind', async () => {
       const problem = await problemOf(discover());
       expect(problem).to.satisfy(ConfigurationError.is);
-      expect(String(problem)).to.match(/cannot make DiskProbe\. .*nothing is bound to DISK_PATH\. Call container\.bind\(DISK_PATH\)/);
+      expect(String(problem)).to.match(
+        /could not create DiskProbe\. .*nothing is bound to DISK_PATH\. Bind a target, `container\.bind\(DISK_PATH\)/,
+      );
     });
 
-    it('gives a warning where it is decorated or registered as liveness, unless that is wanted', async () => {
+    it('warns if it is decorated or registered as a liveness probe, unless `restartOnOutage` is set', async () => {
       @LivenessProbe({ name: 'disk' })
       @injectFromBase({ extendConstructorArguments: true })
       class LiveDiskProbe extends DiskProbe {}
       @LivenessProbe({ name: 'wanted', restartOnOutage: true })
       @injectFromBase({ extendConstructorArguments: true })
       class WantedDiskProbe extends DiskProbe {}
-      const warned = /^warn koa-probes: liveness probe (disk|registered) checks a disk, outside this process: an outage restarts every pod/;
+      const warned =
+        /^warn koa-probes: liveness probe (disk|registered) checks a disk, which is outside this process: an outage would restart every pod/;
       const logger = new MemoryLogger();
       const container = new Container();
       container.bind(DISK_PATH).toConstantValue({ path: folder, minFreeRatio: 0 });
@@ -107,11 +110,11 @@ describe('koa-probes/disk', () => {
   });
 
   if (canMount) {
-    describe('DiskProbe on a file system of its own', () => {
+    describe('DiskProbe on a separate file system', () => {
       let mount: Mount;
       afterEach(() => mount.remove());
 
-      it('fails while there is no room', async () => {
+      it('fails while there is not enough free space', async () => {
         mount = await mountTmpfs('size=1m');
         await stageFault({
           registry: await discover({ path: mount.path }),
@@ -123,7 +126,7 @@ describe('koa-probes/disk', () => {
         });
       });
 
-      it('fails while there is no inode', async () => {
+      it('fails while there are no free inodes', async () => {
         mount = await mountTmpfs('size=1m,nr_inodes=20');
         const files = Array.from({ length: 19 }, (_, index) => join(mount.path, String(index)));
         await stageFault({
@@ -136,7 +139,7 @@ describe('koa-probes/disk', () => {
         });
       });
 
-      it('fails while it is mounted read-only, unless it need not be writable', async () => {
+      it('fails while the file system is mounted read-only, unless `isWritable` is false', async () => {
         mount = await mountTmpfs('size=1m');
         const { path } = mount;
         await stageFault({
@@ -152,7 +155,7 @@ describe('koa-probes/disk', () => {
         });
       });
 
-      it('finds that nothing can be written though the limits allow it', async () => {
+      it('detects that nothing can be written, even if the limits allow it', async () => {
         mount = await mountTmpfs('size=1m');
         writeFileSync(join(mount.path, 'large'), Buffer.alloc(1_024 * 1_024));
         const problem = await problemOf(checkDisk({ path: mount.path, minFreeRatio: 0 }, context));
@@ -160,7 +163,7 @@ describe('koa-probes/disk', () => {
         expect(readdirSync(mount.path)).to.deep.equal(['large']);
       });
 
-      it('fails in time while the file system is frozen, with one call to it under way however often it is asked, and leaves nothing behind', async () => {
+      it('fails in time while the file system is frozen, with one call in flight no matter how often it is checked, and leaves nothing behind', async () => {
         const disk = await mountExt4();
         mount = disk;
         const registry = await discover({ path: disk.path });
@@ -201,22 +204,22 @@ describe('koa-probes/disk', () => {
   }
 
   describe('checkDisk(target, context)', () => {
-    it('rejects for a file', async () => {
+    it('rejects a file', async () => {
       const path = join(folder, 'file');
       writeFileSync(path, '');
       expect(String(await problemOf(checkDisk({ path }, context)))).to.include(`${path} is not a folder`);
       expect(String(await problemOf(checkDisk({ path: join(path, 'below') }, context)))).to.include('is not a folder');
     });
 
-    it('rejects for more free bytes than there are', async () => {
+    it('rejects if `minFreeBytes` is more than the free space', async () => {
       const problem = await problemOf(checkDisk({ path: folder, minFreeBytes: Number.MAX_SAFE_INTEGER }, context));
       expect(String(problem)).to.match(/is full: \d+ MiB of \d+ MiB are free, less than 8589934592 MiB/);
     });
 
-    it('rejects for a folder that this user may not write', async () => {
+    it('rejects a folder that this user may not write', async () => {
       chmodSync(folder, 0o555);
       expect(await run(process.execPath, [program, folder], { env: { ...process.env, NODE_V8_COVERAGE: undefined } })).to.match(
-        / is closed to user \d+/,
+        / is not accessible for user \d+/,
       );
       expect(readdirSync(folder)).to.deep.equal([]);
     });

@@ -71,7 +71,7 @@ describe('koa-probes/http', () => {
         fault: 'the service is stopped',
         begin: () => service.halt(),
         end: () => service.start(),
-        reason: new RegExp(`^GET ${url()}: the connection was refused: connect ECONNREFUSED`),
+        reason: new RegExp(`^GET ${url()}: connection refused: connect ECONNREFUSED`),
       });
     });
 
@@ -93,26 +93,26 @@ describe('koa-probes/http', () => {
         redirectTo('http://other.invalid/login?token=1'),
         /answered 302.*to another host, http:\/\/other\.invalid, /,
       ],
-      ['hangs up before it has answered', ({ socket }) => socket.destroy(), /the server hung up before it had answered/],
+      ['closes the connection before it answers', ({ socket }) => socket.destroy(), /the server closed the connection before it answered/],
       [
-        'hangs up in the middle of its answer',
+        'closes the connection in the middle of its response',
         (_, response) => response.writeHead(200, { 'content-length': 10 }).write('half', () => response.destroy()),
-        /the server hung up in the middle of its answer/,
+        /the server closed the connection in the middle of its response/,
       ],
       [
-        'sends a head without end, line by line',
+        'sends endless headers, line by line',
         ({ socket }) => trickle(socket, 'HTTP/1.1 200 OK\r\n', 'x: y\r\n'),
         /^timed out after 800 ms: GET \S+: no answer for \d+ ms$/,
       ],
       [
-        'sends a body without end, byte by byte',
+        'sends an endless body, byte by byte',
         ({ socket }) => trickle(socket, 'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n', '.'),
-        /^timed out after 800 ms: GET \S+: its answer has not ended for \d+ ms$/,
+        /^timed out after 800 ms: GET \S+: the response has not ended for \d+ ms$/,
       ],
       [
-        'sends a head and no body',
+        'sends headers but no body',
         (_, response) => response.writeHead(200, { 'content-length': 10 }).flushHeaders(),
-        /^timed out after 800 ms: GET \S+: its answer has not ended for \d+ ms$/,
+        /^timed out after 800 ms: GET \S+: the response has not ended for \d+ ms$/,
       ],
     ];
     for (const [fault, listener, reason] of faults) {
@@ -130,7 +130,7 @@ describe('koa-probes/http', () => {
       });
     }
 
-    it('passes with the first run after the service has vanished, though all idle connections of its agent are dead', async () => {
+    it('passes with the first run after the service has disappeared, although all idle connections of its agent are dead', async () => {
       const target = await serve((_, response) => response.end());
       const proxy = await new SilentProxy(Number(new URL(target).port)).start();
       const agent = new Agent({ keepAlive: true });
@@ -149,7 +149,7 @@ describe('koa-probes/http', () => {
         await stageFault({
           registry: await discover(through),
           probe: 'http',
-          fault: 'the service has vanished, and the idle connections of the agent with it',
+          fault: 'the service has disappeared without closing the idle connections of the agent',
           begin: () => proxy.fail(),
           end: () => proxy.mend(),
           reason: /^timed out after 800 ms: GET \S+: no answer for \d+ ms$/,
@@ -162,7 +162,7 @@ describe('koa-probes/http', () => {
       }
     });
 
-    it('names the service that fails among several, and lets go of one that is silent', async () => {
+    it('names the failed service among several, and closes the connection to one that does not respond', async () => {
       let silentSocket: Socket | undefined;
       const silent = await serveRaw((socket) => (silentSocket = socket.resume()));
       const failing = await serve((_, response) => {
@@ -174,7 +174,7 @@ describe('koa-probes/http', () => {
       await until(() => silentSocket?.destroyed);
     });
 
-    it('names every service that is silent when its time is over', async () => {
+    it('names every service without an answer when the deadline is exceeded', async () => {
       const silent = await Promise.all([1, 2].map(() => serveRaw((socket) => socket.resume())));
       const failure = await failureOf(
         await discover({ url: await serve((_, response) => response.end()) }, ...silent.map((one) => ({ url: one }))),
@@ -183,15 +183,15 @@ describe('koa-probes/http', () => {
       expect(failure).to.match(new RegExp(`^timed out after 800 ms: 2 of 3 failed: ${each}$`));
     });
 
-    it('fails the start where nothing is bound to HTTP_TARGET, and says what to bind', async () => {
+    it('fails the start if nothing is bound to HTTP_TARGET, and says what to bind', async () => {
       expect(await problemOf(discover())).to.match(
-        /cannot make HttpProbe\. .*nothing is bound to HTTP_TARGET\. Call container\.bind\(HTTP_TARGET\)/,
+        /could not create HttpProbe\. .*nothing is bound to HTTP_TARGET\. Bind a target, `container\.bind\(HTTP_TARGET\)/,
       );
     });
   });
 
   describe('checkHttp(target, context)', () => {
-    it('asks with the method and the headers, on a connection that it closes', async () => {
+    it('sends the method and the headers on a connection that it closes', async () => {
       const seen: IncomingMessage[] = [];
       const url = await serve((request, response) => {
         seen.push(request);
@@ -207,7 +207,7 @@ describe('koa-probes/http', () => {
       await until(() => getEventListeners(signal, 'abort').length === 0);
     });
 
-    it('uses the agent that it is given, and leaves its connection open', async () => {
+    it('uses the given agent, and leaves its connection open', async () => {
       const seen = new Set<Socket>();
       const url = await serve((request, response) => {
         seen.add(request.socket);
@@ -228,7 +228,7 @@ describe('koa-probes/http', () => {
     ];
     for (const status of [503, 302]) {
       for (const [name, makeAgent] of agents) {
-        it(`gives back the connection of an answer of ${String(status)} whose body nobody reads, ${name}`, async () => {
+        it(`releases the connection of a ${String(status)} response with an unread body, ${name}`, async () => {
           const open = new Set<Socket>();
           let mostOpen = 0;
           const url = await serve(({ socket }, response) => {
@@ -254,11 +254,11 @@ describe('koa-probes/http', () => {
       ['200 to 299 by default', undefined, 204, /passed/],
       ['no redirect by default', undefined, 304, /answered 304, expected 200 to 299/],
       ['a number', 404, 404, /passed/],
-      ['a number that is not the one', 404, 200, /answered 200, expected 404/],
+      ['only a matching number', 404, 200, /answered 200, expected 404/],
       ['a list', [200, 401], 401, /passed/],
-      ['a list that has it not', [200, 401], 403, /answered 403, expected 200 or 401/],
+      ['only a status in the list', [200, 401], 403, /answered 403, expected 200 or 401/],
       ['a predicate', (status) => status < 500, 418, /passed/],
-      ['a predicate that refuses', (status) => status < 500, 500, /answered 500, expected one that `status` accepts/],
+      ['only a status that the predicate accepts', (status) => status < 500, 500, /answered 500, expected a status that `status` accepts/],
       [
         'a predicate that throws',
         () => {
@@ -269,13 +269,13 @@ describe('koa-probes/http', () => {
       ],
     ];
     for (const [name, status, answered, outcome] of statuses) {
-      it(`takes ${name} for the expected status`, async () => {
+      it(`accepts ${name} as the expected status`, async () => {
         const url = await serve((_, response) => response.writeHead(answered).end());
         expect(await problemOf(checkHttp({ url, status }, context()))).to.match(outcome);
       });
     }
 
-    it('reads no more of an endless body than it needs', async () => {
+    it('reads only as much as needed of an endless body', async () => {
       let socket: Socket | undefined;
       const url = await serve((request, response) => {
         ({ socket } = request);
@@ -289,7 +289,7 @@ describe('koa-probes/http', () => {
       await until(() => socket?.destroyed);
     });
 
-    it('follows as many redirects as are allowed, within the origin, with the credentials and the headers', async () => {
+    it('follows as many redirects as allowed within the origin, with the credentials and the headers', async () => {
       const seen: (string | undefined)[] = [];
       const url = await serve((request, response) => {
         seen.push(request.headers.authorization);
@@ -305,7 +305,7 @@ describe('koa-probes/http', () => {
       );
     });
 
-    it('follows no redirect by default, and passes for one whose status is expected', async () => {
+    it('follows no redirect by default, and passes if the status of the redirect is expected', async () => {
       const url = await serve(redirectTo('/login'));
       expect(await problemOf(checkHttp({ url }, context()))).to.match(/it redirects to \/login, and `maxRedirects` allows no more/);
       await checkHttp({ url, status: 302, maxRedirects: 3 }, context());
@@ -319,14 +319,14 @@ describe('koa-probes/http', () => {
       });
       for (const location of [other, other.replace('http', 'https'), `//user:pass@127.0.0.1:${new URL(other).port}/x?token=secret`]) {
         const problem = await problemOf(checkHttp({ url: await serve(redirectTo(location, 307)), maxRedirects: 5 }, context()));
-        expect(problem).to.match(/it redirects to another host, https?:\/\/127\.0\.0\.1:\d+, and that is never followed/);
+        expect(problem).to.match(/it redirects to another host, https?:\/\/127\.0\.0\.1:\d+, and such a redirect is never followed/);
       }
       const file = await problemOf(checkHttp({ url: await serve(redirectTo('file:///etc/passwd')), maxRedirects: 5 }, context()));
       expect(file).to.include('to another host, file://');
       expect(wasAsked).to.equal(false);
     });
 
-    it('shows neither credentials nor the query in a message', async () => {
+    it('never shows credentials or the query in a message', async () => {
       const failing = await serve((_, response) => response.writeHead(500).end());
       const hosts = [
         failing,
@@ -344,18 +344,18 @@ describe('koa-probes/http', () => {
       expect(await problemOf(checkHttp({ url: 'http://admin:hunter2@' }, context()))).to.not.match(/hunter2|admin/);
     });
 
-    it('says that a name cannot be resolved', async () => {
+    it('reports a host name that is not found', async () => {
       expect(await problemOf(checkHttp({ url: 'http://nobody.invalid/' }, context()))).to.match(
-        /GET http:\/\/nobody\.invalid\/: the name cannot be resolved/,
+        /GET http:\/\/nobody\.invalid\/: host name not found/,
       );
     });
 
-    it('says that what answers does not speak HTTP', async () => {
+    it('reports a server that does not speak HTTP', async () => {
       const url = await serveRaw((socket) => socket.end('220 mail ready\r\n'));
       expect(await problemOf(checkHttp({ url }, context()))).to.include('the server does not speak HTTP');
     });
 
-    it('rejects with the reason of the signal, or with what it was waiting for because of that, and hangs up', async () => {
+    it('rejects with the reason of the signal, or with what it was waiting for, and closes the connection', async () => {
       const reason = new Error('enough');
       const controller = new AbortController();
       let hungUp: Promise<unknown> | undefined;
@@ -372,9 +372,9 @@ describe('koa-probes/http', () => {
     });
 
     const rejected: [object, RegExp][] = [
-      [{}, /`url` of an HTTP target to be an absolute http: or https: URL, got what is no URL/],
-      [{ url: '/health' }, /got what is no URL/],
-      [{ url: 'ftp://host' }, /got one of ftp:/],
+      [{}, /`url` of an HTTP target to be an absolute http: or https: URL, got something that is not a URL/],
+      [{ url: '/health' }, /got something that is not a URL/],
+      [{ url: 'ftp://host' }, /got a URL with ftp:/],
       [{ url: 'http://a', method: 'POST' }, /`method` of an HTTP target to be one of "GET", "HEAD", got "POST"/],
       [
         { url: 'http://a', status: 99 },
@@ -386,10 +386,10 @@ describe('koa-probes/http', () => {
       [{ url: 'http://a', headers: ['a'] }, /`headers` of an HTTP target to be an object/],
       [
         { url: 'http://a', headers: { 'a b': '1' } },
-        /`headers` of an HTTP target to be headers of HTTP: Header name must be a valid HTTP token/,
+        /`headers` of an HTTP target to be valid HTTP headers: Header name must be a valid HTTP token/,
       ],
       [{ url: 'http://a', headers: { a: '1\n2' } }, /Invalid character in header content/],
-      [{ url: 'https://a', cert: 'none', key: 'none' }, /`ca`, `cert`, `key` and `pfx` of an HTTP target to be what TLS can use: .*PEM/],
+      [{ url: 'https://a', cert: 'none', key: 'none' }, /`ca`, `cert`, `key` and `pfx` of an HTTP target to be usable for TLS: .*PEM/],
       [{ url: 'https://a', servername: 5 }, /`servername` of an HTTP target to be a string, got `5` \(number\)/],
       [{ url: 'https://a', rejectUnauthorized: 'no' }, /`rejectUnauthorized` of an HTTP target to be true or false, got "no"/],
       [{ url: 'http://a', agent: 5 }, /`agent` of an HTTP target to be an Agent of node:http, got `5` \(number\)/],
@@ -397,7 +397,7 @@ describe('koa-probes/http', () => {
       [{ url: 'http://a', timeout: 1 }, /Unknown option `timeout` of an HTTP target/],
     ];
     for (const [target, message] of rejected) {
-      it(`refuses ${JSON.stringify(target)}, and fails the start with it`, async () => {
+      it(`rejects ${JSON.stringify(target)}, and fails the start`, async () => {
         const problem: unknown = await checkHttp(target as HttpTarget, context()).catch((error: unknown) => error);
         expect(problem).to.satisfy(ConfigurationError.is);
         expect(String(problem)).to.match(message);
@@ -406,10 +406,10 @@ describe('koa-probes/http', () => {
     }
   });
 
-  it('refuses an agent that is not for the scheme of the URL', async () => {
+  it('rejects an agent for another scheme than that of the URL', async () => {
     const target = { url: 'https://127.0.0.1/', agent: new Agent() };
     expect(await problemOf(discover(target))).to.include(
-      'Expected `agent` of an HTTP target to be an Agent of node:https, got one for http:.',
+      'Expected `agent` of an HTTP target to be an Agent of node:https, got an agent for http:.',
     );
   });
 
@@ -427,7 +427,7 @@ describe('koa-probes/http', () => {
     });
     const url = () => `https://127.0.0.1:${portOf(server)}/`;
 
-    it('trusts the authority that it is given, and no unknown one', async () => {
+    it('trusts the given authority, and no unknown one', async () => {
       await checkHttp({ url: url(), ca: authority.ca }, context());
       expect(await problemOf(checkHttp({ url: url() }, context()))).to.match(
         /GET https:\/\/\S+: the certificate is not trusted: unable to/,
@@ -435,7 +435,7 @@ describe('koa-probes/http', () => {
       await checkHttp({ url: url(), rejectUnauthorized: false }, context());
     });
 
-    it('checks the name that it is given', async () => {
+    it('checks the certificate for the given `servername`', async () => {
       const certificate = await authority.issue({ names: 'DNS:search.internal' });
       const named = createTlsServer(certificate, (_, response) => response.end('ok')).listen(0, '127.0.0.1');
       servers.push(named);
@@ -473,7 +473,7 @@ describe('koa-probes/http', () => {
       });
     }
 
-    it('shows the certificate that it is given to a service that asks for one', async () => {
+    it('sends the given certificate to a service that requests one', async () => {
       const options = { ...(await authority.issue()), ca: authority.ca, requestCert: true, rejectUnauthorized: true };
       const strict = createTlsServer(options, (_, response) => response.end('ok')).listen(0, '127.0.0.1');
       servers.push(strict);
@@ -483,9 +483,9 @@ describe('koa-probes/http', () => {
       await checkHttp({ ...target, ...(await authority.issue()) }, context());
     });
 
-    it('says that a service does not speak TLS', async () => {
+    it('reports a service that does not speak TLS', async () => {
       const plain = (await serve((_, response) => response.end())).replace('http:', 'https:');
-      expect(await problemOf(checkHttp({ url: plain }, context()))).to.include('no TLS could be agreed upon');
+      expect(await problemOf(checkHttp({ url: plain }, context()))).to.include('the TLS handshake failed');
     });
   });
 });

@@ -69,12 +69,12 @@ describe('koa-probes/knex with `access`', () => {
       await primary.stop();
     });
 
-    it('passes on a standby for `read` and for a bare Knex, and fails for `write`', async () => {
+    it('passes on a standby with `read` and without options, and fails with `write`', async () => {
       const database = databases.connect('pg', postgresUrl(standby.port));
       expect(await problemOf(database)).to.equal(undefined);
       expect(await problemOf(database, { access: 'read' })).to.equal(undefined);
       expect(await problemOf(database, { access: 'write' })).to.match(
-        /^Error: postgresql 127\.0\.0\.1:\d+\/postgres: the server is read-only: transaction_read_only is on, as on a standby/,
+        /^Error: postgresql 127\.0\.0\.1:\d+\/postgres: the server is read-only: transaction_read_only is on\. It is a standby/,
       );
     });
 
@@ -90,7 +90,7 @@ describe('koa-probes/knex with `access`', () => {
       });
     });
 
-    it('leaves the pool and the server as they were after 200 checks of a read-only server', async () => {
+    it('leaves the pool and the server unchanged after 200 checks of a read-only server', async () => {
       const database = databases.connect('pg', postgresUrl(standby.port), { pool: { min: 0, max: 4 } });
       await openIdle(database, 4);
       for (let round = 0; round < 200; round += 1) expect(await problemOf(database, { access: 'write' })).to.include('read-only');
@@ -104,7 +104,7 @@ describe('koa-probes/knex with `access`', () => {
       });
     });
 
-    it("gives up the connections of the driver's own pool too", async () => {
+    it("closes the connections of the driver's own pool too", async () => {
       const { Pool } = createRequire(import.meta.url)('pg') as { Pool: new (settings: object) => Knex.PgPoolLike & EventEmitter };
       const own = new Pool({ connectionString: postgresUrl(standby.port), max: 2 });
       own.on('error', () => {});
@@ -112,17 +112,17 @@ describe('koa-probes/knex with `access`', () => {
       for (let round = 0; round < 20; round += 1) expect(await problemOf(database, { access: 'write' })).to.include('read-only');
       expect([own.totalCount, own.waitingCount]).to.deep.equal([0, 0]);
       expect(await problemOf(database, { freshConnectionEveryMs: 1 })).to.include(
-        'needs a Knex on PostgreSQL, MySQL or MariaDB that has `connection`',
+        'needs a Knex instance for PostgreSQL, MySQL or MariaDB with `connection`',
       );
       await own.end();
     });
 
-    it('finds the new primary by itself after a failover, though the pool has ten connections to the old one', async () => {
+    it('finds the new primary after a failover, although the pool has ten connections to the old one', async () => {
       const database = databases.connect('pg', postgresUrl(balancer.port), { pool: { min: 0, max: 10 } });
       await stageFault({
         registry: await discover({ knex: database, access: 'write' }),
         probe: 'database',
-        fault: 'PostgreSQL: after a failover behind HAProxy ten connections lead to the old primary, which is read-only',
+        fault: 'PostgreSQL: after a failover behind HAProxy, ten connections still lead to the old primary, which is read-only',
         async begin() {
           await openIdle(database, 10);
           await setReadOnly(primary, 'on');
@@ -156,7 +156,7 @@ describe('koa-probes/knex with `access`', () => {
       { what: 'read_only', settings: ['read_only = 1', 'read_only = 0'] },
       { what: 'tx_read_only', settings: ['tx_read_only = 1', 'tx_read_only = 0'] },
     ]) {
-      it(`fails for \`write\` while ${what} is ON, and passes for \`read\` and for a bare Knex`, async () => {
+      it(`fails with \`write\` while ${what} is ON, and passes with \`read\` and without options`, async () => {
         const admin = administer(old!);
         // The default of transactions is that of the connections that come.
         const pool = { min: 0, max: 2, idleTimeoutMillis: 10, reapIntervalMillis: 10 };
@@ -183,12 +183,12 @@ describe('koa-probes/knex with `access`', () => {
       });
     }
 
-    it('finds the new primary by itself after a failover, though the pool has ten connections to the old one', async () => {
+    it('finds the new primary after a failover, although the pool has ten connections to the old one', async () => {
       const database = databases.connect('mysql2', mariadb.appUrl(balancer.port), { pool: { min: 0, max: 10 } });
       await stageFault({
         registry: await discover({ knex: database, access: 'write' }),
         probe: 'database',
-        fault: 'MariaDB: after a failover behind HAProxy ten connections lead to the old primary, which is read-only',
+        fault: 'MariaDB: after a failover behind HAProxy, ten connections still lead to the old primary, which is read-only',
         async begin() {
           await openIdle(database, 10);
           await administer(old!).raw('SET GLOBAL read_only = 1');
@@ -201,7 +201,7 @@ describe('koa-probes/knex with `access`', () => {
       await balancer.switchTo(0);
     });
 
-    it('passes though wsrep_ready is OFF, as it is without a cluster', async () => {
+    it('passes while wsrep_ready is OFF, which is normal without a cluster', async () => {
       const [rows] = (await administer(old!).raw("SHOW STATUS LIKE 'wsrep_ready'")) as [{ Value: string }[]];
       expect(rows[0]?.Value).to.equal('OFF');
       expect(await problemOf(administer(old!), { access: 'write' })).to.equal(undefined);
@@ -217,7 +217,7 @@ describe('koa-probes/knex with `access`', () => {
     });
     after(() => cluster.stop());
 
-    it('fails without a quorum, whatever the access', async function () {
+    it('fails without a quorum for every access', async function () {
       this.timeout(60_000);
       const connect = () => databases.connect('mysql2', mariadb.appUrl(cluster.node.port), { pool: { min: 0, max: 4 } });
       const database = connect();
@@ -233,19 +233,19 @@ describe('koa-probes/knex with `access`', () => {
           await bare.raw('SELECT 1');
           expect(String(await bare.raw('SELECT * FROM mysql.user').catch(String))).to.include('WSREP has not yet prepared node');
           for (const options of [{}, { access: 'read' }, { access: 'write' }, { query: 'SELECT 2' }] as const) {
-            expect(await problemOf(bare, options)).to.include('the node takes no statements');
+            expect(await problemOf(bare, options)).to.include('the node accepts no statements');
           }
-          for (let round = 0; round < 200; round += 1) expect(await problemOf(bare)).to.include('the node takes no statements');
+          for (let round = 0; round < 200; round += 1) expect(await problemOf(bare)).to.include('the node accepts no statements');
           await until(() => poolOf(bare).numUsed() === 0 && poolOf(bare).numFree() <= 1);
         },
         end: () => cluster.regainQuorum(),
-        reason: /: the node takes no statements: wsrep_ready is OFF, wsrep_cluster_status is non-Primary$/,
+        reason: /: the node accepts no statements: wsrep_ready is OFF, wsrep_cluster_status is non-Primary$/,
       });
     });
   });
 
   describe('on SQLite', () => {
-    it('fails for `write` while query_only is on', async () => {
+    it('fails with `write` while query_only is on', async () => {
       const database = databases.embed();
       await stageFault({
         registry: await discover({ knex: database, access: 'write' }),
@@ -258,8 +258,8 @@ describe('koa-probes/knex with `access`', () => {
     });
   });
 
-  describe('with a query and what it must answer', () => {
-    it('says what is wrong with the expectation or the answer, in short', async () => {
+  describe('with `query` and `expect`', () => {
+    it('reports briefly what is wrong with the expectation or the result', async () => {
       const database = databases.embed();
       const signal = AbortSignal.timeout(10_000);
       const problem = (query: string, expected: unknown) =>
@@ -270,8 +270,8 @@ describe('koa-probes/knex with `access`', () => {
       expect(await problem('SELECT 7 AS n', 7n)).to.equal('passes');
       expect(await problem("SELECT '7' AS n", 7)).to.equal('passes');
       expect(await problem('SELECT NULL AS n', null)).to.equal('passes');
-      expect(await problem('SELECT NULL AS n', 0)).to.include('the answer null, and not 0');
-      expect(await problem('SELECT 1 AS n WHERE 0', 1n)).to.include('no rows, and not');
+      expect(await problem('SELECT NULL AS n', 0)).to.include('the query returned null, expected 0');
+      expect(await problem('SELECT 1 AS n WHERE 0', 1n)).to.include('no rows, expected');
       expect(await problem('SELECT 1', async () => true)).to.include('It cannot be asynchronous');
       expect(await problem('SELECT 1', () => undefined)).to.include('to return true or false, got `undefined`');
       expect(await problem('SELECT 1', () => new Error('no row'))).to.include('got no row');
@@ -283,34 +283,34 @@ describe('koa-probes/knex with `access`', () => {
     after(() => service.stop());
     const connect = () => databases.connect('pg', postgres.adminUrl(service.port));
 
-    it('fails while the answer is another one, and passes again when it is as expected', async () => {
+    it('fails while the result is not as expected, and passes again when it is', async () => {
       const database = connect();
       await database.raw('CREATE TABLE regions (name text)');
       const query = 'SELECT count(*) FROM regions';
       await stageFault({
         registry: await discover({ knex: database, query, expect: 0 }),
         probe: 'database',
-        fault: 'PostgreSQL: the answer of the query is not the one that is expected',
+        fault: 'PostgreSQL: the query returns an unexpected result',
         begin: () => database.raw("INSERT INTO regions VALUES ('north')"),
         end: () => database.raw('DELETE FROM regions'),
         // pg gives it as text.
-        reason: /: the query has the answer "1", and not 0$/,
+        reason: /: the query returned "1", expected 0$/,
       });
     });
 
     for (const { query, expected, problem } of [
       { query: "SELECT 'primary' AS role", expected: 'primary', problem: undefined },
-      { query: "SELECT 'standby' AS role", expected: 'primary', problem: 'the query has the answer "standby", and not "primary"' },
+      { query: "SELECT 'standby' AS role", expected: 'primary', problem: 'the query returned "standby", expected "primary"' },
       { query: 'SELECT 1::bigint', expected: 1n, problem: undefined },
       { query: 'SELECT 1', expected: '1', problem: undefined },
-      { query: "SELECT 'a'", expected: 1, problem: 'the query has the answer "a", and not 1' },
+      { query: "SELECT 'a'", expected: 1, problem: 'the query returned "a", expected 1' },
       { query: 'SELECT true', expected: true, problem: undefined },
-      { query: 'SELECT true', expected: 'true', problem: 'the query has the answer true, and not "true"' },
+      { query: 'SELECT true', expected: 'true', problem: 'the query returned true, expected "true"' },
       { query: 'SELECT NULL', expected: null, problem: undefined },
-      { query: 'SELECT 1 WHERE false', expected: 1, problem: 'the query has no rows, and not 1' },
+      { query: 'SELECT 1 WHERE false', expected: 1, problem: 'the query returned no rows, expected 1' },
       { query: 'SELECT 1; SELECT 2 AS last', expected: 2, problem: undefined },
       { query: 'SELECT 1 AS a, 2 AS b', expected: (rows: readonly object[]) => rows.length === 1, problem: undefined },
-      { query: 'SELECT 1 AS a', expected: () => false, problem: 'the answer of the query is not as expected: [{"a":1}]' },
+      { query: 'SELECT 1 AS a', expected: () => false, problem: 'the result of the query is not as expected: [{"a":1}]' },
       {
         query: 'SELECT 1',
         expected: () => undefined as never,
@@ -329,7 +329,7 @@ describe('koa-probes/knex with `access`', () => {
       });
     }
 
-    it('lets a function say it to the public, or degrade', async () => {
+    it('lets an `expect` function throw NotReady or Degraded', async () => {
       const throwing = (error: Error) => () => {
         throw error;
       };
@@ -340,8 +340,8 @@ describe('koa-probes/knex with `access`', () => {
       }
     });
 
-    it('asks the query beside what `access` asks', async () => {
-      expect(await problemOf(connect(), { access: 'write', query: 'SELECT 2', expect: 3 })).to.include('has the answer 2, and not 3');
+    it('sends the query in addition to the statements of `access`', async () => {
+      expect(await problemOf(connect(), { access: 'write', query: 'SELECT 2', expect: 3 })).to.include('returned 2, expected 3');
     });
   });
 
@@ -354,14 +354,14 @@ describe('koa-probes/knex with `access`', () => {
         options: { query: 'SELECT 1', expect: {} },
         message: /Expected `expect` of .* to be a value or a function of the rows, got an object/,
       },
-      { options: { acess: 'write' }, message: /Unknown option `acess` of .*Known are `name`, `access`/ },
-      { options: { freshConnectionEveryMs: 0 }, message: /Expected `freshConnectionEveryMs` of .* to be milliseconds/ },
+      { options: { acess: 'write' }, message: /Unknown option `acess` of .*Known options: `name`, `access`/ },
+      { options: { freshConnectionEveryMs: 0 }, message: /Expected `freshConnectionEveryMs` of .* to be a number of milliseconds/ },
       {
         options: { freshConnectionEveryMs: 1_000 },
-        message: /`freshConnectionEveryMs` of .* needs a Knex on PostgreSQL, MySQL or MariaDB/,
+        message: /`freshConnectionEveryMs` of .* needs a Knex instance for PostgreSQL, MySQL or MariaDB/,
       },
     ]) {
-      it(`refuses ${JSON.stringify(options)}, and fails the start with it`, async () => {
+      it(`rejects ${JSON.stringify(options)}, and fails the start`, async () => {
         const database = databases.embed();
         const problem: unknown = await checkKnex(database, { signal: patiently() }, options as never).catch((error: unknown) => error);
         expect(problem).to.satisfy(ConfigurationError.is);
@@ -372,10 +372,10 @@ describe('koa-probes/knex with `access`', () => {
       });
     }
 
-    it('refuses `write` for a dialect in which it cannot be checked, and says what to do', async () => {
+    it('rejects `write` for a dialect in which it cannot be checked, and says what to do', async () => {
       const database = knex({ client: 'redshift' });
       expect(await problemOf(database, { access: 'write' })).to.match(
-        /cannot be checked in the dialect redshift\. Leave it out, and ask with `query`/,
+        /cannot be checked in the dialect redshift\. Leave the option out, and check the access with `query`/,
       );
     });
   });

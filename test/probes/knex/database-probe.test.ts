@@ -71,25 +71,25 @@ describe('koa-probes/knex', () => {
         const stage = async (database: Knex, fault: string, steps: { begin(): unknown; end(): unknown; reason: RegExp }) =>
           stageFault({ registry: await discover([database]), probe: 'database', fault: `${name}: ${fault}`, ...steps });
 
-        it('fails while the server is stopped, says that it refuses, and passes again when it is back', async () => {
+        it('fails while the server is stopped, reports a refused connection, and passes again when the server is back', async () => {
           const database = connect();
           const begin = async () => {
             await service.halt();
-            await until(async () => (await problemOf(database))?.includes('refused'));
+            await until(async () => (await problemOf(database))?.includes('connection refused'));
           };
-          const reason = /(postgresql|mysql) 127\.0\.0\.1:\d+\/\w+: refused: connect ECONNREFUSED 127\.0\.0\.1:\d+$/;
+          const reason = /(postgresql|mysql) 127\.0\.0\.1:\d+\/\w+: connection refused: connect ECONNREFUSED 127\.0\.0\.1:\d+$/;
           await stage(database, 'the server is stopped', { begin, end: () => service.start(), reason });
         });
 
-        it('fails while one of several databases is stopped, and names that one', async () => {
+        it('fails while one of several databases is stopped, and names that database', async () => {
           const database = connect();
           const registry = await discover([databases.embed(), database, databases.embed()]);
           const begin = async () => {
             await service.halt();
-            await until(async () => (await problemOf(database))?.includes('refused'));
+            await until(async () => (await problemOf(database))?.includes('connection refused'));
           };
           const reason =
-            /^1 of 3 databases failed: (postgresql|mysql) 127\.0\.0\.1:\d+\/\w+: refused: connect ECONNREFUSED 127\.0\.0\.1:\d+$/;
+            /^1 of 3 databases failed: (postgresql|mysql) 127\.0\.0\.1:\d+\/\w+: connection refused: connect ECONNREFUSED 127\.0\.0\.1:\d+$/;
           const fault = `${name}: the server of one of three databases is stopped`;
           await stageFault({ registry, probe: 'database', fault, begin, end: () => service.start(), reason });
         });
@@ -104,9 +104,9 @@ describe('koa-probes/knex', () => {
           await stageHarmless({ registry: await discover([database]), probe: 'database', fault, begin });
         });
 
-        it('fails at its timeout while the server is frozen, and passes again when it goes on', async () => {
+        it('fails at its timeout while the server is frozen, and passes again when the server continues', async () => {
           const database = connect();
-          const reason = /^timed out after 800 ms: \S+ \S+: silent: /;
+          const reason = /^timed out after 800 ms: \S+ \S+: no response: /;
           const steps = { begin: () => service.freeze(), end: () => service.thaw(), reason };
           await stage(database, 'the server is frozen', steps);
           await until(() => isIdle(database));
@@ -125,7 +125,7 @@ describe('koa-probes/knex', () => {
           await stage(database, 'the password is wrong', { begin, end: () => server.setPassword(admin, 'right'), reason });
         });
 
-        it('fails while its query is slow, and has it cancelled', async () => {
+        it('fails while its query is slow, and cancels the query', async () => {
           const database = connect();
           const registry = new ProbeRegistry({ logger: false });
           registries.push(registry);
@@ -134,7 +134,7 @@ describe('koa-probes/knex', () => {
           registry.register({ name: 'database', kinds: ['readiness'], check });
           const begin = () => (query = sleep);
           const end = () => (query = 'SELECT 1');
-          const reason = /^timed out after 800 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+          const reason = /^timed out after 800 ms: \S+ \S+: no response: connected, but the query has not been answered for \d+ ms$/;
           await stageFault({ registry, probe: 'database', fault: `${name}: the query is slow`, begin, end, reason });
           const admin = administer();
           await until(async () => !(await server.listRunning(admin)).includes(sleep));
@@ -144,7 +144,7 @@ describe('koa-probes/knex', () => {
           { who: 'nobody', isBusy: false },
           { who: 'the application', isBusy: true },
         ]) {
-          it(`leaves no queries running at the server though a table stays locked, the pool has one connection, and ${who} waits for it`, async () => {
+          it(`leaves no queries running at the server while a table is locked, the pool has one connection, and ${who} waits for it`, async () => {
             const admin = administer();
             const database = connect({ pool: { min: 0, max: 1 } });
             await database.schema.dropTableIfExists('locked');
@@ -164,7 +164,7 @@ describe('koa-probes/knex', () => {
                 if (isBusy) await until(async () => (await server.listRunning(admin)).includes(LOCKED));
                 const waiting = isBusy ? [1, 2, 3].map(() => database.raw('SELECT 1').then(() => true)) : [];
                 setTimeout(() => controller.abort(), 100);
-                expect(await running).to.include('silent');
+                expect(await running).to.include('no response');
                 await Promise.all(waiting);
                 // The one that was broken off last, and the connection that came after it.
                 await until(async () => (await server.listRunning(admin)).length <= 3);
@@ -172,13 +172,13 @@ describe('koa-probes/knex', () => {
             };
             const end = () => locking.raw(server.unlock);
             const fault = `${name}: a table is locked, the pool has one connection, and ${who} waits for it`;
-            const reason = /^timed out after 800 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+            const reason = /^timed out after 800 ms: \S+ \S+: no response: connected, but the query has not been answered for \d+ ms$/;
             await stageFault({ registry, probe: 'database', fault, begin, end, reason });
             await until(async () => !(await server.listRunning(admin)).includes(LOCKED));
           });
         }
 
-        it('fails at its timeout while the application has the whole pool, and passes again when that lets go', async () => {
+        it('fails at its timeout while the application uses the whole pool, and passes again when the application releases it', async () => {
           const database = connect();
           const held: Knex.Transaction[] = [];
           const begin = async () => {
@@ -194,7 +194,7 @@ describe('koa-probes/knex', () => {
         });
       });
 
-      describe('DatabaseProbe before a node that vanishes without a word', () => {
+      describe('DatabaseProbe with a node that disappears without closing its connections', () => {
         let proxy: SilentProxy;
         beforeEach(async () => (proxy = await new SilentProxy(service.port).start()));
         // Before the Knex is closed, which waits for the connections that it has begun.
@@ -216,29 +216,29 @@ describe('koa-probes/knex', () => {
           return database;
         };
 
-        it('passes with the first run after the mend though all of its idle connections are dead', async () => {
+        it('passes with the first run after the recovery, although all idle connections are dead', async () => {
           const database = await connectTen();
           // The second run without an answer is that of the stage.
-          const isSilent = (problem: string) => problem.includes('silent: connected');
-          await stage('the node has vanished, and ten idle connections with it', database, isSilent, /: silent: /);
+          const isSilent = (problem: string) => problem.includes('no response: connected');
+          await stage('the node has disappeared without closing ten idle connections', database, isSilent, /: no response: /);
         });
 
         for (const { by, what } of [
-          { by: 'RST', what: 'resets who speaks on them' },
-          { by: 'FIN', what: 'closes them in order when somebody speaks' },
+          { by: 'RST', what: 'resets them when they are used' },
+          { by: 'FIN', what: 'closes them with FIN when they are used' },
         ] as const) {
-          it(`passes with the third run if the network has forgotten all of its idle connections, and ${what}`, async () => {
+          it(`passes with the third run if the network has dropped all idle connections, and ${what}`, async () => {
             const database = await connectTen();
             const registry = await discover([database]);
             const begin = async () => {
               proxy.forget(by);
-              expect(await problemOf(database)).to.include('hung up');
+              expect(await problemOf(database)).to.include('connection lost');
             };
-            const fault = `${name}: the network has forgotten ten idle connections, and ${what}`;
-            await stageFault({ registry, probe: 'database', fault, begin, end: () => {}, reason: /: hung up: / });
+            const fault = `${name}: the network has dropped ten idle connections, and ${what}`;
+            await stageFault({ registry, probe: 'database', fault, begin, end: () => {}, reason: /: connection lost: / });
           });
 
-          it(`fails at most 2 of 200 checks if the network has forgotten ten idle connections, and ${what}`, async () => {
+          it(`fails at most 2 of 200 checks if the network has dropped ten idle connections, and ${what}`, async () => {
             const database = await connectTen();
             proxy.forget(by);
             const problems: unknown[] = [];
@@ -248,18 +248,18 @@ describe('koa-probes/knex', () => {
           });
         }
 
-        it('passes with the first run after the mend though connections have been begun that never come', async () => {
-          const isSeen = (problem: string) => problem.includes('has not completed a new connection');
-          const reason = /: silent: the server has not completed a new connection \(0 of 10 connections in use\)$/;
-          await stage('the node has vanished while a connection to it is begun', connectBy(10), isSeen, reason);
+        it('passes with the first run after the recovery, although some connection attempts never complete', async () => {
+          const isSeen = (problem: string) => problem.includes('has not been established');
+          const reason = /: no response: a new connection to the server has not been established \(0 of 10 connections in use\)$/;
+          await stage('the node has disappeared while a connection to it is being established', connectBy(10), isSeen, reason);
         });
 
-        it('begins no more connections than the pool has places, and leaves none of those that come in use', async () => {
+        it('opens no more connections than the pool allows, and leaves none of them in use', async () => {
           const database = connectBy(3);
           const pool = poolOf(database);
           proxy.fail();
           for (let round = 0; round < 5; round += 1) {
-            expect(await problemOf(database, {}, AbortSignal.timeout(50))).to.include('has not completed a new connection');
+            expect(await problemOf(database, {}, AbortSignal.timeout(50))).to.include('has not been established');
           }
           await until(() => isIdle(database));
           expect(pool.numPendingCreates()).to.equal(3);
@@ -273,7 +273,7 @@ describe('koa-probes/knex', () => {
       });
 
       describe('checkKnex(knex, context, options)', () => {
-        it('says how much of the pool is in use where none is left, and leaves no acquire and no connection behind', async () => {
+        it('reports how much of an exhausted pool is in use, and leaves no pending acquire and no connection behind', async () => {
           const database = connect();
           const held = [await database.transaction(), await database.transaction()];
           for (let round = 0; round < 5; round += 1) {
@@ -285,7 +285,7 @@ describe('koa-probes/knex', () => {
           await checkKnex(database, { signal: patiently() });
         });
 
-        it('waits for a connection that comes in time', async () => {
+        it('waits for a connection that becomes free in time', async () => {
           const database = connect({ pool: { min: 0, max: 1 } });
           const held = await database.transaction();
           const checking = problemOf(database);
@@ -293,11 +293,11 @@ describe('koa-probes/knex', () => {
           expect(await checking).to.equal(undefined);
         });
 
-        it('cancels a query that outlives the signal where the pool has room for that', async () => {
+        it('cancels a query that outlives the signal if the pool has a free connection', async () => {
           const database = connect();
           const admin = administer();
           expect(await problemOf(database, { query: sleep }, abortAfterQuery(database, sleep, SHORT_MS))).to.match(
-            /: silent: connected, but the query has not been answered for \d+ ms$/,
+            /: no response: connected, but the query has not been answered for \d+ ms$/,
           );
           await until(async () => !(await server.listRunning(admin)).includes(sleep));
           await until(() => isIdle(database));
@@ -305,7 +305,7 @@ describe('koa-probes/knex', () => {
           await database.raw('SELECT 1');
         });
 
-        it('cancels a query that outlives the signal on the one connection of the pool, in place of its own', async () => {
+        it('cancels a query that outlives the signal on the only connection of the pool, before its own query', async () => {
           const database = connect({ pool: { min: 0, max: 1 } });
           const admin = administer();
           let opened = 0;
@@ -313,14 +313,14 @@ describe('koa-probes/knex', () => {
           const { pool } = database.client as { pool: EventEmitter & { numUsed(): number; numFree(): number } };
           pool.on('createSuccess', () => (mostOpen = Math.max(mostOpen, pool.numUsed() + pool.numFree())));
           pool.on('createRequest', () => (opened += 1));
-          expect(await problemOf(database, { query: sleep }, abortAfterQuery(database, sleep, SHORT_MS))).to.include('silent');
+          expect(await problemOf(database, { query: sleep }, abortAfterQuery(database, sleep, SHORT_MS))).to.include('no response');
           await until(() => isIdle(database));
           await until(async () => !(await server.listRunning(admin)).includes(sleep));
           await database.raw('SELECT 1');
           expect([opened, mostOpen]).to.deep.equal([2, 1]);
         });
 
-        it('cancels nothing but its own query, though another has its number, as after a failover', async () => {
+        it('cancels only its own query, even if another query has the same number after a failover', async () => {
           const admin = administer({ pool: { min: 1, max: 1 } });
           await server.getLock(admin);
           const application = connect({ pool: { min: 0, max: 1 } });
@@ -332,7 +332,7 @@ describe('koa-probes/knex', () => {
             done();
           };
           const database = connect({ pool: { min: 0, max: 2, afterCreate } });
-          expect(await problemOf(database, { query: sleep }, abortAfterQuery(database, sleep, SHORT_MS))).to.include('silent');
+          expect(await problemOf(database, { query: sleep }, abortAfterQuery(database, sleep, SHORT_MS))).to.include('no response');
           await until(() => isIdle(database));
           expect(await problemOf(database)).to.equal(undefined);
           await admin.destroy();
@@ -346,10 +346,12 @@ describe('koa-probes/knex', () => {
           service.freeze();
           try {
             // A process of many threads does not stop at once.
-            await until(async () => (await briefly())?.includes(': silent: '));
+            await until(async () => (await briefly())?.includes(': no response: '));
             await until(() => isIdle(database));
             for (let round = 0; round < 3; round += 1) {
-              expect(await briefly()).to.match(/: silent: the server has not completed a new connection \(0 of 2 connections in use\)$/);
+              expect(await briefly()).to.match(
+                /: no response: a new connection to the server has not been established \(0 of 2 connections in use\)$/,
+              );
             }
           } finally {
             service.thaw();
@@ -360,11 +362,11 @@ describe('koa-probes/knex', () => {
           await until(async () => (await server.listRunning(admin)).filter((query) => query !== sleep).length <= 2);
         });
 
-        it('says in the words of the server why it rejects the query', async () => {
+        it('reports the message of the server if it rejects the query', async () => {
           expect(await problemOf(connect(), { query: 'SELECT nothing' })).to.match(/: rejected: SELECT nothing - .*nothing.* \(\w+\)$/);
         });
 
-        it('gives every connection back, whenever the signal is aborted', async () => {
+        it('releases every connection, no matter when the signal is aborted', async () => {
           const database = connect();
           const abortAfter = async (turns: number) => {
             const controller = new AbortController();
@@ -381,14 +383,14 @@ describe('koa-probes/knex', () => {
     });
   }
 
-  describe('on MariaDB that is restarted', () => {
+  describe('on MariaDB after a restart', () => {
     const [, mariadb] = databaseServers;
     let service: Service;
     before(async () => (service = await mariadb!.start()));
     after(() => service.stop());
     const numberOf = async (connection: Knex) => (await mariadb!.numberOf(connection)) ?? 0;
 
-    it('leaves the queries of the application alone that have the number of its own from before', async () => {
+    it('does not cancel queries of the application that have the number of its own query from before the restart', async () => {
       const administer = (max: number) => databases.connect('mysql2', mariadb!.adminUrl(service.port), { pool: { min: 0, max } });
       // The server counts from the beginning again: so that there are numbers to be had a second time.
       const many = administer(20);
@@ -398,7 +400,7 @@ describe('koa-probes/knex', () => {
       const checking = problemOf(database, { query: mariadb!.sleep }, abortAfterQuery(database, mariadb!.sleep, SHORT_MS));
       // It waits for the one connection, which leaves the cancelling to the next check.
       const waiting = database.raw('SELECT 1').then(() => true);
-      expect(await checking).to.include('silent');
+      expect(await checking).to.include('no response');
       await waiting;
       await service.halt();
       await service.start();
@@ -429,7 +431,7 @@ describe('koa-probes/knex', () => {
       };
       const refused = async () => databases.connect('mysql2', `mysql://root@127.0.0.1:${String(await freePort())}/shop`);
 
-      it('passes as soon as the required number of databases answers, whatever the others do', async () => {
+      it('passes as soon as the required number of databases answers, in any state of the others', async () => {
         const busy = databases.embed();
         const held = await busy.transaction();
         for (const [require, all] of [
@@ -442,12 +444,14 @@ describe('koa-probes/knex', () => {
         await held.rollback();
       });
 
-      it('fails if too few of them answer, and names those', async () => {
+      it('fails if too few databases answer, and names those that failed', async () => {
         const result = await databaseOf(await discoverWith(2, await refused(), databases.embed(), await refused()));
-        expect(result?.failure?.detail).to.match(/^2 of 3 databases failed, 2 must answer: mysql \S+: refused: .*; mysql \S+: refused/);
+        expect(result?.failure?.detail).to.match(
+          /^2 of 3 databases failed, 2 must answer: mysql \S+: connection refused: .*; mysql \S+: connection refused/,
+        );
       });
 
-      it('is degraded if those that are busy make up the number', async () => {
+      it('is degraded if the required number is only reached with busy databases', async () => {
         const busy = databases.connect('better-sqlite3', ':memory:', { pool: { min: 1, max: 1 } });
         const over = new AbortController();
         const clients = Array.from({ length: 20 }, async () => {
@@ -460,29 +464,33 @@ describe('koa-probes/knex', () => {
         expect(result?.status).to.equal('warn');
       });
 
-      it('refuses to require more than there are, or none', async () => {
+      it('rejects a required number that is higher than the number of databases, or none', async () => {
         for (const require of [2, 0, 'most']) {
           const problem = await discoverWith(require, databases.embed()).catch(String);
-          expect(problem).to.match(/`require` of DATABASE_OPTIONS to be "all", "any" or a whole number from 1 to 1, the databases/);
+          expect(problem).to.match(
+            /`require` of DATABASE_OPTIONS to be "all", "any" or a whole number from 1 to 1 \(the number of databases/,
+          );
         }
       });
     });
 
-    it('names the databases that fail, and only those', async () => {
+    it('names only the databases that fail', async () => {
       const ports = [await freePort(), await freePort()];
       const [refused, other] = ports.map((port) => databases.connect('mysql2', `mysql://root@127.0.0.1:${String(port)}/shop`));
       expect((await databaseOf(await discover([databases.embed()])))?.status).to.equal('pass');
       const result = await databaseOf(await discover([refused!, databases.embed(), other!]));
       expect(result?.status).to.equal('fail');
-      const names = ports.map((port) => `mysql 127\\.0\\.0\\.1:${String(port)}/shop: refused: [^;]+`).join('; ');
+      const names = ports.map((port) => `mysql 127\\.0\\.0\\.1:${String(port)}/shop: connection refused: [^;]+`).join('; ');
       expect(String(result?.error)).to.match(new RegExp(`^Error: 2 of 3 databases failed: ${names}$`));
     });
 
-    it('writes the reason to the log', async () => {
+    it('logs the reason', async () => {
       const logger = new MemoryLogger();
       await databaseOf(await discover([databases.connect('pg', 'postgres://me:secret@127.0.0.1:1/shop')], { logger }));
       const line = logger.lines.find((one) => one.startsWith('warn '));
-      expect(line).to.include('readiness probe database failed: postgresql 127.0.0.1:1/shop: refused: connect ECONNREFUSED 127.0.0.1:1');
+      expect(line).to.include(
+        'readiness probe database failed: postgresql 127.0.0.1:1/shop: connection refused: connect ECONNREFUSED 127.0.0.1:1',
+      );
       expect(line).not.to.include('secret');
     });
 
@@ -506,7 +514,7 @@ describe('koa-probes/knex', () => {
       }
     });
 
-    it('fails while the application has the one connection of SQLite', async () => {
+    it('fails while the application uses the only connection of SQLite', async () => {
       const database = databases.embed();
       const registry = await discover([database]);
       const held: Knex.Transaction[] = [];
@@ -516,7 +524,7 @@ describe('koa-probes/knex', () => {
       await stageFault({ registry, probe: 'database', fault: 'SQLite: the pool is exhausted', begin, end, reason });
     });
 
-    it('names each of several databases that have no connection left when its time is over', async () => {
+    it('names each of several databases that have no free connection when the deadline is exceeded', async () => {
       const both = [databases.embed(), databases.embed()];
       const held = await Promise.all(both.map((database) => database.transaction()));
       const result = await databaseOf(await discover(both));
@@ -525,22 +533,24 @@ describe('koa-probes/knex', () => {
       await Promise.all(held.map((transaction) => transaction.rollback()));
     });
 
-    it('finds what a parent container binds', async () => {
+    it('finds databases that a parent container binds', async () => {
       const parent = new Container();
       parent.bind(DATABASE).toConstantValue(databases.embed());
       const registry = await discoverProbes(new Container({ parent }), { classes: [DatabaseProbe], logger: false });
       expect((await databaseOf(registry))?.status).to.equal('pass');
     });
 
-    it('fails the start where nothing is bound to DATABASE, and says what to bind', async () => {
+    it('fails the start if nothing is bound to DATABASE, and says what to bind', async () => {
       const problem: unknown = await discover([]).catch((error: unknown) => error);
       expect(problem).to.satisfy(ConfigurationError.is);
-      expect(String(problem)).to.match(/cannot make DatabaseProbe\. .*nothing is bound to DATABASE\. Call container\.bind\(DATABASE\)/);
+      expect(String(problem)).to.match(
+        /could not create DatabaseProbe\. .*nothing is bound to DATABASE\. Bind a target, `container\.bind\(DATABASE\)/,
+      );
     });
   });
 
   describe('checkKnex(knex, context, options)', () => {
-    it('rejects with the reason of a signal that is aborted already, and asks for no connection', async () => {
+    it('rejects with the reason of a signal that is already aborted, and requests no connection', async () => {
       const database = databases.embed();
       const reason = new Error('enough');
       const problem: unknown = await checkKnex(database, { signal: AbortSignal.abort(reason) }).catch((error: unknown) => error);
@@ -548,7 +558,7 @@ describe('koa-probes/knex', () => {
       expect(isIdle(database)).to.equal(true);
     });
 
-    it('leaves a database in memory, its one connection and those who wait for that unharmed, whenever the signal is aborted', async () => {
+    it('does not harm an in-memory database, its only connection or its waiters, no matter when the signal is aborted', async () => {
       const database = databases.embed();
       await database.schema.createTable('kept', (table) => table.increments());
       for (let turns = 0; turns < 50; turns += 1) {
@@ -564,24 +574,26 @@ describe('koa-probes/knex', () => {
       expect(await database.schema.hasTable('kept')).to.equal(true);
     });
 
-    it('says that a file of SQLite cannot be opened', async () => {
+    it('reports that a file of SQLite cannot be opened', async () => {
       const database = databases.connect('better-sqlite3', '/nowhere/shop.db');
       expect(await problemOf(database)).to.match(/^Error: sqlite3 \/nowhere\/shop\.db: .*unable to open/i);
     });
 
-    it('says that the Knex has been destroyed', async () => {
+    it('reports that the Knex instance has been destroyed', async () => {
       const database = databases.embed();
       await database.destroy();
-      expect(await problemOf(database)).to.match(/: closed: knex\.destroy\(\) has been called/);
+      expect(await problemOf(database)).to.match(/: closed: knex\.destroy\(\) was called/);
     });
 
-    it('says the latest failure of a pool that keeps trying', async () => {
+    it('reports the latest failure of a pool that keeps trying', async () => {
       const pool = { min: 0, max: 2, propagateCreateError: false };
       const database = databases.connect('pg', 'postgres://me@127.0.0.1:1/shop', { pool });
-      await until(async () => / refused: connect ECONNREFUSED/.test(String(await problemOf(database, {}, AbortSignal.timeout(SHORT_MS)))));
+      await until(async () =>
+        / connection refused: connect ECONNREFUSED/.test(String(await problemOf(database, {}, AbortSignal.timeout(SHORT_MS)))),
+      );
     });
 
-    it("says the pool's state where the timeout of the pool is the shorter one", async () => {
+    it('reports the state of the pool if the timeout of the pool is shorter', async () => {
       const pool = { min: 0, max: 1, acquireTimeoutMillis: 20 };
       const database = databases.embed({ pool });
       const held = await database.transaction();
@@ -589,17 +601,17 @@ describe('koa-probes/knex', () => {
       await held.rollback();
     });
 
-    it('writes nothing to the log of the Knex', async () => {
+    it('logs nothing through Knex', async () => {
       const lines: string[] = [];
       const log = { warn: (line: string) => lines.push(line), error: (line: string) => lines.push(line) };
       const database = databases.connect('pg', 'postgres://me@127.0.0.1:1/shop', { log });
-      for (let round = 0; round < 3; round += 1) expect(await problemOf(database)).to.include('refused');
+      for (let round = 0; round < 3; round += 1) expect(await problemOf(database)).to.include('connection refused');
       expect(lines).to.deep.equal([]);
     });
 
     for (const database of [undefined, {}, 'postgres://me:hunter2@db']) {
-      it(`refuses ${JSON.stringify(database) ?? 'nothing'} for a Knex, and fails the start with it`, async () => {
-        const message = /Expected a Knex, got (?!.*hunter2).*\. Bind what `knex\(config\)` gives\./;
+      it(`rejects ${JSON.stringify(database) ?? 'undefined'} as a Knex instance, and fails the start`, async () => {
+        const message = /Expected a Knex instance, got (?!.*hunter2).*\. Bind the return value of `knex\(config\)`/;
         const problem: unknown = await checkKnex(database as never, { signal: patiently() }).catch((error: unknown) => error);
         expect(problem).to.satisfy(ConfigurationError.is);
         expect(String(problem)).to.match(message);
@@ -608,7 +620,7 @@ describe('koa-probes/knex', () => {
     }
 
     for (const query of ['', 1, null]) {
-      it(`refuses \`query: ${JSON.stringify(query)}\``, async () => {
+      it(`rejects \`query: ${JSON.stringify(query)}\``, async () => {
         const problem = checkKnex(databases.embed(), { signal: AbortSignal.timeout(1_000) }, { query: query as string });
         expect(String(await problem.catch((error: unknown) => error))).to.match(/`query` of checkKnex\(\) to be an SQL query/);
       });
@@ -619,7 +631,7 @@ describe('koa-probes/knex', () => {
       { connection: { host: '::1', port: 1, database: 'shop', user: 'me', password: 'secret' }, place: 'postgresql [::1]:1/shop' },
       { connection: { host: '/nowhere', database: 'shop' }, place: 'postgresql /nowhere/shop' },
     ]) {
-      it(`calls a database of ${JSON.stringify(Object.keys(connection))} ${place}`, async () => {
+      it(`describes a database with ${JSON.stringify(Object.keys(connection))} as ${place}`, async () => {
         const database = databases.add(knex({ client: 'pg', connection, pool: { min: 0 } }));
         expect(await problemOf(database, {}, AbortSignal.timeout(SHORT_MS))).to.satisfy((message: string) =>
           message.startsWith(`Error: ${place}: `),
@@ -628,7 +640,7 @@ describe('koa-probes/knex', () => {
     }
   });
 
-  describe('behind a proxy that takes connections and holds back what is asked on them', () => {
+  describe('behind a proxy that accepts connections and holds back all queries', () => {
     const [, mariadb] = databaseServers;
     let service: Service;
     let proxy: Server;
@@ -659,11 +671,19 @@ describe('koa-probes/knex', () => {
       const registry = await discover([database]);
       const begin = async () => {
         isHolding = true;
-        for (let round = 0; round < 20; round += 1) expect(await problemOf(database, {}, AbortSignal.timeout(100))).to.include('silent');
+        for (let round = 0; round < 20; round += 1)
+          expect(await problemOf(database, {}, AbortSignal.timeout(100))).to.include('no response');
       };
       const end = () => (isHolding = false);
-      const reason = /^timed out after 800 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
-      await stageFault({ registry, probe: 'database', fault: 'MariaDB: a proxy holds back all queries', begin, end, reason });
+      const reason = /^timed out after 800 ms: \S+ \S+: no response: connected, but the query has not been answered for \d+ ms$/;
+      await stageFault({
+        registry,
+        probe: 'database',
+        fault: 'MariaDB: a proxy accepts connections and holds back all queries',
+        begin,
+        end,
+        reason,
+      });
       expect(cancels).to.be.within(1, 5);
     });
   });
@@ -674,7 +694,7 @@ describe('koa-probes/knex', () => {
     before(async () => (service = await postgres!.start()));
     after(() => service.stop());
 
-    it('lets one acquire wait at most, since none can be withdrawn, and gives back what it gets', async () => {
+    it('keeps at most one acquire waiting, because none can be withdrawn, and releases the connection that it gets', async () => {
       const { Pool } = createRequire(import.meta.url)('pg') as { Pool: new (settings: object) => Knex.PgPoolLike & EventEmitter };
       const own = new Pool({ connectionString: postgres!.adminUrl(service.port), max: 1 });
       // Its connections may be told of the server's end before they have closed.
@@ -690,7 +710,7 @@ describe('koa-probes/knex', () => {
       await checking;
       await until(() => own.waitingCount === 0 && own.idleCount === own.totalCount);
       expect(await problemOf(database, { query: postgres!.sleep }, abortAfterQuery(database, postgres!.sleep, SHORT_MS))).to.include(
-        'silent',
+        'no response',
       );
       await checkKnex(database, { signal: patiently() });
       await own.end();

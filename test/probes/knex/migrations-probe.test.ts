@@ -57,12 +57,12 @@ function describeContract({ name, connect }: Stage): void {
       await database.schema.dropTableIfExists(table);
   });
 
-  it('fails while there is no table yet, creates none, and passes without a restart once the migrations are applied', async () => {
+  it('fails while the table does not exist, does not create it, and passes without a restart once the migrations are applied', async () => {
     const registry = await discover([database]);
     const { status, results } = await registry.run('readiness', { only: 'migrations' });
     expect(status).to.equal('fail');
     expect(String(results[0]?.error)).to.match(
-      /: no migration has been applied: there is no table knex_migrations, and 2 are pending\. Run knex migrate:latest\.$/,
+      /: no migration has been applied: the table knex_migrations does not exist, and 2 migrations are pending\. Run knex migrate:latest\.$/,
     );
     expect(await database.schema.hasTable('knex_migrations')).to.equal(false);
     expect(await database.schema.hasTable('knex_migrations_lock')).to.equal(false);
@@ -87,32 +87,34 @@ function describeContract({ name, connect }: Stage): void {
     await stageFault({ registry: await discover([database]), probe: 'migrations', fault: `${name}: ${fault}`, ...steps });
   };
 
-  it('fails while there is no table, and passes again once there is', () =>
-    stage('there is no table of migrations, and none is created', {
+  it('fails while the table does not exist, and passes again once it does', () =>
+    stage('the table of migrations does not exist, and the check does not create it', {
       begin: () => database.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock'),
       async end() {
         expect(await database.schema.hasTable('knex_migrations')).to.equal(false);
         await database.migrate.latest();
       },
-      reason: /: no migration has been applied: there is no table knex_migrations, and 2 are pending\. Run knex migrate:latest\.$/,
+      reason:
+        /: no migration has been applied: the table knex_migrations does not exist, and 2 migrations are pending\. Run knex migrate:latest\.$/,
     }));
 
   it('fails while the folder is missing', () =>
     stage('the folder of the migrations is missing', {
       begin: () => renameSync(folder.path, `${folder.path}-away`),
       end: () => renameSync(`${folder.path}-away`, folder.path),
-      reason: /: its migrations cannot be listed: ENOENT: no such file or directory, scandir '.*'\. Set `migrations` of the Knex/,
+      reason:
+        /: its migrations cannot be listed: ENOENT: no such file or directory, scandir '.*'\. Set `migrations` in the configuration of Knex/,
     }));
 
-  it('fails while the folder has no migration in it', () =>
-    stage('there is no migration in the folder', {
+  it('fails while the folder is empty', () =>
+    stage('the folder of the migrations is empty', {
       begin: () => ['1_users.cjs', '2_orders.cjs'].forEach((file) => folder.remove(file)),
       end: () => ['1_users.cjs', '2_orders.cjs'].forEach((file) => folder.add(file)),
-      reason: /: there is no migration in \S+\. Set `migrations` of the Knex/,
+      reason: /: no migrations were found in \S+\. Set `migrations` in the configuration of Knex/,
     }));
 
-  it('finds a pending migration though as many have been applied as there are files', async () => {
-    await stage('as many have been applied as there are, and not the same', {
+  it('finds a pending migration even if as many were applied as there are files', async () => {
+    await stage('a migration is pending, although as many were applied as there are files', {
       begin() {
         folder.remove('1_users.cjs');
         folder.add('3_items.cjs');
@@ -125,9 +127,9 @@ function describeContract({ name, connect }: Stage): void {
     });
   });
 
-  it('names a lock that was left behind, and its cure, while a migration is pending', async () => {
+  it('reports a lock that was left behind, with its cure, while a migration is pending', async () => {
     const [lock, unlock] = ['1', '0'].map((value) => () => database('knex_migrations_lock').update({ is_locked: Number(value) }));
-    await stage('a migration is pending, and the lock was left behind', {
+    await stage('a migration is pending, and a migration lock was left behind', {
       async begin() {
         folder.add('3_items.cjs');
         await lock!();
@@ -138,18 +140,18 @@ function describeContract({ name, connect }: Stage): void {
         await database.migrate.latest();
       },
       reason:
-        /: 1 of 3 migrations are pending: 3_items\.cjs\. The migration lock is held: a migration is under way, or one ended without releasing the lock\. If none is under way, run knex migrate:unlock, then knex migrate:latest\.$/,
+        /: 1 of 3 migrations are pending: 3_items\.cjs\. The migration lock is held: a migration is running, or one ended without releasing the lock\. If none is running, run knex migrate:unlock, then knex migrate:latest\.$/,
     });
   });
 
-  it('passes while the lock is held and nothing is pending', async () => {
+  it('passes while the lock is held and no migration is pending', async () => {
     await database.migrate.latest();
     const registry = await discover([database]);
     const begin = () => database('knex_migrations_lock').update({ is_locked: 1 });
     await stageHarmless({
       registry,
       probe: 'migrations',
-      fault: `${name}: the lock of the migrations was left behind, and none is pending`,
+      fault: `${name}: a migration lock was left behind, and no migration is pending`,
       begin,
     });
   });
@@ -160,7 +162,7 @@ function describeContract({ name, connect }: Stage): void {
     { before: '1_users.js', after: '1_users.mjs' },
     { before: '1_users.js', after: '1_users.ts' },
   ]) {
-    it(`says that ${applied} is shipped as ${shipped}, and a cure that works`, async () => {
+    it(`reports that ${applied} is shipped as ${shipped}, with a cure that works`, async () => {
       const loadExtensions = ['.cjs', '.js', '.mjs', '.ts'];
       const settings = { migrations: { directory: folder.path, loadExtensions } };
       const application = connect(settings);
@@ -180,7 +182,7 @@ function describeContract({ name, connect }: Stage): void {
         await application.migrate.latest();
       };
       const reason = new RegExp(
-        `: 1 migration was applied with another file extension: ${applied} is shipped as ${shipped}\\. knex migrate:latest refuses that\\.`,
+        `: 1 migration was applied with another file extension: ${applied} is shipped as ${shipped}\\. knex migrate:latest rejects such a difference\\.`,
       );
       if (shipped === '1_users.js') {
         const fault = `${name}: a migration was applied as .ts, and is shipped as .js`;
@@ -195,7 +197,7 @@ function describeContract({ name, connect }: Stage): void {
     });
   }
 
-  it('says both of one that is pending and one that has another extension', async () => {
+  it('reports both a pending migration and one with another extension', async () => {
     await database.migrate.latest();
     await database('knex_migrations').where({ name: '1_users.cjs' }).update({ name: '1_users.ts' });
     folder.add('3_items.cjs');
@@ -204,7 +206,7 @@ function describeContract({ name, connect }: Stage): void {
     );
   });
 
-  it('leaves the pool as it was after 200 checks', async () => {
+  it('leaves the pool unchanged after 200 checks', async () => {
     await database.migrate.latest();
     folder.add('3_items.cjs');
     await database('knex_migrations_lock').update({ is_locked: 1 });
@@ -220,16 +222,16 @@ function describeContract({ name, connect }: Stage): void {
     await stageHarmless({ registry, probe: 'migrations', fault, begin: () => folder.remove('2_orders.cjs') });
   });
 
-  it('takes the table of the migration settings, whatever the hooks of the Knex make of names', async () => {
+  it('uses the table of the migration settings, even if hooks of Knex change names', async () => {
     const settings = { migrations: { directory: folder.path, tableName: 'versions' } };
     await connect(settings).migrate.latest();
     const wrapIdentifier = (value: string, wrap: (value: string) => string) => wrap(value === '*' ? value : `${value}_renamed`);
     const hooked = connect({ ...settings, wrapIdentifier, postProcessResponse: () => 'nothing of use' });
     expect(await problemOf(hooked)).to.equal(undefined);
-    expect(await problemOf(database)).to.include('there is no table knex_migrations');
+    expect(await problemOf(database)).to.include('the table knex_migrations does not exist');
   });
 
-  it('gives its connection back', async () => {
+  it('releases its connection', async () => {
     await database.migrate.latest();
     for (let round = 0; round < 5; round += 1) expect(await problemOf(database)).to.equal(undefined);
     await until(() => isIdle(database));
@@ -258,7 +260,7 @@ describe('koa-probes/migrations', () => {
 
       describeContract({ name, connect: administer });
 
-      it('says what is pending to a role that may not read the lock', async () => {
+      it('names the pending migrations for a role that may not read the lock', async () => {
         const migrations = { directory: folderOf('1_users.cjs').path };
         const admin = administer({ migrations });
         await admin.migrate.latest();
@@ -272,18 +274,18 @@ describe('koa-probes/migrations', () => {
         await admin.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');
       });
 
-      it('takes the schema of the migration settings', async () => {
+      it('uses the schema of the migration settings', async () => {
         const admin = administer();
         await admin.raw('CREATE SCHEMA other');
         const migrations = { directory: folderOf('1_users.cjs').path, schemaName: 'other' };
         const database = administer({ migrations });
-        expect(await problemOf(database)).to.include('there is no table other.knex_migrations');
+        expect(await problemOf(database)).to.include('the table other.knex_migrations does not exist');
         await database.migrate.latest();
         expect(await problemOf(database)).to.equal(undefined);
         await admin.raw(`DROP SCHEMA other${client === 'pg' ? ' CASCADE' : ''}`);
       });
 
-      it('is content with a role that may only read, and says so where it may not', async () => {
+      it('needs only read access, and reports if it has none', async () => {
         const migrations = { directory: folderOf('1_users.cjs').path };
         const admin = administer({ migrations });
         await admin.migrate.latest();
@@ -295,12 +297,12 @@ describe('koa-probes/migrations', () => {
         // Its connections are short, as MariaDB asks for the rights of a whole database when one begins.
         const pool = { min: 0, max: 1, idleTimeoutMillis: 10, reapIntervalMillis: 10 };
         const registry = await discover([databases.connect(client, server.readerUrl(service.port), { migrations, pool })]);
-        const harmless = `${name}: the role may only read`;
+        const harmless = `${name}: the role has only read access`;
         await stageHarmless({ registry, probe: 'migrations', fault: harmless, begin: () => problemOf(reader) });
         await stageFault({
           registry,
           probe: 'migrations',
-          fault: `${name}: the role may not read`,
+          fault: `${name}: the role has no read access`,
           async begin() {
             for (const grant of grants) await admin.raw(grant.replace('GRANT', 'REVOKE').replace(' TO ', ' FROM '));
             await until(async () => (await registry.run('readiness', { only: 'migrations' })).status === 'fail');
@@ -312,11 +314,11 @@ describe('koa-probes/migrations', () => {
         });
         expect(await problemOf(reader)).to.equal(undefined);
         await admin.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');
-        expect(await problemOf(reader)).to.match(/there is no table|rejected: .*denied/);
+        expect(await problemOf(reader)).to.match(/does not exist|rejected: .*denied/);
         expect(await admin.schema.hasTable('knex_migrations')).to.equal(false);
       });
 
-      it('has its queries cancelled while the table is locked, though the pool has one connection', async () => {
+      it('cancels its queries while the table is locked, although the pool has one connection', async () => {
         const migrations = { directory: folderOf('1_users.cjs').path };
         const database = connect({ migrations, pool: { min: 0, max: 1 } });
         await database.migrate.latest();
@@ -326,7 +328,7 @@ describe('koa-probes/migrations', () => {
         const begin = async () => {
           await locking.raw(server.lock('knex_migrations'));
           for (let round = 0; round < 20; round += 1) {
-            expect(await problemOf(database, {}, abortAfterQuery(database, 'knex_migrations', 100))).to.include('silent');
+            expect(await problemOf(database, {}, abortAfterQuery(database, 'knex_migrations', 100))).to.include('no response');
             // The one that was broken off last, and the connection that came after it.
             expect((await server.listRunning(observer)).length).to.be.at.most(3);
           }
@@ -335,12 +337,12 @@ describe('koa-probes/migrations', () => {
         };
         const end = () => locking.raw(server.unlock);
         const fault = `${name}: the table of migrations is locked, and the pool has one connection`;
-        const reason = /^timed out after 800 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+        const reason = /^timed out after 800 ms: \S+ \S+: no response: connected, but the query has not been answered for \d+ ms$/;
         await stageFault({ registry, probe: 'migrations', fault, begin, end, reason });
         await database.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');
       });
 
-      it('fails in time while the server is frozen, or the application has the whole pool', async () => {
+      it('fails in time while the server is frozen or the application uses the whole pool', async () => {
         const migrations = { directory: folderOf('1_users.cjs').path };
         const database = connect({ migrations });
         await database.migrate.latest();
@@ -353,21 +355,21 @@ describe('koa-probes/migrations', () => {
           end: () => Promise.all(held.map((transaction) => transaction.rollback())),
           reason: /^timed out after 800 ms: \S+ \S+: pool exhausted: 2 of 2 connections in use$/,
         });
-        const reason = /^timed out after 800 ms: \S+ \S+: silent: /;
+        const reason = /^timed out after 800 ms: \S+ \S+: no response: /;
         await stage('the server is frozen', { begin: () => service.freeze(), end: () => service.thaw(), reason });
         await until(() => isIdle(database));
         await database.schema.dropTable('knex_migrations').dropTable('knex_migrations_lock');
       });
 
-      it('says that the server refuses while it is stopped', async () => {
+      it('reports a refused connection while the server is stopped', async () => {
         const migrations = { directory: folderOf('1_users.cjs').path };
         const database = administer({ migrations });
         await database.migrate.latest();
         const begin = async () => {
           await service.halt();
-          await until(async () => (await problemOf(database))?.includes('refused'));
+          await until(async () => (await problemOf(database))?.includes('connection refused'));
         };
-        const reason = /127\.0\.0\.1:\d+\/\w+: refused: connect ECONNREFUSED/;
+        const reason = /127\.0\.0\.1:\d+\/\w+: connection refused: connect ECONNREFUSED/;
         const fault = `${name}: the server is stopped`;
         await stageFault({ registry: await discover([database]), probe: 'migrations', fault, begin, end: () => service.start(), reason });
       });
@@ -393,7 +395,7 @@ describe('koa-probes/migrations', () => {
     });
 
     if (canMountSilent) {
-      it('fails in time while the file system of the migrations is silent, with one call to it under way, and passes again', async () => {
+      it('fails in time while the file system of the migrations does not respond, with one call to it in flight, and passes again', async () => {
         const folder = folderOf('1_users.cjs');
         const database = databases.embed({ migrations: { directory: folder.path } });
         await database.migrate.latest();
@@ -402,7 +404,7 @@ describe('koa-probes/migrations', () => {
           await stageFault({
             registry: await discover([database]),
             probe: 'migrations',
-            fault: 'the file system of the migrations is silent',
+            fault: 'the file system of the migrations does not respond',
             async begin() {
               silent = await mountSilent(folder.path);
               // More rounds than Node has threads for files: were each to take one, none would be left to read this file.
@@ -422,13 +424,15 @@ describe('koa-probes/migrations', () => {
       });
     }
 
-    it('fails the start where nothing is bound to DATABASE, and says what to bind', async () => {
+    it('fails the start if nothing is bound to DATABASE, and says what to bind', async () => {
       const problem: unknown = await discover([]).catch((error: unknown) => error);
       expect(problem).to.satisfy(ConfigurationError.is);
-      expect(String(problem)).to.match(/cannot make MigrationsProbe\. .*nothing is bound to DATABASE\. Call container\.bind\(DATABASE\)/);
+      expect(String(problem)).to.match(
+        /could not create MigrationsProbe\. .*nothing is bound to DATABASE\. Bind a target, `container\.bind\(DATABASE\)/,
+      );
     });
 
-    it('is found alone where only its subpath is imported', async () => {
+    it('is the only probe that is found if only its subpath is imported', async () => {
       const script = `
         import { Container } from 'inversify';
         import knex from 'knex';
@@ -445,26 +449,26 @@ describe('koa-probes/migrations', () => {
   });
 
   describe('checkMigrations(knex, context, options)', () => {
-    it('says which folder is missing, and how to set it', async () => {
+    it('reports which folder is missing, and how to set it', async () => {
       const problem = await problemOf(databases.embed());
       expect(problem).to.match(
-        /its migrations cannot be listed: ENOENT: no such file or directory, scandir '.*migrations'\. Set `migrations` of the Knex/,
+        /its migrations cannot be listed: ENOENT: no such file or directory, scandir '.*migrations'\. Set `migrations` in the configuration of Knex/,
       );
     });
 
-    it('says which folder has no migration in it', async () => {
+    it('reports which folder is empty', async () => {
       const { path } = folderOf();
       const problem = await problemOf(databases.embed({ migrations: { directory: path } }));
-      expect(problem).to.include(`there is no migration in ${path}. Set \`migrations\` of the Knex`);
+      expect(problem).to.include(`no migrations were found in ${path}. Set \`migrations\` in the configuration of Knex`);
     });
 
-    it('takes options over the settings of the Knex, as `knex.migrate` does', async () => {
+    it('prefers its options to the settings of Knex, as `knex.migrate` does', async () => {
       const directory = folderOf('1_users.cjs').path;
       const migrations = { directory: '/nowhere', tableName: 'versions' };
       const database = databases.embed({ migrations });
       await database.migrate.latest({ directory });
       expect(await problemOf(database, { directory })).to.equal(undefined);
-      expect(await problemOf(database, { directory, tableName: 'others' })).to.include('there is no table others');
+      expect(await problemOf(database, { directory, tableName: 'others' })).to.include('the table others does not exist');
       expect(await problemOf(database)).to.include("scandir '/nowhere'");
     });
 
@@ -474,7 +478,7 @@ describe('koa-probes/migrations', () => {
       getMigration: () => Promise.resolve({ up: async () => {}, down: async () => {} }),
     });
 
-    it('asks a migration source of the application', async () => {
+    it('uses a migration source of the application', async () => {
       const names = ['first'];
       const database = databases.embed({ migrations: { migrationSource: sourceOf(() => Promise.resolve(names)) } });
       await database.migrate.latest();
@@ -483,10 +487,10 @@ describe('koa-probes/migrations', () => {
       expect(await problemOf(database)).to.include('1 of 2 migrations are pending: second.');
       expect(await problemOf(database, { directory: '/nowhere' })).to.include("scandir '/nowhere'");
       names.length = 0;
-      expect(await problemOf(database)).to.include('there is no migration in its migration source');
+      expect(await problemOf(database)).to.include('no migrations were found in its migration source');
     });
 
-    it('ends when the signal is aborted though the source never answers, or throws', async () => {
+    it('ends when the signal is aborted, even if the source never answers or throws', async () => {
       const hanging = databases.embed({ migrations: { migrationSource: sourceOf(() => new Promise(() => {})) } });
       expect(await problemOf(hanging, {}, AbortSignal.timeout(20))).to.match(
         /its migrations cannot be listed: its migration source has not answered for \d+ ms$/,
@@ -497,7 +501,7 @@ describe('koa-probes/migrations', () => {
       expect(await problemOf(databases.embed(), { migrationSource: throwing })).to.include('its migrations cannot be listed: no bucket.');
     });
 
-    it('says what is wrong with a source that gives no list, or no name', async () => {
+    it('reports what is wrong with a source that returns no list or no name', async () => {
       const odd = { ...sourceOf(() => Promise.resolve(null as never)) };
       expect(await problemOf(databases.embed(), { migrationSource: odd })).to.match(
         /its migrations cannot be listed: Cannot read properties of null/,
@@ -508,8 +512,8 @@ describe('koa-probes/migrations', () => {
       );
     });
 
-    it('refuses what is no Knex, and fails the start with it', async () => {
-      const message = /Expected a Knex, got an object\. Bind what `knex\(config\)` gives\./;
+    it('rejects anything but a Knex instance, and fails the start', async () => {
+      const message = /Expected a Knex instance, got an object\. Bind the return value of `knex\(config\)`/;
       expect(await problemOf({} as never)).to.match(message);
       expect(String(await discover([{} as never]).catch((error: unknown) => error))).to.match(message);
     });
@@ -523,7 +527,7 @@ describe('koa-probes/migrations', () => {
       expect(await problemOf(database)).to.include('7 of 8 migrations are pending: 1.cjs, 2.cjs, 3.cjs, 4.cjs, 5.cjs and 2 more.');
     });
 
-    it('rejects with the reason of a signal that is aborted already', async () => {
+    it('rejects with the reason of a signal that is already aborted', async () => {
       const reason = new Error('enough');
       const problem: unknown = await checkMigrations(databases.embed(), { signal: AbortSignal.abort(reason) }).catch(
         (error: unknown) => error,
@@ -531,9 +535,9 @@ describe('koa-probes/migrations', () => {
       expect(problem).to.equal(reason);
     });
 
-    it('refuses an option that it does not know', async () => {
+    it('rejects an unknown option', async () => {
       expect(await problemOf(databases.embed(), { table: 'x' } as object)).to.match(
-        /Unknown option `table` of checkMigrations\(\)\. Known are/,
+        /Unknown option `table` of checkMigrations\(\)\. Known options:/,
       );
     });
   });

@@ -82,7 +82,7 @@ describe('koa-probes/knex and the pool', () => {
         expect(poolOf(database).numFree()).to.be.at.most(4);
       });
 
-      it('is degraded too if the timeout of the probe is short', async () => {
+      it('is degraded even if the timeout of the probe is short', async () => {
         const database = connect({ pool: { min: 0, max: 4 } });
         const registry = await discover({ knex: database, name: 'orders' });
         registry.register({
@@ -100,7 +100,7 @@ describe('koa-probes/knex and the pool', () => {
         expect(results.find(({ name: one }) => one === 'short')?.failure?.reason).to.match(/^pool busy: 4 of 4 in use, \d+ waiting$/);
       });
 
-      it('says it as Degraded, with the server in the cause alone, also if the signal is aborted before', async () => {
+      it('rejects with Degraded and the server only in the cause, even if the signal is aborted earlier', async () => {
         const database = connect({ pool: { min: 0, max: 4 } });
         const stop = keepBusy(database, 40);
         await until(() => poolOf(database).numPendingAcquires() === 36);
@@ -113,7 +113,7 @@ describe('koa-probes/knex and the pool', () => {
         await stop();
       });
 
-      it('leaves the pool and the server as they were after 200 checks of a busy pool, and of an `afterCreate` that hangs', async () => {
+      it('leaves the pool and the server unchanged after 200 checks of a busy pool and of an `afterCreate` that hangs', async () => {
         const admin = databases.connect(client, server.adminUrl(service.port), { pool: { min: 1, max: 1 } });
         let isHanging = false;
         const waiting: (() => void)[] = [];
@@ -125,7 +125,7 @@ describe('koa-probes/knex and the pool', () => {
         await stop();
         await until(() => isIdle(database) && poolOf(database).numFree() === 0);
         isHanging = true;
-        for (let round = 0; round < 200; round += 1) expect(String(await failureOf(database, 5))).to.include('silent');
+        for (let round = 0; round < 200; round += 1) expect(String(await failureOf(database, 5))).to.include('no response');
         expect(poolOf(database).numPendingCreates()).to.be.at.most(4);
         isHanging = false;
         for (const go of waiting.splice(0)) go();
@@ -134,19 +134,19 @@ describe('koa-probes/knex and the pool', () => {
         expect(await failureOf(database)).to.equal(undefined);
       });
 
-      it('says `hung up` if the server ends the connection while the query runs, and gives that connection up', async () => {
+      it('reports a lost connection if the server ends it during the query, and closes that connection', async () => {
         const admin = databases.connect(client, server.adminUrl(service.port));
         const database = connect({ pool: { min: 0, max: 1 } });
         const number = await server.numberOf(database);
         const checking = failureOf(database, 10_000, { query: server.sleep });
         await until(async () => (await server.listRunning(admin)).includes(server.sleep));
         await admin.raw(client === 'pg' ? 'SELECT pg_terminate_backend(?)' : 'KILL CONNECTION ?', [number!]);
-        expect(String(await checking)).to.match(/: hung up: SELECT \S+ - .+/);
+        expect(String(await checking)).to.match(/: connection lost: SELECT \S+ - .+/);
         // Though the connection itself may not have noticed yet.
         expect(await failureOf(database)).to.equal(undefined);
       });
 
-      it('names a `connection` that is a function and does not come back', async () => {
+      it('names a `connection` function that does not settle', async () => {
         let isHanging = true;
         const { hostname, port, username, password, pathname } = new URL(server.appUrl(service.port));
         const settings = { host: hostname, port: Number(port), user: username, password, database: pathname.slice(1) };
@@ -162,24 +162,24 @@ describe('koa-probes/knex and the pool', () => {
         };
         const failure = await failureOf(database, 200);
         expect(String(failure)).to.match(
-          /: silent: the function that is the `connection` of the Knex has not come back \(0 of 10 connections in use\)$/,
+          /: no response: the `connection` function of Knex has not settled \(0 of 10 connections in use\)$/,
         );
         release();
         await stageFault({
           registry: await discover(database),
           probe: 'database',
-          fault: `${name}: \`connection\` is a function that does not come back`,
+          fault: `${name}: the \`connection\` function does not settle`,
           async begin() {
             isHanging = true;
             Object.assign(database.client as object, { connectionConfigExpirationChecker: () => isHanging });
             await pause(1);
           },
           end: release,
-          reason: /: silent: the function that is the `connection` of the Knex has not come back/,
+          reason: /: no response: the `connection` function of Knex has not settled/,
         });
       });
 
-      it('names a `pool.afterCreate` that does not come back, and not one that does', async () => {
+      it('names a `pool.afterCreate` that does not call its callback, and not one that does', async () => {
         let isHanging = false;
         const waiting: (() => void)[] = [];
         const afterCreate = (_: object, done: () => void) => {
@@ -190,7 +190,7 @@ describe('koa-probes/knex and the pool', () => {
         await stageFault({
           registry: await discover(database),
           probe: 'database',
-          fault: `${name}: \`pool.afterCreate\` does not call back`,
+          fault: `${name}: \`pool.afterCreate\` does not call its callback`,
           async begin() {
             isHanging = true;
             await until(() => poolOf(database).numFree() === 0);
@@ -199,19 +199,19 @@ describe('koa-probes/knex and the pool', () => {
             isHanging = false;
             for (const go of waiting.splice(0)) go();
           },
-          reason: /: silent: `pool\.afterCreate` has not called its callback on a new connection \(0 of 4 connections in use\)$/,
+          reason: /: no response: `pool\.afterCreate` has not called its callback on a new connection \(0 of 4 connections in use\)$/,
         });
         await until(() => poolOf(database).numFree() === 0);
         service.freeze();
         try {
-          expect(String(await failureOf(database, 300))).to.match(/: silent: the server has not completed a new connection/);
+          expect(String(await failureOf(database, 300))).to.match(/: no response: a new connection to the server has not been established/);
         } finally {
           service.thaw();
         }
         await until(async () => (await failureOf(database)) === undefined);
       });
 
-      it('names a `pool.validate` that does not come back', async () => {
+      it('names a `pool.validate` that does not settle', async () => {
         let isHanging = false;
         const waiting: (() => void)[] = [];
         const validate = () => (isHanging ? new Promise<boolean>((resolve) => waiting.push(() => resolve(true))) : true);
@@ -219,23 +219,23 @@ describe('koa-probes/knex and the pool', () => {
         await stageFault({
           registry: await discover(database),
           probe: 'database',
-          fault: `${name}: \`pool.validate\` does not come back`,
+          fault: `${name}: \`pool.validate\` does not settle`,
           begin: () => (isHanging = true),
           end() {
             isHanging = false;
             for (const go of waiting.splice(0)) go();
           },
-          reason: /: silent: `pool\.validate` has not come back for an idle connection/,
+          reason: /: no response: `pool\.validate` has not settled for an idle connection/,
         });
       });
 
-      it('fails while the password is another one, once a connection is older than `pool.maxConnectionLifetimeMillis`', async () => {
+      it('fails while the password is wrong, once a connection is older than `pool.maxConnectionLifetimeMillis`', async () => {
         const admin = databases.connect(client, server.adminUrl(service.port));
         const database = connect({ pool: { min: 0, max: 2, maxConnectionLifetimeMillis: 200 } });
         await stageFault({
           registry: await discover(database),
           probe: 'database',
-          fault: `${name}: the password has been changed, with \`pool.maxConnectionLifetimeMillis\``,
+          fault: `${name}: the password has been changed, and \`pool.maxConnectionLifetimeMillis\` is set`,
           begin: () => server.setPassword(admin, 'other'),
           end: () => server.setPassword(admin, 'right'),
           reason: /: rejected: (password authentication failed|Access denied)/,
@@ -243,23 +243,24 @@ describe('koa-probes/knex and the pool', () => {
       });
 
       describe('with `freshConnectionEveryMs`', () => {
-        it('fails while the password is another one, though the connections of the pool still work', async () => {
+        it('fails while the password is wrong, although the connections of the pool still work', async () => {
           const admin = databases.connect(client, server.adminUrl(service.port));
           const database = connect();
           await stageFault({
             registry: await discover({ knex: database, freshConnectionEveryMs: 1 }),
             probe: 'database',
-            fault: `${name}: the password has been changed, and the pool has connections`,
+            fault: `${name}: the password has been changed, and the pool has open connections`,
             async begin() {
               await server.setPassword(admin, 'other');
               expect(await failureOf(database)).to.equal(undefined);
             },
             end: () => server.setPassword(admin, 'right'),
-            reason: /: a new connection fails, and those of the pool still work: rejected: (password authentication failed|Access denied)/,
+            reason:
+              /: a new connection failed, but the connections of the pool still work: rejected: (password authentication failed|Access denied)/,
           });
         });
 
-        it('connects once an interval, again after each failure, and leaves nothing behind after 200 checks', async () => {
+        it('connects once per interval, again after each failure, and leaves nothing behind after 200 checks', async () => {
           const admin = databases.connect(client, server.adminUrl(service.port), { pool: { min: 1, max: 1 } });
           const database = connect();
           const connections = async () => (await server.listRunning(admin)).length;
@@ -269,7 +270,7 @@ describe('koa-probes/knex and the pool', () => {
           // It is not due.
           expect(await failureOf(database, 10_000, { freshConnectionEveryMs: 3_600_000 })).to.equal(undefined);
           for (let round = 0; round < 200; round += 1) {
-            expect(String(await failureOf(database, 10_000, { freshConnectionEveryMs: 1 }))).to.include('a new connection fails');
+            expect(String(await failureOf(database, 10_000, { freshConnectionEveryMs: 1 }))).to.include('a new connection failed');
           }
           await server.setPassword(admin, 'right');
           for (let round = 0; round < 200; round += 1)
@@ -278,7 +279,7 @@ describe('koa-probes/knex and the pool', () => {
           expect(isIdle(database)).to.equal(true);
         });
 
-        it('ends in time though the server completes no new connection, and closes its own', async () => {
+        it('ends in time even if the server completes no new connection, and closes its own connection', async () => {
           const silent = createServer((socket) => socket.on('error', () => {}).resume()).listen(0, '127.0.0.1');
           await once(silent, 'listening');
           closing.push(() => silent.close());
@@ -288,7 +289,7 @@ describe('koa-probes/knex and the pool', () => {
           Object.assign(connectionSettings, { port: (silent.address() as AddressInfo).port });
           for (let round = 0; round < 5; round += 1) {
             expect(String(await failureOf(database, 100, { freshConnectionEveryMs: 1 }))).to.match(
-              /: silent: a new connection of the check's own has not been completed for \d+ ms$/,
+              /: no response: a new connection has not been established for \d+ ms$/,
             );
           }
           await until(() => new Promise((resolve) => silent.getConnections((_, count) => resolve(count === 0))));
@@ -297,7 +298,7 @@ describe('koa-probes/knex and the pool', () => {
     });
   }
 
-  it('is degraded if all that fail are busy, and fails if one of them has failed', async () => {
+  it('is degraded if all failed databases are only busy, and fails if one of them is down', async () => {
     const [postgres] = databaseServers;
     const service = await postgres!.start();
     closing.push(() => service.stop());
@@ -317,12 +318,12 @@ describe('koa-probes/knex and the pool', () => {
       /^db0: pool busy: 1 of 1 in use, 19 waiting; db1: pool busy: 1 of 1 in use, 19 waiting: postgresql \S+; postgresql \S+$/,
     );
     const dead = databases.connect('pg', 'postgres://me@127.0.0.1:1/shop');
-    expect(await run(...named, dead)).to.match(/^1 of 3 databases failed: postgresql 127\.0\.0\.1:1\/shop: refused/);
+    expect(await run(...named, dead)).to.match(/^1 of 3 databases failed: postgresql 127\.0\.0\.1:1\/shop: connection refused/);
     end.abort();
     await work;
   });
 
-  it('fails while the certificate has expired, though the connections of the pool still work', async () => {
+  it('fails while the certificate has expired, although the connections of the pool still work', async () => {
     const authority = await new Authority().start();
     closing.push(() => authority.stop());
     const service = await startPostgres();
@@ -348,10 +349,10 @@ describe('koa-probes/knex and the pool', () => {
     await stageFault({
       registry: await discover({ knex: database, freshConnectionEveryMs: 1 }),
       probe: 'database',
-      fault: 'PostgreSQL: the certificate has expired, and the pool has connections',
+      fault: 'PostgreSQL: the certificate has expired, and the pool has open connections',
       begin: () => serve(-1),
       end: () => serve(1),
-      reason: /: a new connection fails, and those of the pool still work: certificate has expired$/,
+      reason: /: a new connection failed, but the connections of the pool still work: certificate has expired$/,
     });
   });
 });

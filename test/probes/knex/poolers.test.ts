@@ -39,9 +39,9 @@ const isIdle = (database: Knex) => poolOf(database).numUsed() === 0 && poolOf(da
 
 const QUERY = 'SELECT 1 FROM jobs LIMIT 1';
 const STILL_RUNS =
-  /: silent: the query of an earlier check still runs at the server, for \d+ ms, and cannot be cancelled through this proxy$/;
+  /: no response: the query of an earlier check has been running at the server for \d+ ms, and cannot be cancelled through this proxy$/;
 const CANCEL_REQUEST = 80_877_102;
-const SILENT = /^timed out after 800 ms: \S+ \S+: silent: connected, but the query has not been answered for \d+ ms$/;
+const SILENT = /^timed out after 800 ms: \S+ \S+: no response: connected, but the query has not been answered for \d+ ms$/;
 
 describe('koa-probes/knex behind a pooler or a proxy', () => {
   let postgres: Service;
@@ -80,7 +80,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       before(async () => (bouncer = await startPgbouncer(postgres.port, mode)));
       after(() => bouncer.stop());
 
-      it('leaves no query at the server while a table is locked', async () => {
+      it('leaves no query running at the server while a table is locked', async () => {
         const { lock, unlock } = await makeLocked('jobs');
         const admin = administer();
         const database = databases.connect('pg', postgresUrl(bouncer.port), { pool: { min: 0, max: 4 } });
@@ -91,7 +91,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
           async begin() {
             await lock();
             for (let round = 0; round < 8; round += 1) {
-              expect(await problemOf(database, QUERY, 100)).to.include('silent');
+              expect(await problemOf(database, QUERY, 100)).to.include('no response');
               await until(() => isIdle(database), 1_000);
               expect(await countWaiting(admin)).to.equal(0);
             }
@@ -111,7 +111,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
     const connect = (settings: Partial<Knex.Config> = {}) =>
       databases.connect('pg', postgresUrl(bouncer.port), { pool: { min: 0, max: 4 }, ...settings });
 
-    it('leaves no query of the migrations at the server while their table is locked', async () => {
+    it('leaves no query of the migrations running at the server while their table is locked', async () => {
       const folder = new MigrationFolder('1_users.cjs');
       closing.push(() => folder.delete());
       const migrations = { directory: folder.path };
@@ -137,7 +137,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       });
     });
 
-    it('leaves the pool, the pooler and the server as they were after 200 checks of a locked table', async () => {
+    it('leaves the pool, the pooler and the server unchanged after 200 checks of a locked table', async () => {
       const { lock, unlock } = await makeLocked('jobs');
       const admin = administer();
       const database = connect();
@@ -145,7 +145,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       const before = await countBackends(admin);
       await lock();
       // So short a time can be over before there is a connection.
-      for (let round = 0; round < 200; round += 1) expect(await problemOf(database, QUERY, 10)).to.match(/: (silent|no connection)/);
+      for (let round = 0; round < 200; round += 1) expect(await problemOf(database, QUERY, 10)).to.match(/: (no response|no connection)/);
       await until(() => isIdle(database));
       expect(await countWaiting(admin)).to.equal(0);
       await unlock();
@@ -155,7 +155,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       await database.raw('SELECT 1');
     });
 
-    it('cancels only the query of the check, while the application runs others on the same connections of the pooler', async () => {
+    it('cancels only the query of the check while the application runs others on the same connections of the pooler', async () => {
       const { lock, unlock } = await makeLocked('jobs');
       const database = connect({ pool: { min: 0, max: 2 } });
       const application = connect({ pool: { min: 0, max: 8 } });
@@ -166,7 +166,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
           while (!end.signal.aborted) await application.raw('SELECT pg_sleep(0.01)');
         }),
       );
-      for (let round = 0; round < 20; round += 1) expect(await problemOf(database, QUERY, 30)).to.include('silent');
+      for (let round = 0; round < 20; round += 1) expect(await problemOf(database, QUERY, 30)).to.include('no response');
       end.abort();
       await work;
       await unlock();
@@ -185,12 +185,12 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       fault: 'PostgreSQL behind PgBouncer: the server is stopped',
       begin: () => service.halt(),
       end: () => service.start(),
-      reason: /: silent: |hung up: .*\(08P01\)/,
-      waitsFor: 'PgBouncer to connect again (`server_login_retry`)',
+      reason: /: no response: |connection lost: .*\(08P01\)/,
+      waitsFor: 'PgBouncer to reconnect (`server_login_retry`)',
     });
   });
 
-  it('is told the words of PgBouncer if it takes no more clients', async () => {
+  it('reports the message of PgBouncer if it accepts no more clients', async () => {
     const bouncer = await startPgbouncer(postgres.port, 'transaction', 'max_client_conn = 2');
     closing.push(() => bouncer.stop());
     const connect = () =>
@@ -218,7 +218,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
   });
 
   describe('two PgBouncers behind one address', () => {
-    it('leaves no query at the server, though the cancel request comes to the other one first', async () => {
+    it('leaves no query running at the server, even if the cancel request reaches the other one first', async () => {
       const bouncers = await Promise.all([startPgbouncer(postgres.port, 'transaction'), startPgbouncer(postgres.port, 'transaction')]);
       const balancer = await Balancer.start([bouncers[0].port, bouncers[1].port], { isSpread: true });
       closing.push(...bouncers.map((bouncer) => () => bouncer.stop()), () => balancer.stop());
@@ -232,7 +232,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
         async begin() {
           await lock();
           for (let round = 0; round < 8; round += 1) {
-            expect(await problemOf(database, QUERY, 100)).to.include('silent');
+            expect(await problemOf(database, QUERY, 100)).to.include('no response');
             await until(() => isIdle(database), 1_000);
             expect(await countWaiting(admin)).to.equal(0);
           }
@@ -243,8 +243,8 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
     });
   });
 
-  describe('a pooler of PostgreSQL that hands no cancel request on', () => {
-    it('begins no query while the one of an earlier check runs', async () => {
+  describe('a pooler of PostgreSQL that does not forward cancel requests', () => {
+    it('starts no query while the query of an earlier check is running', async () => {
       const bouncer = await startPgbouncer(postgres.port, 'transaction');
       closing.push(() => bouncer.stop());
       const proxy = createServer((socket) => {
@@ -266,12 +266,12 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       await stageFault({
         registry: await discover({ knex: database, query: QUERY }),
         probe: 'database',
-        fault: 'PostgreSQL behind a pooler that hands no cancel request on: a table is locked',
+        fault: 'PostgreSQL behind a pooler that does not forward cancel requests: a table is locked',
         async begin() {
           await lock();
-          await until(async () => (await problemOf(database, QUERY, 800))?.includes('still runs at the server'));
+          await until(async () => (await problemOf(database, QUERY, 800))?.includes('has been running at the server'));
           for (let round = 0; round < 20; round += 1) {
-            expect(await problemOf(database, QUERY, 800)).to.include('still runs at the server');
+            expect(await problemOf(database, QUERY, 800)).to.include('has been running at the server');
             expect(await countWaiting(admin)).to.equal(1);
           }
         },
@@ -281,7 +281,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
     });
   });
 
-  describe('a proxy that gives the connections of MariaDB numbers of its own', () => {
+  describe('a proxy that renumbers the connections of MariaDB', () => {
     let mariadb: Service;
     let proxy: Server;
     const upstreams: Socket[] = [];
@@ -313,7 +313,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       { what: 'a table', probe: DatabaseProbe, query: 'SELECT * FROM jobs' },
       { what: 'the table of migrations', probe: MigrationsProbe, query: undefined },
     ]) {
-      it(`begins no query while the one of an earlier check runs, though ${what} stays locked`, async () => {
+      it(`starts no query while the query of an earlier check is running and ${what} stays locked`, async () => {
         const folder = new MigrationFolder('1_users.cjs');
         closing.push(() => folder.delete());
         const settings = { pool: { min: 0, max: 4 }, migrations: { directory: folder.path } };
@@ -333,26 +333,26 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
         await stageFault({
           registry,
           probe: name,
-          fault: `MariaDB behind a proxy with numbers of its own: ${what} is locked`,
+          fault: `MariaDB behind a proxy that renumbers connections: ${what} is locked`,
           async begin() {
             await locker.raw(`LOCK TABLES ${query === undefined ? 'knex_migrations' : 'jobs'} WRITE`);
             await until(async () => {
               const [result] = (await registry.run('readiness', { only: name })).results;
-              return result?.failure?.detail.includes('still runs at the server');
+              return result?.failure?.detail.includes('has been running at the server');
             });
             for (let round = 0; round < 20; round += 1) await registry.run('readiness', { only: name });
             expect(await countLocked()).to.be.at.most(1);
           },
           end: () => locker.raw('UNLOCK TABLES'),
           reason:
-            /: silent: the query of an earlier check still runs at the server, for \d+ ms, and cannot be cancelled through this proxy$/,
+            /: no response: the query of an earlier check has been running at the server for \d+ ms, and cannot be cancelled through this proxy$/,
         });
         await until(async () => (await countLocked()) === 0);
       });
     }
   });
 
-  it('is told that MariaDB has blocked the host, as a TcpProbe on its port brings about', async () => {
+  it('reports that MariaDB has blocked the host, which a TcpProbe on its port can cause', async () => {
     const address = Object.values(networkInterfaces())
       .flat()
       .find((one) => one?.family === 'IPv4' && !one.internal)?.address;
@@ -368,7 +368,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
     await stageFault({
       registry: await discover({ knex: database, access: 'write' }),
       probe: 'database',
-      fault: 'MariaDB: a TcpProbe on its port has tripped max_connect_errors',
+      fault: 'MariaDB: a TcpProbe on its port has exceeded max_connect_errors',
       async begin() {
         await until(() => poolOf(database).numFree() === 0);
         const probe = { host: address, port: mariadb.port };
@@ -384,7 +384,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
   });
 
   describe('TLS', () => {
-    it('sends the cancel request by TLS, to the same certificate', async () => {
+    it('sends the cancel request over TLS and checks the same certificate', async () => {
       const authority = await new Authority().start();
       closing.push(() => authority.stop());
       const { cert, key } = await authority.issue({ names: 'DNS:localhost' });
@@ -422,7 +422,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
       const database = databases.add(knex({ client: 'pg', connection, pool: { min: 0, max: 1 }, log: { warn() {} } }));
       await until(async () => (await problemOf(database, 'SELECT 1', 5_000)) === undefined);
       greetings.length = 0;
-      expect(await problemOf(database, 'SELECT pg_sleep(60)', 300)).to.include('silent');
+      expect(await problemOf(database, 'SELECT pg_sleep(60)', 300)).to.include('no response');
       await until(() => isIdle(database));
       expect(await countRunning(admin, 'SELECT pg_sleep(60)')).to.equal(0);
       // SSLRequest, and nothing before it.
@@ -435,7 +435,7 @@ describe('koa-probes/knex behind a pooler or a proxy', () => {
     const { rows } = await admin.raw<{ rows: { folder: string }[] }>("SELECT current_setting('unix_socket_directories') AS folder");
     const connection = { host: rows[0]!.folder, port: postgres.port, user: 'postgres', database: 'postgres' };
     const database = databases.add(knex({ client: 'pg', connection, pool: { min: 0, max: 1 }, log: { warn() {} } }));
-    expect(await problemOf(database, 'SELECT pg_sleep(60)', 300)).to.include('silent');
+    expect(await problemOf(database, 'SELECT pg_sleep(60)', 300)).to.include('no response');
     await until(() => isIdle(database));
     expect(await countRunning(admin, 'SELECT pg_sleep(60)')).to.equal(0);
   });

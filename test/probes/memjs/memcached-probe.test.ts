@@ -66,7 +66,7 @@ describe('koa-probes/memjs', () => {
       registry.close();
     });
 
-    it('fails at its timeout while a server is frozen, and passes again when it goes on', async () => {
+    it('fails at its timeout while a server is frozen, and passes again when the server continues', async () => {
       const registry = await discover([clientOf(...portsOf())], { settings: { memcached: { timeoutMs: 150 } } });
       servers[0]?.freeze();
       try {
@@ -84,14 +84,14 @@ describe('koa-probes/memjs', () => {
       expect(String((await memcachedOf(registry))?.error)).to.include(`127.0.0.1:${String(closed)}`);
     });
 
-    it('lets go of a server that is silent where another client has failed, and waits for no timeout', async () => {
+    it('closes the connection to a server without an answer when another client has failed, and does not wait for the timeout', async () => {
       const silent = new Set<Socket>();
       const port = await startFaulty((socket) => silent.add(socket.resume()).size && socket.once('close', () => silent.delete(socket)));
       const failing = await startFaulty((socket) => void until(() => silent.size > 0).then(() => socket.destroy()));
       const registry = await discover([clientOf(port), clientOf(failing)], { settings: { memcached: { timeoutMs: 10_000 } } });
       for (let round = 0; round < 10; round += 1) {
         const result = await memcachedOf(registry);
-        expect(String(result?.error)).to.match(new RegExp(`127\\.0\\.0\\.1:${String(failing)}: the server hung up`));
+        expect(String(result?.error)).to.match(new RegExp(`127\\.0\\.0\\.1:${String(failing)}: the server closed the connection`));
         await until(() => silent.size === 0);
       }
     });
@@ -113,14 +113,16 @@ describe('koa-probes/memjs', () => {
       expect(String(await problemOf(starting))).to.match(/`require` of MEMCACHED_OPTIONS to be "all", "any" or a whole number from 1 to 2/);
     });
 
-    it('fails the start where nothing is bound to MEMCACHED, and says what to bind', async () => {
+    it('fails the start if nothing is bound to MEMCACHED, and says what to bind', async () => {
       const problem = await problemOf(discover([]));
       expect(problem).to.satisfy(ConfigurationError.is);
-      expect(String(problem)).to.match(/cannot make MemcachedProbe\. .*nothing is bound to MEMCACHED\. Call container\.bind\(MEMCACHED\)/);
+      expect(String(problem)).to.match(
+        /could not create MemcachedProbe\. .*nothing is bound to MEMCACHED\. Bind a target, `container\.bind\(MEMCACHED\)/,
+      );
     });
   });
 
-  describe('MemcachedProbe before a server with a fault', () => {
+  describe('MemcachedProbe with a faulty server', () => {
     let server: FaultyMemcached;
     let client: memjs.Client;
     let registry: ProbeRegistry;
@@ -140,30 +142,34 @@ describe('koa-probes/memjs', () => {
 
     const faults: [string, MemcachedFault, RegExp][] = [
       [
-        'is silent',
+        'does not respond',
         () => {},
-        /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no whole answer for \d+ ms$/,
+        /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no complete answer for \d+ ms$/,
       ],
       [
-        'sends bytes for ever',
+        'sends bytes without end',
         (socket) => trickle(socket, Buffer.from([0x81, 0x10, 0, 0])),
-        /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no whole answer for \d+ ms$/,
+        /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no complete answer for \d+ ms$/,
       ],
       [
-        'sends statistics for ever',
+        'sends statistics without end',
         (socket) => trickle(socket, responseOf(0x10, 0, 'pid')),
-        /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no whole answer for \d+ ms$/,
+        /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no complete answer for \d+ ms$/,
       ],
-      ['floods', (socket) => flood(socket, responseOf(0x10, 0, 'x'.repeat(60_000))), /sends on and on: its answer is longer than 1 MiB/],
       [
-        'sends a part of an answer and resets the connection',
-        (socket) => socket.write(responseOf(0x10, 0, 'pid').subarray(0, 20), () => socket.resetAndDestroy()),
-        /ECONNRESET|hung up before it had answered/,
+        'sends too much data',
+        (socket) => flood(socket, responseOf(0x10, 0, 'x'.repeat(60_000))),
+        /the answer of the server is longer than 1 MiB/,
       ],
-      ['hangs up under way', (socket) => socket.end(), /hung up before it had answered/],
+      [
+        'sends part of an answer and resets the connection',
+        (socket) => socket.write(responseOf(0x10, 0, 'pid').subarray(0, 20), () => socket.resetAndDestroy()),
+        /ECONNRESET|closed the connection before it answered/,
+      ],
+      ['closes the connection during a request', (socket) => socket.end(), /closed the connection before it answered/],
     ];
     for (const [name, fault, reason] of faults) {
-      it(`fails in time when it ${name}, recovers, and leaves the application's own requests alone`, async () => {
+      it(`fails in time when it ${name}, recovers, and does not affect requests of the application`, async () => {
         await client.set('key', 'before', {});
         const underWay: Promise<unknown>[] = [];
         let gate: ReturnType<FaultyMemcached['hold']> | undefined;
@@ -191,7 +197,7 @@ describe('koa-probes/memjs', () => {
       });
     }
 
-    it('opens one connection for a hundred requests at a time, and closes it', async () => {
+    it('opens one connection for a hundred concurrent requests, and closes it', async () => {
       server.fault = () => {};
       await Promise.all(Array.from({ length: 100 }, () => memcachedOf(registry)));
       expect(server.met).to.equal(1);
@@ -205,7 +211,7 @@ describe('koa-probes/memjs', () => {
         const checking = problemOf(checkMemjs(client, controller));
         await until(() => server.met === round);
         controller.abort(new Error('enough'));
-        expect(String(await checking)).to.match(/: no whole answer for \d+ ms$/);
+        expect(String(await checking)).to.match(/: no complete answer for \d+ ms$/);
       }
       // One is opened while the one before it is closed.
       expect(server.mostOpen).to.be.at.most(5);
@@ -213,7 +219,7 @@ describe('koa-probes/memjs', () => {
     });
   });
 
-  describe('MemcachedProbe before a real memcached', () => {
+  describe('MemcachedProbe with a real memcached', () => {
     const stage = async (fault: Pick<Fault, 'fault' | 'begin' | 'end' | 'reason'>) => {
       const registry = await discover([clientOf(...portsOf())]);
       try {
@@ -231,7 +237,7 @@ describe('koa-probes/memjs', () => {
         reason: /1 of 2 memcached servers failed, 2 must answer: 127\.0\.0\.1:\d+: .*ECONNREFUSED/,
       }));
 
-    it("passes within 5 s of the server's return though the application's client, which fails over, passes it over for a minute", async () => {
+    it("passes within 5 s after the server returns, although the application's client avoids the server for a minute", async () => {
       const [port = 0] = portsOf();
       const client = memjs.Client.create(`127.0.0.1:${String(port)}`, {
         failover: true,
@@ -256,7 +262,7 @@ describe('koa-probes/memjs', () => {
       registry.close();
     });
 
-    it('leaves a client of the application to recover as it does without', async () => {
+    it('does not affect the recovery of a client of the application', async () => {
       const client = clientOf(...portsOf());
       const registry = await discover([client]);
       await servers[0]?.halt();
@@ -270,7 +276,7 @@ describe('koa-probes/memjs', () => {
       registry.close();
     });
 
-    it('fails while it takes no more connections, says what it said, and leaves as many as there were', async () => {
+    it('fails while the server accepts no more connections, reports its message, and leaves the number of connections unchanged', async () => {
       const full = await startMemcached('-c', '24', '-t', '1');
       const others: Socket[] = [];
       const connectOne = async () => {
@@ -284,7 +290,7 @@ describe('koa-probes/memjs', () => {
       await stageFault({
         registry,
         probe: 'memcached',
-        fault: 'the server takes no more connections (at its limit, `-c`)',
+        fault: 'the server accepts no more connections (its limit `-c` is reached)',
         begin: async () => {
           while (await connectOne());
           for (let round = 0; round < 200; round += 1) await problemOf(checkMemjs(clientOf(full.port), context()));
@@ -306,20 +312,20 @@ describe('koa-probes/memjs', () => {
         fault: 'the server is frozen',
         begin: () => servers[1]?.freeze(),
         end: () => servers[1]?.thaw(),
-        reason: /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no whole answer for \d+ ms$/,
+        reason: /^timed out after 800 ms: 1 of \d memcached servers failed, \d must answer: \S+: no complete answer for \d+ ms$/,
       }));
   });
 
   if (canMount) {
-    describe('checkMemjs(), checkTcp() and checkHttp() with a resolver that is silent', () => {
-      it('fail in time, with one lookup under way however often they are asked, and pass again', async () => {
+    describe('checkMemjs(), checkTcp() and checkHttp() with a resolver that does not respond', () => {
+      it('fail in time with one lookup in flight, no matter how often they are called, and pass again', async () => {
         const output = await runWithOwnResolver(portsOf()[0] ?? 0);
         expect(output).to.match(/^tcp is bounded\nhttp is bounded\nmemcached is bounded$/m);
       }).timeout(60_000);
     });
   }
 
-  describe('MemcachedProbe before a memcached with SASL', () => {
+  describe('MemcachedProbe with a memcached that requires SASL', () => {
     let server: Service;
     before(async () => (server = await startSaslMemcached()));
     after(() => server.stop());
@@ -340,15 +346,13 @@ describe('koa-probes/memjs', () => {
       ['with a wrong password', SASL_USER.username, 'wrong'],
       ['without a user', '', ''],
     ] as const) {
-      it(`fails ${name}, and says so`, async () => {
-        expect(String(await problemOf(checkMemjs(clientAs(username, password), context())))).to.match(
-          /refused with status 32: Auth failure/,
-        );
+      it(`fails ${name}, and reports it`, async () => {
+        expect(String(await problemOf(checkMemjs(clientAs(username, password), context())))).to.match(/returned status 32: Auth failure/);
       });
     }
   });
 
-  describe('MemcachedProbe before a memcached on IPv6', () => {
+  describe('MemcachedProbe with a memcached on IPv6', () => {
     const clientOfIpv6 = (port: number) => {
       const client = new memjs.Client([new memjs.Server('::1', port)], { logger: { log() {} } });
       clients.push(client);
@@ -369,7 +373,7 @@ describe('koa-probes/memjs', () => {
   });
 
   describe('checkMemjs(client, context, options)', () => {
-    it('leaves the requests of the application alone, and no connection behind', async () => {
+    it('does not affect requests of the application, and leaves no connection behind', async () => {
       const client = clientOf(...portsOf());
       await client.set('key', 'value', {});
       const connections = async () => {
@@ -385,7 +389,7 @@ describe('koa-probes/memjs', () => {
       expect(String((await client.get('key')).value)).to.equal('value');
     });
 
-    it('passes with `any` or a number as soon as so many have answered, though another one is silent', async () => {
+    it('passes with `any` or a number as soon as enough servers have answered, even if another one does not respond', async () => {
       const silent = await startFaulty(() => {});
       const client = clientOf(...portsOf(), silent);
       await checkMemjs(client, context(), { require: 'any' });
@@ -393,8 +397,8 @@ describe('koa-probes/memjs', () => {
     });
 
     for (const client of [undefined, {}, 'me:hunter2@localhost:11211']) {
-      it(`refuses ${JSON.stringify(client) ?? 'nothing'} for a client, and fails the start with it`, async () => {
-        const message = /Expected a client of memjs, got (?!.*hunter2).*\. Bind what `Client\.create\(\)` gives\./;
+      it(`rejects ${JSON.stringify(client) ?? 'undefined'} as a client, and fails the start`, async () => {
+        const message = /Expected a client of memjs, got (?!.*hunter2).*\. Bind the result of `Client\.create\(\)`\./;
         const problem = await problemOf(checkMemjs(client as never, context()));
         expect(problem).to.satisfy(ConfigurationError.is);
         expect(String(problem)).to.match(message);
@@ -402,30 +406,34 @@ describe('koa-probes/memjs', () => {
       });
     }
 
-    it('refuses an option that it does not know', async () => {
+    it('rejects an unknown option', async () => {
       const problem = await problemOf(checkMemjs(clientOf(...portsOf()), context(), { requires: 'any' } as object));
       expect(problem).to.satisfy(ConfigurationError.is);
-      expect(String(problem)).to.include('Unknown option `requires` of checkMemjs(). Known are `require`.');
+      expect(String(problem)).to.include('Unknown option `requires` of checkMemjs(). Known options: `require`.');
     });
 
-    it('fails for a port that is none, and asks the other servers all the same', async () => {
+    it('fails if a port is invalid, and still checks the other servers', async () => {
       const misread = new memjs.Server('127.0.0.1', NaN);
       expect(String(await problemOf(checkMemjs({ servers: [misread] }, context())))).to.match(/127\.0\.0\.1:NaN: .*port/i);
       await checkMemjs({ servers: [misread, ...clientOf(...portsOf()).servers] }, context(), { require: 'any' });
     });
 
-    it('fails as soon as too many have failed, though another one is silent', async () => {
+    it('fails as soon as too many servers have failed, even if another one does not respond', async () => {
       const client = clientOf(await startFaulty(() => {}), await freePort());
       expect(String(await problemOf(checkMemjs(client, context())))).to.include('1 of 2 memcached servers failed, 2 must answer');
     });
 
     const faults: [string, (socket: Socket) => void, RegExp][] = [
-      ['hangs up with a request under way', (socket) => socket.once('data', () => socket.end()), /hung up before it had answered/],
+      [
+        'closes the connection during a request',
+        (socket) => socket.once('data', () => socket.end()),
+        /closed the connection before it answered/,
+      ],
       ['resets the connection', (socket) => socket.once('data', () => socket.resetAndDestroy()), /ECONNRESET/],
       [
-        'sends a part of an answer and hangs up',
+        'sends part of an answer and closes the connection',
         (socket) => socket.once('data', () => socket.end(Buffer.from([0x81, 0x10, 0, 4]))),
-        /hung up before/,
+        /closed the connection before/,
       ],
       [
         'speaks another protocol',
@@ -433,7 +441,7 @@ describe('koa-probes/memjs', () => {
         /: the server answered "HTTP\/1\.1 400 Bad Request": it does not speak the binary protocol of memcached$/,
       ],
       [
-        'takes no more connections, and says so at once',
+        'accepts no more connections and says so at once',
         (socket) => socket.end('ERROR Too many open connections\r\n'),
         /: the server answered "ERROR Too many open connections"$/,
       ],
@@ -451,45 +459,37 @@ describe('koa-probes/memjs', () => {
         },
         /: the server answered "CLIENT_ERROR bad data chunk"$/,
       ],
+      ['only says ERROR', (socket) => socket.end('ERROR\r\n'), /: the server answered "ERROR": it does not speak the binary protocol/],
       [
-        'says nothing but ERROR',
-        (socket) => socket.end('ERROR\r\n'),
-        /: the server answered "ERROR": it does not speak the binary protocol/,
-      ],
-      [
-        'begins a line and says no more',
+        'starts a line and sends no more',
         (socket) => socket.write('-ERR'),
         /: the server answered "-ERR": it does not speak the binary protocol/,
       ],
       [
-        'sends a line that would forge one of the log',
+        'sends a line that would forge a log line',
         (socket) => socket.end('\r\n\u001b[31mup\u0000 \u202e\nERROR'),
         /: the server answered "\\x1b\[31mup\\x00 \\xe2\\x80\\xae": it does not/,
       ],
+      ['sends endless text', (socket) => flood(socket, Buffer.from('x'.repeat(60_000))), /: the server answered "x{120}…": it does not/],
+      ['closes the connection after an empty line', (socket) => socket.end('\r\n'), /: the server answered "": it does not/],
       [
-        'sends text without end',
-        (socket) => flood(socket, Buffer.from('x'.repeat(60_000))),
-        /: the server answered "x{120}…": it does not/,
-      ],
-      ['hangs up with an empty line', (socket) => socket.end('\r\n'), /: the server answered "": it does not/],
-      [
-        'answers another question',
+        'answers another command',
         (socket) => socket.once('data', () => socket.write(responseOf(0x0a, 0, ''))),
         /does not speak the binary protocol/,
       ],
       [
-        'refuses the request',
+        'rejects the request',
         (socket) => socket.once('data', () => socket.write(responseOf(0x10, 0x20, 'Auth failure'))),
-        /refused with status 32: Auth failure/,
+        /returned status 32: Auth failure/,
       ],
     ];
     for (const [name, onSocket, message] of faults) {
-      it(`fails for a server that ${name}`, async () => {
+      it(`fails if a server ${name}`, async () => {
         expect(String(await problemOf(checkMemjs(clientOf(await startFaulty(onSocket)), context())))).to.match(message);
       });
     }
 
-    it('reads an answer that comes byte by byte', async () => {
+    it('reads an answer that arrives byte by byte', async () => {
       const answer = Buffer.concat([responseOf(0x10, 0, 'pid'), responseOf(0x10, 0, '')]);
       const port = await startFaulty((socket) => {
         const sendFrom = (index: number) => {
@@ -500,7 +500,7 @@ describe('koa-probes/memjs', () => {
       await checkMemjs(clientOf(port), context());
     });
 
-    it('sends the user and the password of the client before it asks', async () => {
+    it('sends the user and the password of the client first', async () => {
       const received: string[] = [];
       const port = await startFaulty((socket) => {
         socket.on('data', (request) => {
@@ -514,7 +514,7 @@ describe('koa-probes/memjs', () => {
       expect(received).to.deep.equal(['33 PLAIN\0user\0pass', '16 ']);
     });
 
-    it('names the silent server when the signal is aborted, and hangs up', async () => {
+    it('names the server without an answer when the signal is aborted, and closes the connection', async () => {
       let hungUp: Promise<unknown> | undefined;
       const controller = new AbortController();
       const port = await startFaulty((socket) => {
@@ -522,14 +522,14 @@ describe('koa-probes/memjs', () => {
         controller.abort(new Error('enough'));
       });
       const problem = await problemOf(checkMemjs(clientOf(port), controller));
-      expect(String(problem)).to.include(`127.0.0.1:${String(port)}: no whole answer for `);
+      expect(String(problem)).to.include(`127.0.0.1:${String(port)}: no complete answer for `);
       expect((problem as Error).cause).to.equal(controller.signal.reason);
       await hungUp;
       expect(String(await problemOf(checkMemjs(clientOf(port), controller)))).to.include('enough');
     });
 
     for (const required of [0, 3, 1.5, 'most']) {
-      it(`refuses \`require: ${String(required)}\` for two servers`, async () => {
+      it(`rejects \`require: ${String(required)}\` for two servers`, async () => {
         const problem = await problemOf(checkMemjs(clientOf(...portsOf()), context(), { require: required as 1 }));
         expect(problem).to.satisfy(ConfigurationError.is);
         expect(String(problem)).to.match(/`require` of checkMemjs\(\) to be "all", "any" or a whole number from 1 to 2/);

@@ -37,7 +37,7 @@ describe('koa-probes/event-loop', () => {
   };
 
   describe('EventLoopProbe', () => {
-    it('fails for a loop that was blocked, and passes again when the window has gone by', async () => {
+    it('fails if the loop was blocked, and passes again when the window has passed', async () => {
       const { container, registry } = await discover({ maxDelayMs: 500, windowMs: 3_000 });
       try {
         await stageFault({
@@ -46,16 +46,16 @@ describe('koa-probes/event-loop', () => {
           fault: 'the event loop was blocked for 1.5 s (a window of 3 s)',
           begin: () => block(1_500),
           end() {},
-          reason: /^the event loop is delayed by \d+ ms \(p99 of 3000 ms\), more than 500 ms; the longest was \d+ ms$/,
+          reason: /^the event loop is delayed by \d+ ms \(p99 of 3000 ms\), more than 500 ms; the longest delay was \d+ ms$/,
           recoversWithinMs: 3_000,
-          waitsFor: 'the window to go by',
+          waitsFor: 'the window to pass',
         });
       } finally {
         await container.unbindAllAsync();
       }
     });
 
-    it('takes no more than 5,000 samples of a long window by default', () => {
+    it('takes at most 5,000 samples of a long window by default', () => {
       for (const windowMs of [100_000, 100_001, 3_600_000]) new EventLoopProbe({ windowMs }).close();
     });
 
@@ -71,14 +71,14 @@ describe('koa-probes/event-loop', () => {
     const invalid: [EventLoopLimits, RegExp][] = [
       [{ percentile: 0 }, /`percentile` of EVENT_LOOP_LIMITS to be a number from .* to 100, got `0`/],
       [{ percentile: 101 }, /`percentile` .* got `101`/],
-      [{ maxDelayMs: 0 }, /`maxDelayMs` of EVENT_LOOP_LIMITS to be milliseconds from 1/],
+      [{ maxDelayMs: 0 }, /`maxDelayMs` of EVENT_LOOP_LIMITS to be a number of milliseconds from 1/],
       [{ windowMs: 99 }, /`windowMs` of EVENT_LOOP_LIMITS to be a number from 100 to 3600000, got `99`/],
       [{ resolutionMs: 1_001 }, /`resolutionMs` .* whole|from 1 to 1000/],
       [{ resolutionMs: 10.5 }, /`resolutionMs` of EVENT_LOOP_LIMITS to be a whole number from 1 to 1000, got `10\.5`/],
       [{ windowMs: 1_000, resolutionMs: 200 }, /`resolutionMs` of EVENT_LOOP_LIMITS to be a number from 1 to 100, got `200`/],
       [
         { windowMs: 600_000, resolutionMs: 20 },
-        /`resolutionMs` of an event loop window is 20, .*`windowMs`, 600000: .* Set it to 120 or more/,
+        /`resolutionMs` of an event loop window is 20, .*`windowMs` of 600000: .* Set `resolutionMs` to 120 or more/,
       ],
       [{ limit: 1 } as EventLoopLimits, /Unknown option `limit` of EVENT_LOOP_LIMITS/],
     ];
@@ -91,7 +91,7 @@ describe('koa-probes/event-loop', () => {
     }
   });
 
-  describe('EventLoopProbe in a process of its own', () => {
+  describe('EventLoopProbe in its own process', () => {
     let child: Child | undefined;
     afterEach(() => child?.stop('SIGKILL'));
 
@@ -103,7 +103,7 @@ describe('koa-probes/event-loop', () => {
       return askFor;
     };
 
-    it('sees a block that ends with the very request that asks for it, and forgets it after the window', async () => {
+    it('detects a delay that ends with the request for the check itself, and forgets it after the window', async () => {
       const askFor = await startChild({ maxDelayMs: 500, windowMs: 2_000 });
       const blocked = await askFor('/?block=1200');
       expect(blocked.status).to.equal('fail');
@@ -111,7 +111,7 @@ describe('koa-probes/event-loop', () => {
       await until(async () => (await askFor('/')).status === 'pass');
     });
 
-    it('passes for one blip below the percentile, and tells it', async () => {
+    it('passes after one delay below the percentile, and reports that delay', async () => {
       const askFor = await startChild({ maxDelayMs: 300, windowMs: 100_000, percentile: 50 });
       const { status, data } = await askFor('/?block=600');
       expect(status).to.equal('pass');
@@ -119,7 +119,7 @@ describe('koa-probes/event-loop', () => {
       expect(data?.['maxMs']).to.be.within(570, 5_000);
     });
 
-    it('does not keep the process alive, nor does the registry that is left open', async () => {
+    it('does not keep the process alive, even if its registry stays open', async () => {
       child = startNode(program);
       const [code] = (await once(child.process, 'exit')) as [number];
       expect(child.output()).to.include('"status":"pass"');
@@ -128,7 +128,7 @@ describe('koa-probes/event-loop', () => {
   });
 
   describe('checkEventLoop(window, context, limits)', () => {
-    it('judges the window that it is given, and rejects with the reason of an aborted signal', async () => {
+    it('judges the given window, and rejects with the reason of an aborted signal', async () => {
       const window = new EventLoopWindow({ windowMs: 60_000, resolutionMs: 20 });
       try {
         await until(() => {
@@ -152,7 +152,7 @@ describe('koa-probes/event-loop', () => {
   describe('judgeDelays(longestFirst, limits)', () => {
     const table: [string, number[], EventLoopLimits, number | RegExp][] = [
       ['no delay', [], {}, 0],
-      ['one long block, though it is one sample of hundreds', [5_000, 2, 1], {}, /delayed by 4900 ms .* longest was 5000 ms/],
+      ['one long block, although it is one sample among hundreds', [5_000, 2, 1], {}, /delayed by 4900 ms .* longest delay was 5000 ms/],
       ['one block that is longer than the limit by less than 1 % of the window', [1_050, 2], {}, 950],
       ['the same block twice', [1_050, 1_050, 2], {}, 1_000],
       ['the same block three times', [1_050, 1_050, 1_050], {}, /delayed by 1017 ms/],

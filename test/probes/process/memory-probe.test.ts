@@ -41,7 +41,7 @@ describe('koa-probes/memory', () => {
       return results[0];
     };
 
-    it('passes for this process on this machine, and tells what it holds', async () => {
+    it('passes for this process on this machine, and returns the memory usage', async () => {
       const result = await memoryOf();
       expect(result?.status).to.equal('pass');
       const { heapBytes, heapLimitBytes, rssBytes } = result?.data ?? {};
@@ -49,18 +49,18 @@ describe('koa-probes/memory', () => {
       expect(rssBytes).to.be.above(10 * MIB);
     });
 
-    it('fails for limits that this process is over', async () => {
-      expect(String((await memoryOf({ maxHeapRatio: 0 }))?.error)).to.match(/the heap holds \d+ MiB of V8's limit, \d+ MiB: more than 0 %/);
+    it('fails if this process exceeds the limits', async () => {
+      expect(String((await memoryOf({ maxHeapRatio: 0 }))?.error)).to.match(/the heap uses \d+ MiB of V8's limit, \d+ MiB: more than 0 %/);
     });
 
-    it('fails while the heap is nearly full, and passes again when it has been emptied', async () => {
+    it('fails while the heap is nearly full, and passes again when it is not', async () => {
       const { heapBytes, heapLimitBytes } = readMemory();
       const registry = await discover({ maxHeapRatio: (heapBytes + 150 * MIB) / heapLimitBytes });
       const held: (readonly number[])[] = [];
       await stageFault({
         registry,
         probe: 'memory',
-        fault: 'the heap is nearly full (150 MiB more than at first, as the limit is set for the test)',
+        fault: 'the heap is nearly full (the test sets the limit to 150 MiB above the start)',
         // 8 bytes each.
         begin() {
           while (held.length < 40) held.push(Array<number>(MIB).fill(0.5));
@@ -69,7 +69,7 @@ describe('koa-probes/memory', () => {
           held.length = 0;
           collectGarbage();
         },
-        reason: /^the heap holds \d+ MiB of V8's limit, \d+ MiB: more than [\d.]+ %$/,
+        reason: /^the heap uses \d+ MiB of V8's limit, \d+ MiB: more than [\d.]+ %$/,
       });
       registry.close();
     });
@@ -84,14 +84,14 @@ describe('koa-probes/memory', () => {
   });
 
   describe('checkMemory(limits)', () => {
-    it('returns data at once', () => expect(checkMemory()).to.include.keys('heapBytes', 'rssBytes'));
+    it('returns data synchronously', () => expect(checkMemory()).to.include.keys('heapBytes', 'rssBytes'));
 
     for (const flag of ['--max-old-space-size=48', '--max_old_space_size=192']) {
-      it(`fails with ${flag} before V8 is at its end, which it reaches far below its whole limit`, async () => {
+      it(`fails with ${flag} before V8 runs out of memory, which happens far below its total limit`, async () => {
         // What is young grows old at once: with the default of 16 MiB a turn of it would be a third of so small a limit.
         const flags = [flag, '--max-semi-space-size=1'];
         const said = await run(process.execPath, [...flags, program], { env: { ...process.env, NODE_V8_COVERAGE: undefined } });
-        expect(said).to.match(/the heap holds (4[5-8]|18[2-9]|19[0-2]) MiB of V8's limit, (48|192) MiB: more than 95 %/);
+        expect(said).to.match(/the heap uses (4[5-8]|18[2-9]|19[0-2]) MiB of V8's limit, (48|192) MiB: more than 95 %/);
       });
     }
 
@@ -110,7 +110,7 @@ describe('koa-probes/memory', () => {
       cgroup: { version: 2, limitBytes: 500 * MIB, usedBytes: 250 * MIB },
     };
 
-    it('gives what the process and its container hold and may hold', () => {
+    it('returns the usage and the limits of the process and its container', () => {
       expect(judgeMemory(calm)).to.deep.equal({
         heapBytes: 100 * MIB,
         heapLimitBytes: 1_000 * MIB,
@@ -120,32 +120,32 @@ describe('koa-probes/memory', () => {
       });
     });
 
-    it('looks at the heap alone where the container has no limit', () => {
+    it('checks only the heap if the container has no limit', () => {
       expect(judgeMemory({ ...calm, rssBytes: 1e15, cgroup: undefined })).to.have.keys('heapBytes', 'heapLimitBytes', 'rssBytes');
     });
 
     const tooMuch: [string, Partial<MemoryUsage>, MemoryLimits, string][] = [
-      ['heap', { heapBytes: 951 * MIB }, {}, "the heap holds 951 MiB of V8's limit, 1000 MiB: more than 95 %"],
-      ['resident memory', { rssBytes: 480 * MIB }, {}, "the process holds 480 MiB of the container's limit, 500 MiB: more than 95 %"],
+      ['heap', { heapBytes: 951 * MIB }, {}, "the heap uses 951 MiB of V8's limit, 1000 MiB: more than 95 %"],
+      ['resident memory', { rssBytes: 480 * MIB }, {}, "the process uses 480 MiB of the container's limit, 500 MiB: more than 95 %"],
       [
         'memory of all processes of the container',
         { cgroup: { version: 1, limitBytes: 500 * MIB, usedBytes: 480 * MIB } },
         {},
-        "the processes of the container hold 480 MiB of the container's limit, 500 MiB: more than 95 %",
+        "the processes of the container use 480 MiB of the container's limit, 500 MiB: more than 95 %",
       ],
-      ['heap for its own limit', {}, { maxHeapRatio: 0.055 }, "the heap holds 100 MiB of V8's limit, 1000 MiB: more than 5.5 %"],
+      ['heap for its own limit', {}, { maxHeapRatio: 0.055 }, "the heap uses 100 MiB of V8's limit, 1000 MiB: more than 5.5 %"],
       [
         'resident memory for its own limit',
         {},
         { maxRssRatio: 0.39 },
-        "the process holds 200 MiB of the container's limit, 500 MiB: more than 39 %",
+        "the process uses 200 MiB of the container's limit, 500 MiB: more than 39 %",
       ],
     ];
     for (const [name, usage, limits, message] of tooMuch) {
       it(`fails for too much ${name}`, () => expect(() => judgeMemory({ ...calm, ...usage }, limits)).to.throw(Error, message));
     }
 
-    it('passes at the limit itself', () => {
+    it('passes exactly at the limit', () => {
       expect(() => judgeMemory({ ...calm, heapBytes: 950 * MIB, rssBytes: 475 * MIB })).not.to.throw();
     });
   });
@@ -173,18 +173,18 @@ describe('koa-probes/memory', () => {
     });
     const NO_LIMIT = '9223372036854771712';
 
-    it('reads version 2 in a container with a namespace of its own', () => {
+    it('reads version 2 in a container with its own namespace', () => {
       layOut({ 'proc/self/cgroup': '0::/', ...v2('.', 512 * MIB, 300 * MIB, 'anon 1\nactive_file 1000\ninactive_file 24\nfile 9999') });
       expect(readCgroupMemory(root)).to.deep.equal({ version: 2, limitBytes: 512 * MIB, usedBytes: 300 * MIB - 1_024 });
     });
 
-    it('counts nothing of version 2 that the kernel drops before it kills', () => {
+    it('does not count memory of version 2 that the kernel frees before it kills a process', () => {
       const stat = `anon ${String(50 * MIB)}\ninactive_file ${String(100 * MIB)}\nslab_reclaimable ${String(150 * MIB)}\nslab_unreclaimable 1`;
       layOut({ 'proc/self/cgroup': '0::/', ...v2('.', 512 * MIB, 310 * MIB, stat) });
       expect(readCgroupMemory(root)?.usedBytes).to.equal(60 * MIB);
     });
 
-    it('takes the lowest limit on the way up, and the usage of the group that has it', () => {
+    it('uses the lowest limit on the way up, with the usage of that group', () => {
       layOut({
         'proc/self/cgroup': '0::/kubepods.slice/pod1.slice/container.scope',
         ...v2('kubepods.slice', 4_096 * MIB, 3_000 * MIB),
@@ -194,22 +194,22 @@ describe('koa-probes/memory', () => {
       expect(readCgroupMemory(root)).to.deep.equal({ version: 2, limitBytes: 256 * MIB, usedBytes: 200 * MIB });
     });
 
-    it('takes the innermost of equal limits', () => {
+    it('uses the innermost of equal limits', () => {
       layOut({ 'proc/self/cgroup': '0::/pod/container', ...v2('pod', 256 * MIB, 200 * MIB), ...v2('pod/container', 256 * MIB, 50 * MIB) });
       expect(readCgroupMemory(root)?.usedBytes).to.equal(50 * MIB);
     });
 
-    it("reads the root of the mount where the path is the host's and not there", () => {
+    it('reads the root of the mount if the path is a path of the host', () => {
       layOut({ 'proc/self/cgroup': '0::/kubepods.slice/pod1.slice/container.scope', ...v2('.', 128 * MIB, 5) });
       expect(readCgroupMemory(root)).to.deep.equal({ version: 2, limitBytes: 128 * MIB, usedBytes: 5 });
     });
 
-    it('does not leave the mount for a path that begins above it', () => {
+    it('does not leave the mount if a path begins above it', () => {
       layOut({ 'proc/self/cgroup': '0::/../../../proc', 'proc/memory.max': '1', 'proc/memory.current': '1', ...v2('.', 128 * MIB, 5) });
       expect(readCgroupMemory(root)?.limitBytes).to.equal(128 * MIB);
     });
 
-    it('counts what the processes of version 1 hold, in all groups below, since its usage holds all caches of the kernel too', () => {
+    it('counts the memory of processes in all groups below for version 1, whose own usage includes all caches of the kernel', () => {
       layOut({
         'proc/self/cgroup': '9:name=systemd:/\n4:cpu,cpuacct:/docker/1\n3:memory:/docker/1',
         ...v1('.', NO_LIMIT, 900 * MIB),
@@ -218,12 +218,12 @@ describe('koa-probes/memory', () => {
       expect(readCgroupMemory(root)).to.deep.equal({ version: 1, limitBytes: 64 * MIB, usedBytes: 25 * MIB });
     });
 
-    it("reads version 1 at the root of the mount where the path is the host's", () => {
+    it('reads version 1 at the root of the mount if the path is a path of the host', () => {
       layOut({ 'proc/self/cgroup': '3:memory:/kubepods/burstable/pod1/container', ...v1('.', String(64 * MIB), 7) });
       expect(readCgroupMemory(root)).to.deep.equal({ version: 1, limitBytes: 64 * MIB, usedBytes: 7 });
     });
 
-    it('reads version 1 beside a version 2 that controls no memory', () => {
+    it('reads version 1 next to a version 2 that does not control memory', () => {
       layOut({
         'proc/self/cgroup': '1:memory:/a\n0::/a',
         'sys/fs/cgroup/unified/a/cgroup.procs': '1',
@@ -247,7 +247,7 @@ describe('koa-probes/memory', () => {
       ],
     ];
     for (const [name, files] of unlimited) {
-      it(`gives nothing where ${name}`, () => {
+      it(`returns undefined if ${name}`, () => {
         layOut(files);
         expect(readCgroupMemory(root)).to.equal(undefined);
       });

@@ -44,7 +44,7 @@ describe('RedisProbe after a failover', () => {
   const behindName: Readonly<Record<string, Connect>> = { ...clients, 'pool of node-redis': (port) => connectPool(port, 5) };
 
   for (const [library, connect] of Object.entries(behindName)) {
-    describe(`with ${library} behind a name`, () => {
+    describe(`with ${library} behind a host name`, () => {
       it('passes with the first run after the name has moved, without a write of the application', async () => {
         const { client, get, set } = await connect(name.port);
         const registry = await discover(client);
@@ -54,10 +54,10 @@ describe('RedisProbe after a failover', () => {
         await stageFault({
           registry,
           probe: 'redis',
-          fault: `after a failover, the connection leads to the old master (${library})`,
+          fault: `after a failover, the connection still leads to the old master (${library})`,
           begin: failOver,
           end: () => name.leadTo(second!.port),
-          reason: new RegExp(`the server is a read-only replica of 127\\.0\\.0\\.1:${String(second!.port)}, and a master is needed`),
+          reason: new RegExp(`the server is a read-only replica of 127\\.0\\.0\\.1:${String(second!.port)}, but a master is needed`),
         });
         expect(await get('key')).to.equal('value');
         await set('key', 'other');
@@ -79,7 +79,7 @@ describe('RedisProbe after a failover', () => {
         await checkRedis(client, context());
       });
 
-      it('leaves as many connections as there were after 200 checks of a name that never moves', async () => {
+      it('leaves the number of connections unchanged after 200 checks of a name that never moves', async () => {
         const { client } = await connect(name.port);
         await until(() => checkRedis(client, context()).then(() => true));
         await failOver();
@@ -97,7 +97,7 @@ describe('RedisProbe after a failover', () => {
         await until(() => checkRedis(client, context()).then(() => true));
       }).timeout(60_000);
 
-      it('keeps the connection to a replica that is allowed', async () => {
+      it('keeps the connection to a replica that `allowReadOnly` accepts', async () => {
         const { client } = await connect(name.port);
         await until(() => checkRedis(client, context()).then(() => true));
         await failOver();
@@ -109,7 +109,7 @@ describe('RedisProbe after a failover', () => {
   }
 
   for (const [library, connect] of Object.entries(clients)) {
-    it(`has the connection replaced once by checks at the same time, which all pass (${library})`, async () => {
+    it(`replaces the connection once for several checks at the same time, which all pass (${library})`, async () => {
       const { client } = await connect(name.port);
       await until(() => checkRedis(client, context()).then(() => true));
       await failOver();
@@ -120,7 +120,7 @@ describe('RedisProbe after a failover', () => {
     });
   }
 
-  it('does not call the strategies of a client whose connection leads to a master', async () => {
+  it('does not call the strategies of a client that is connected to a master', async () => {
     let calls = 0;
     const strategy = () => (calls += 1);
     const one = new Redis({ port: name.port, host: '127.0.0.1', retryStrategy: strategy });
@@ -157,7 +157,7 @@ describe('RedisProbe after a failover', () => {
     },
   };
   for (const [library, connect] of Object.entries(clientsThatEnd)) {
-    it(`leaves the connection of ${library} alone`, async () => {
+    it(`does not close the connection of ${library}`, async () => {
       const { client } = await connect(name.port);
       await until(() => checkRedis(client, context()).then(() => true));
       await failOver();
@@ -168,7 +168,7 @@ describe('RedisProbe after a failover', () => {
     });
   }
 
-  it('says that there is no other connection yet if the name leads nowhere', async () => {
+  it('reports that there is no other connection yet if nothing listens at the name', async () => {
     const { client } = await (clients['ioredis'] as Connect)(name.port);
     await until(() => checkRedis(client, context()).then(() => true));
     await failOver();
@@ -176,14 +176,14 @@ describe('RedisProbe after a failover', () => {
     await nowhere.stop();
     name.leadTo(nowhere.port);
     expect(await problemOf(checkRedis(client, { signal: AbortSignal.timeout(500) }))).to.match(
-      /a master is needed\..*The client has given up the connection, and has had no other for \d+ ms/,
+      /a master is needed\..*The client has closed this connection, and has not been connected again for \d+ ms/,
     );
     name.leadTo(second!.port);
     await until(() => checkRedis(client, context()).then(() => true));
   });
 
   for (const [library, connect] of Object.entries(behindSentinel)) {
-    it(`passes by itself after a planned failover of the sentinels (${library})`, async () => {
+    it(`passes after a planned failover by the sentinels (${library})`, async () => {
       const sentinel = await startSentinel(first!);
       try {
         await until(async () => (await sentinel.cli('sentinel', 'replicas', 'main')).includes(String(second!.port)));

@@ -38,7 +38,7 @@ describe('koa-probes/redis', () => {
       // As it was, whatever a test has set.
       afterEach(() => server.restartWith());
 
-      it('fails while the server is stopped, keeps nothing for it in a queue, and passes again when it is back', async () => {
+      it('fails while the server is stopped, queues no command for it, and passes again when the server is back', async () => {
         const { client, errors } = await connect(server.port);
         const registry = await discover(client);
         await stageFault({
@@ -58,12 +58,12 @@ describe('koa-probes/redis', () => {
             expect(await server.countCalls('ping')).to.equal(0);
           },
           reason: new RegExp(
-            `redis 127\\.0\\.0\\.1:${String(server.port)}: the client (has no connection and tries again|is connecting): .*ECONNREFUSED`,
+            `redis 127\\.0\\.0\\.1:${String(server.port)}: the client (is disconnected and reconnecting|is connecting): .*ECONNREFUSED`,
           ),
         });
       });
 
-      it('fails while the server is frozen, and asks it once however often it is checked', async () => {
+      it('fails while the server is frozen, and sends each command once, no matter how often it is checked', async () => {
         const { client, set, get } = await connect(server.port);
         const registry = await discover(client);
         let before = 0;
@@ -130,7 +130,7 @@ describe('koa-probes/redis', () => {
         });
       });
 
-      it('fails while the server is a replica, unless that is allowed', async () => {
+      it('fails while the server is a replica, unless `allowReadOnly` is set', async () => {
         const master = await startRedis();
         const { client } = await connect(server.port);
         const registry = await discover(client);
@@ -143,18 +143,18 @@ describe('koa-probes/redis', () => {
             await checkRedis(client, context(), { allowReadOnly: true });
           },
           end: () => server.cli('replicaof', 'no', 'one'),
-          reason: new RegExp(`the server is a read-only replica of 127\\.0\\.0\\.1:${String(master.port)}, and a master is needed`),
+          reason: new RegExp(`the server is a read-only replica of 127\\.0\\.0\\.1:${String(master.port)}, but a master is needed`),
         });
         await master.stop();
       });
 
-      it('fails while the server asks for a password that the client does not give', async () => {
+      it('fails while the server requires a password that the client does not send', async () => {
         const { client, errors } = await connect(server.port);
         const registry = await discover(client);
         await stageFault({
           registry,
           probe: 'redis',
-          fault: `the server asks for a password (${name})`,
+          fault: `the server requires a password (${name})`,
           waitsFor,
           begin: async () => {
             await server.cli('config', 'set', 'requirepass', 'secret');
@@ -165,7 +165,7 @@ describe('koa-probes/redis', () => {
             );
           },
           end: () => server.cli('-a', 'secret', 'config', 'set', 'requirepass', ''),
-          reason: /redis 127\.0\.0\.1:\d+: the (client|server asks for a password).*: .*NOAUTH/,
+          reason: /redis 127\.0\.0\.1:\d+: the (client|server requires a password).*: .*NOAUTH/,
         });
       });
 
@@ -191,7 +191,7 @@ describe('koa-probes/redis', () => {
         });
       });
 
-      it('fails for a client that was never connected, and does not connect it', async () => {
+      it('fails if the client was never connected, and does not connect it', async () => {
         const { client } = await connect(server.port, { isLazy: true });
         const before = await server.cli('client', 'list');
         expect(await problemOf(checkRedis(client, context()))).to.include('Call its connect() when the application starts');
@@ -199,14 +199,14 @@ describe('koa-probes/redis', () => {
         expect((client as { status?: string }).status ?? 'wait').to.equal('wait');
       });
 
-      it('fails for a client that is closed', async () => {
+      it('fails if the client is closed', async () => {
         const { client, close } = await connect(server.port);
         await until(() => checkRedis(client, context()).then(() => true));
         await close();
         await until(async () => /the client is (closed|not open)/.test(await problemOf(checkRedis(client, context()))));
       });
 
-      it('passes if the user may not run PING, and fails if nothing else shows that the server serves, and says what to allow', async () => {
+      it('passes if the user may not run PING; fails if no other command shows that the server works, and says what to allow', async () => {
         await server.cli('acl', 'setuser', 'default', '-ping');
         const { client } = await connect(server.port);
         await until(async () => (await checkRedis(client, context())) === undefined);
@@ -216,7 +216,7 @@ describe('koa-probes/redis', () => {
         expect(await problemOf(checkRedis(client, context()))).to.include(advice);
       });
 
-      it('leaves one listener with the client and none with the signal', async () => {
+      it('leaves one listener on the client and none on the signal', async () => {
         const { client } = await connect(server.port);
         const { signal } = new AbortController();
         await until(() => checkRedis(client, { signal }).then(() => true));
@@ -228,7 +228,7 @@ describe('koa-probes/redis', () => {
         expect(getEventListeners(signal, 'abort')).to.deep.equal([]);
       });
 
-      it('rejects with the reason of a signal that is aborted already, and asks nothing', async () => {
+      it('rejects with the reason of a signal that is already aborted, and sends no command', async () => {
         const { client } = await connect(server.port);
         const reason = new Error('enough');
         const calls = await server.countCalls('ping');
@@ -244,7 +244,7 @@ describe('koa-probes/redis', () => {
     after(() => Promise.all(servers.map((server) => server.stop())));
 
     for (const [name, connect] of Object.entries(clusters)) {
-      it(`asks every master, fails while one is stopped, and passes again without other traffic (${name})`, async () => {
+      it(`checks every master, fails while one is stopped, and passes again without other traffic (${name})`, async () => {
         const { client } = await connect(servers.map(({ port }) => port));
         const registry = await discover(client);
         await until(async () => (await resultOf(registry))?.status === 'pass');
@@ -264,13 +264,13 @@ describe('koa-probes/redis', () => {
       });
     }
 
-    it('fails while slots are served by nobody', async () => {
+    it('fails while no node serves some of the slots', async () => {
       const { client } = await (clusters['ioredis'] as (ports: readonly number[]) => Promise<TestClient>)(servers.map(({ port }) => port));
       const registry = await discover(client);
       await stageFault({
         registry,
         probe: 'redis',
-        fault: 'a slot of the cluster is served by nobody',
+        fault: 'no node serves a slot of the cluster',
         begin: () => servers[0]?.cli('cluster', 'delslots', '0'),
         end: () => servers[0]?.cli('cluster', 'addslots', '0'),
         reason: /the cluster is down, cluster_state is fail/,
@@ -280,7 +280,7 @@ describe('koa-probes/redis', () => {
 
   describe('RedisProbe behind sentinels', () => {
     for (const [name, connect] of Object.entries(behindSentinel)) {
-      it(`asks the current master, fails while there is none, and passes on the one that takes over (${name})`, async () => {
+      it(`checks the current master, fails while there is none, and passes with the new master (${name})`, async () => {
         const master = await startRedis();
         const replica = await startRedis('--replicaof', '127.0.0.1', String(master.port), '--replica-priority', '0');
         const sentinel = await startSentinel(master);
@@ -317,7 +317,7 @@ describe('koa-probes/redis', () => {
     after(() => server.stop());
     const connect = clients['ioredis'] as Connect;
 
-    it('checks a pool of node-redis, and fails for one of its clients that has no connection', async () => {
+    it('checks a pool of node-redis, and fails if one of its clients is disconnected', async () => {
       const pool = redis.createClientPool({ socket: { host: '127.0.0.1', port: server.port } });
       const { client } = keep(pool, () => pool.destroy());
       await pool.connect();
@@ -332,11 +332,11 @@ describe('koa-probes/redis', () => {
           await until(async () => (await problemOf(checkRedis(client, context()))).includes('ECONNREFUSED'));
         },
         end: () => server.start(),
-        reason: /redis pool: the client could not ask: .*ECONNREFUSED/,
+        reason: /redis pool: the client could not send the commands: .*ECONNREFUSED/,
       });
     });
 
-    it('passes with the first run after the server has vanished, though all clients of a pool of node-redis are dead', async () => {
+    it('passes with the first run after the server has disappeared, although all clients of a node-redis pool are dead', async () => {
       const proxy = await new SilentProxy(server.port).start();
       const pool = redis.createClientPool({ socket: { host: '127.0.0.1', port: proxy.port } }, { minimum: 2, maximum: 10 });
       const { client } = keep(pool, () => pool.destroy());
@@ -345,7 +345,7 @@ describe('koa-probes/redis', () => {
       await stageFault({
         registry: await discover(client),
         probe: 'redis',
-        fault: 'the server has vanished, and the connections of the pool with it (pool of node-redis)',
+        fault: 'the server has disappeared without closing the connections of the pool (pool of node-redis)',
         begin: async () => {
           proxy.fail();
           expect(await problemOf(checkRedis(client, { signal: AbortSignal.timeout(100) }))).to.include('no answer to PING and ROLE');
@@ -359,7 +359,7 @@ describe('koa-probes/redis', () => {
       proxy.stop();
     });
 
-    it('passes for a replica where the client itself asks for one', async () => {
+    it('passes with a replica if the client itself asks for one', async () => {
       await server.cli('replicaof', '127.0.0.1', String(await freePort()));
       const reader = new Redis({ port: server.port, host: '127.0.0.1', readOnly: true });
       const { client } = keep(reader, () => reader.disconnect());
@@ -368,7 +368,7 @@ describe('koa-probes/redis', () => {
       await server.cli('replicaof', 'no', 'one');
     });
 
-    it('names the client that fails among several', async () => {
+    it('names the failed client among several', async () => {
       const closed = await freePort();
       const [up, down] = [await connect(server.port), await connect(closed)];
       const registry = await discover(up.client, down.client);
@@ -376,15 +376,15 @@ describe('koa-probes/redis', () => {
       expect((await resultOf(registry))?.status).to.equal('fail');
     });
 
-    it('fails the start where nothing is bound to REDIS, and says what to bind, and how to do without the probe', async () => {
+    it('fails the start if nothing is bound to REDIS, and says what to bind and how to leave the probe out', async () => {
       const problem = await problemOf(discover());
-      expect(problem).to.match(/cannot make RedisProbe\. .*nothing is bound to REDIS\. Call container\.bind\(REDIS\)/);
+      expect(problem).to.match(/could not create RedisProbe\. .*nothing is bound to REDIS\. Bind a target, `container\.bind\(REDIS\)/);
       expect(problem).to.match(
-        /its module was imported: leave it out with `disabled: \['redis'\]`, or import .* from 'koa-probes\/checks'/,
+        /leave the probe out with `disabled: \['redis'\]`\. The probe was added because its module was imported\. .* from 'koa-probes\/checks'/,
       );
     });
 
-    it('passes as soon as so many clients pass as are required, though another one is silent', async () => {
+    it('passes as soon as the required number of clients passes, even if another client gets no answer', async () => {
       const silent = await startRedis();
       const closed = await freePort();
       try {
@@ -421,12 +421,12 @@ describe('koa-probes/redis', () => {
       it(`fails the start with \`require: ${String(required)}\` for two clients`, async () => {
         const [one, other] = [await connect(server.port), await connect(server.port)];
         expect(await problemOf(discoverWith({ require: required as 1 }, one.client, other.client))).to.match(
-          /`require` of REDIS_OPTIONS to be "all", "any" or a whole number from 1 to 2, the clients that are bound to REDIS, got/,
+          /`require` of REDIS_OPTIONS to be "all", "any" or a whole number from 1 to 2 \(the number of clients bound to REDIS\), got/,
         );
       });
     }
 
-    it('takes options for one client beside others without', async () => {
+    it('accepts options for one client together with clients without options', async () => {
       const master = await startRedis();
       const replica = await startRedis('--replicaof', '127.0.0.1', String(master.port));
       try {
@@ -441,7 +441,7 @@ describe('koa-probes/redis', () => {
       }
     });
 
-    it('has its clients closed by the container, each by a method of its own', async () => {
+    it('lets the container close its clients, each with its own method', async () => {
       const container = new Container();
       const [one, other] = [new Redis({ port: server.port }), new Redis({ port: server.port })];
       const reader = new Redis({ lazyConnect: true });
@@ -472,20 +472,20 @@ describe('koa-probes/redis', () => {
       await until(() => one.status === 'end' && other.status === 'end');
     });
 
-    it('fails the start where no client is bound', async () => {
+    it('fails the start if no client is bound', async () => {
       const problem: unknown = await discover({} as RedisClient).catch((error: unknown) => error);
       expect(problem).to.satisfy(ConfigurationError.is);
       expect(String(problem)).to.include('Expected a client of ioredis or redis, got an object');
     });
 
-    it('refuses options that it does not know', async () => {
+    it('rejects unknown options', async () => {
       const { client } = await connect(server.port);
       expect(await problemOf(checkRedis(client, context(), { allowReadonly: true } as object))).to.include(
         'Unknown option `allowReadonly`',
       );
       expect(await problemOf(checkRedis(client, context(), { allowReadOnly: 'yes' } as object))).to.include('to be a boolean, got "yes"');
       expect(await problemOf(checkRedis(client, context(), { maxLagMs: 0 }))).to.include(
-        'Expected `maxLagMs` of checkRedis() to be milliseconds',
+        'Expected `maxLagMs` of checkRedis() to be a number of milliseconds',
       );
       expect(await problemOf(checkRedis(client, context(), { maxLagMs: 1_000, allowReadOnly: false }))).to.include(
         '`allowReadOnly` is false',

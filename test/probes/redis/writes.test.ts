@@ -10,7 +10,7 @@ import { freePort, until } from '../../support/processes.js';
 import { clients, closeClients, clusters, context, discover, keep, problemOf, resultOf } from '../../support/redis-clients.js';
 import { startRedis, startRedisCluster, type RedisService } from '../../support/redis.js';
 
-describe('RedisProbe with a server that takes no writes', () => {
+describe('RedisProbe with a server that accepts no writes', () => {
   let server: RedisService;
   before(async () => (server = await startRedis()));
   after(() => server.stop());
@@ -36,18 +36,18 @@ describe('RedisProbe with a server that takes no writes', () => {
 
   for (const [name, connect] of Object.entries(clients)) {
     describe(`and ${name}`, () => {
-      it('fails while the memory is used up and nothing may be evicted', async () => {
+      it('fails while the memory is full and no key may be evicted', async () => {
         const { client } = await connect(server.port);
         await stageFault({
           registry: await discover(client),
           probe: 'redis',
-          fault: `maxmemory is reached, and nothing may be evicted (${name})`,
+          fault: `maxmemory is reached, and no key may be evicted (${name})`,
           begin: async () => {
             await server.cli('config', 'set', 'maxmemory', '1');
             await failOften(client, 'OOM');
           },
           end: () => server.cli('config', 'set', 'maxmemory', '0'),
-          reason: /redis 127\.0\.0\.1:\d+: the server takes no writes, as its memory is used up \(maxmemory\).*: OOM command not allowed/,
+          reason: /redis 127\.0\.0\.1:\d+: the server rejects writes because its memory is full \(maxmemory\).*: OOM command not allowed/,
         });
       });
 
@@ -62,11 +62,11 @@ describe('RedisProbe with a server that takes no writes', () => {
             await failOften(client, 'NOREPLICAS');
           },
           end: () => server.cli('config', 'set', 'min-replicas-to-write', '0'),
-          reason: /the server takes no writes, as it has too few replicas \(min-replicas-to-write\): NOREPLICAS/,
+          reason: /the server rejects writes because it has too few replicas \(min-replicas-to-write\): NOREPLICAS/,
         });
       });
 
-      it('fails while the server cannot save', async () => {
+      it('fails while the server cannot save its data', async () => {
         const { client } = await connect(server.port);
         const [, folder = ''] = (await server.cli('config', 'get', 'dir')).split('\n');
         const inTheWay = join(folder, 'dump.rdb');
@@ -89,11 +89,11 @@ describe('RedisProbe with a server that takes no writes', () => {
             await server.cli('bgsave');
             await until(async () => (await server.cli('info', 'persistence')).includes('rdb_last_bgsave_status:ok'));
           },
-          reason: /the server takes no writes, as it cannot save them: MISCONF/,
+          reason: /the server rejects writes because it cannot save them: MISCONF/,
         });
       });
 
-      it('names the write if the server holds it back', async () => {
+      it('names the write command if the server does not answer it', async () => {
         const { client } = await connect(server.port);
         await until(() => checkRedis(client, context()).then(() => true));
         await server.cli('client', 'pause', '100000', 'write');
@@ -108,18 +108,18 @@ describe('RedisProbe with a server that takes no writes', () => {
         await until(() => checkRedis(client, context(), { allowReadOnly: true }).then(() => true));
       });
 
-      it('passes if the user may not run ROLE, and fails for a replica all the same', async () => {
+      it('passes if the user may not run ROLE, but still fails for a replica', async () => {
         await server.cli('acl', 'setuser', 'default', '-role');
         const { client } = await connect(server.port);
         await until(async () => (await checkRedis(client, context())) === undefined);
         await server.cli('replicaof', '127.0.0.1', String(await freePort()));
         expect(await problemOf(checkRedis(client, context()))).to.match(
-          /a read-only replica, and a master is needed\. .*`allowReadOnly: true`/,
+          /a read-only replica, but a master is needed\. .*`allowReadOnly: true`/,
         );
         await server.cli('replicaof', 'no', 'one');
       });
 
-      it('passes if the user may not write, and says that this was not checked', async () => {
+      it('passes if the user may not write, and reports that writes were not checked', async () => {
         await server.cli('acl', 'setuser', 'default', '-@all', '+ping', '+hello', '+info');
         const { client } = await connect(server.port);
         const registry = await discover(client);
@@ -127,7 +127,7 @@ describe('RedisProbe with a server that takes no writes', () => {
         expect((await resultOf(registry))?.data).to.deep.equal({ notChecked: 'writes' });
       });
 
-      it('asks for the key that the user may write', async () => {
+      it('uses the key that the user may write', async () => {
         await server.cli('acl', 'setuser', 'default', 'resetkeys', '~app:*');
         const { client } = await connect(server.port);
         await until(() => checkRedis(client, context()).then(() => true));
@@ -135,7 +135,7 @@ describe('RedisProbe with a server that takes no writes', () => {
         expect(await checkRedis(client, context(), { key: 'app:probe' })).to.equal(undefined);
       });
 
-      it('changes nothing, whatever the key holds', async () => {
+      it('changes nothing, no matter what the key contains', async () => {
         const { client } = await connect(server.port);
         await until(() => checkRedis(client, context()).then(() => true));
         const state = async () => {
@@ -166,7 +166,7 @@ describe('RedisProbe with a server that takes no writes', () => {
   }
 
   for (const [name, Client] of Object.entries({ ioredis: Redis, 'ioredis 5': Redis5 as unknown as typeof Redis })) {
-    it(`asks for the key with the client's own \`keyPrefix\` (${name})`, async () => {
+    it(`uses the key with the \`keyPrefix\` of the client (${name})`, async () => {
       await server.cli('acl', 'setuser', 'default', 'resetkeys', '~app:*');
       const prefixed = new Client({ port: server.port, host: '127.0.0.1', keyPrefix: 'app:' });
       const { client } = keep(prefixed, () => prefixed.disconnect());
@@ -188,7 +188,7 @@ describe('RedisProbe with a server that takes no writes', () => {
       },
     };
     for (const [name, connect] of Object.entries(withoutHello)) {
-      it(`passes if it takes a write (${name})`, async () => {
+      it(`passes if the server accepts writes (${name})`, async () => {
         await server.restartWith(...unnamed);
         const { client } = connect(server.port);
         await until(async () => (await checkRedis(client, context())) === undefined);
@@ -198,22 +198,22 @@ describe('RedisProbe with a server that takes no writes', () => {
         await server.restartWith(...unnamed, '--replicaof', '127.0.0.1', String(await freePort()));
         const { client } = connect(server.port);
         await until(() => checkRedis(client, context(), { allowReadOnly: true }).then(() => true));
-        expect(await problemOf(checkRedis(client, context()))).to.include('the server is a read-only replica, and a master is needed');
+        expect(await problemOf(checkRedis(client, context()))).to.include('the server is a read-only replica, but a master is needed');
       });
 
-      it(`fails if nothing tells whether it takes writes, and names \`allowReadOnly\` (${name})`, async () => {
+      it(`fails if no command shows whether the server accepts writes, and names \`allowReadOnly\` (${name})`, async () => {
         await server.restartWith(...unnamed, '--rename-command', 'SETRANGE', '');
         const { client } = connect(server.port);
         await until(() => checkRedis(client, context(), { allowReadOnly: true }).then(() => true));
         expect(await problemOf(checkRedis(client, context()))).to.match(
-          /the server says neither whether it is a master nor whether it takes writes\. Allow the user \+role or \+setrange ~koa-probes\*, or .*`allowReadOnly: true`/,
+          /the user may run no command that shows whether the server is a master or accepts writes\. Allow the user \+role or \+setrange ~koa-probes\*, or .*`allowReadOnly: true`/,
         );
       });
     }
   });
 });
 
-describe('RedisProbe with a cluster of which a master takes no writes', () => {
+describe('RedisProbe with a cluster in which one master accepts no writes', () => {
   let servers: RedisService[];
   before(async () => (servers = await startRedisCluster()));
   after(() => Promise.all(servers.map((server) => server.stop())));
@@ -223,7 +223,7 @@ describe('RedisProbe with a cluster of which a master takes no writes', () => {
   });
 
   for (const [name, connect] of Object.entries(clusters)) {
-    it(`fails while the memory of one master is used up, and passes with the first run after (${name})`, async () => {
+    it(`fails while the memory of one master is full, and passes with the first run afterwards (${name})`, async () => {
       const { client } = await connect(servers.map(({ port }) => port));
       const registry = await discover(client);
       await until(async () => (await resultOf(registry))?.status === 'pass');
@@ -231,10 +231,10 @@ describe('RedisProbe with a cluster of which a master takes no writes', () => {
       await stageFault({
         registry,
         probe: 'redis',
-        fault: `the memory of one master of the cluster is used up (${name})`,
+        fault: `the memory of one master of the cluster is full (${name})`,
         begin: () => servers[1]?.cli('config', 'set', 'maxmemory', '1'),
         end: () => servers[1]?.cli('config', 'set', 'maxmemory', '0'),
-        reason: new RegExp(`redis 127\\.0\\.0\\.1:${String(servers[1]?.port)}: the server takes no writes, as its memory is used up`),
+        reason: new RegExp(`redis 127\\.0\\.0\\.1:${String(servers[1]?.port)}: the server rejects writes because its memory is full`),
       });
       await servers[1]?.cli('config', 'set', 'maxmemory', '1');
       await checkRedis(client, context(), { allowReadOnly: true });
@@ -244,7 +244,7 @@ describe('RedisProbe with a cluster of which a master takes no writes', () => {
 
   // ioredis itself asks for the state of the cluster before it is ready.
   for (const [name, connect] of Object.entries(clusters).filter(([one]) => one.startsWith('node-redis'))) {
-    it(`passes if the user may not ask for the state of the cluster, as the writes tell it too (${name})`, async () => {
+    it(`passes if the user may not read the state of the cluster, because the writes show it too (${name})`, async () => {
       for (const server of servers) await server.cli('acl', 'setuser', 'default', '-cluster|info');
       const { client } = await connect(servers.map(({ port }) => port));
       expect(await checkRedis(client, context())).to.equal(undefined);

@@ -49,32 +49,32 @@ describe('koa-probes/tcp', () => {
     before(async () => (service = await startHttpServer(1)));
     after(() => service.stop());
 
-    it('fails while nothing listens', async () => {
+    it('fails while nothing is listening', async () => {
       await stageFault({
         registry: await discover({ host, port: service.port }),
         probe: 'tcp',
         fault: 'the server is stopped',
         begin: () => service.halt(),
         end: () => service.start(),
-        reason: new RegExp(`^tcp 127\\.0\\.0\\.1:${String(service.port)}: the connection was refused: connect ECONNREFUSED`),
+        reason: new RegExp(`^tcp 127\\.0\\.0\\.1:${String(service.port)}: connection refused: connect ECONNREFUSED`),
       });
     });
 
-    it('fails while a frozen server has as many connections waiting as it takes', async () => {
+    it('fails while the accept queue of a frozen server is full', async () => {
       const registry = await discover({ host, port: service.port });
       await stageFault({
         registry,
         probe: 'tcp',
-        fault: 'the server is frozen, and no more connections may wait for it',
+        fault: 'the server is frozen, and its accept queue is full',
         // The kernel takes up the first ones in its stead, and leaves all further ones without an answer.
         begin: () => service.freeze(),
         end: () => service.thaw(),
-        waitsFor: 'the server to take up those that came before',
+        waitsFor: 'the server to accept the waiting connections',
         reason: /^timed out after 800 ms: tcp 127\.0\.0\.1:\d+: no connection for \d+ ms$/,
       });
     });
 
-    it('passes for a frozen server whose kernel accepts in its stead: that something listens is all that it shows', async () => {
+    it('passes for a frozen server whose kernel still accepts connections, because it only checks that something is listening', async () => {
       const frozen = await startHttpServer();
       frozen.freeze();
       try {
@@ -84,23 +84,23 @@ describe('koa-probes/tcp', () => {
       }
     });
 
-    it('names the target that fails among several', async () => {
+    it('names the failed target among several', async () => {
       const server = await listen(() => {});
       const closed = await freePort();
       const registry = await discover({ host, port: portOf(server) }, { host, port: closed });
       const [result] = (await registry.run('readiness', { only: 'tcp' })).results;
-      expect(String(result?.error)).to.include(`tcp 127.0.0.1:${String(closed)}: the connection was refused`);
+      expect(String(result?.error)).to.include(`tcp 127.0.0.1:${String(closed)}: connection refused`);
     });
 
-    it('fails the start where nothing is bound to TCP_TARGET, and says what to bind', async () => {
+    it('fails the start if nothing is bound to TCP_TARGET, and says what to bind', async () => {
       expect(await problemOf(discover())).to.match(
-        /cannot make TcpProbe\. .*nothing is bound to TCP_TARGET\. Call container\.bind\(TCP_TARGET\)/,
+        /could not create TcpProbe\. .*nothing is bound to TCP_TARGET\. Bind a target, `container\.bind\(TCP_TARGET\)/,
       );
     });
   });
 
   describe('checkTcp(target, context)', () => {
-    it('hangs up without a reset, and leaves no socket and no listener behind', async () => {
+    it('closes the connection without a reset, and leaves no socket and no listener behind', async () => {
       const ended: Promise<unknown>[] = [];
       const server = await listen((socket) => {
         socket.write('220 mail ready\r\n');
@@ -116,7 +116,7 @@ describe('koa-probes/tcp', () => {
       await until(() => countSockets() <= before);
     });
 
-    it('takes no time for a peer that never hangs up', async () => {
+    it('does not wait for a peer that never closes its side', async () => {
       const server = createServer({ allowHalfOpen: true }, (socket) => sockets.push(socket)).listen(0, host);
       servers.push(server);
       await once(server, 'listening');
@@ -127,7 +127,7 @@ describe('koa-probes/tcp', () => {
       const folder = mkdtempSync(join(tmpdir(), 'koa-probes-tcp-'));
       const path = join(folder, 'server.sock');
       try {
-        expect(await problemOf(checkTcp({ path }, context()))).to.include(`tcp ${path}: there is no such socket: connect ENOENT`);
+        expect(await problemOf(checkTcp({ path }, context()))).to.include(`tcp ${path}: the socket does not exist: connect ENOENT`);
         await listen(() => {}, { path });
         await checkTcp({ path }, context());
       } finally {
@@ -135,17 +135,17 @@ describe('koa-probes/tcp', () => {
       }
     });
 
-    it('says that a name cannot be resolved', async () => {
+    it('reports a host name that is not found', async () => {
       expect(await problemOf(checkTcp({ host: 'nobody.invalid', port: 1 }, context()))).to.match(
-        /tcp nobody\.invalid:1: the name cannot be resolved/,
+        /tcp nobody\.invalid:1: host name not found/,
       );
     });
 
-    it('names an address of IPv6 in brackets', async () => {
+    it('puts IPv6 addresses in brackets', async () => {
       expect(await problemOf(checkTcp({ host: '::1', port: await freePort() }, context()))).to.match(/tcp \[::1\]:\d+: /);
     });
 
-    it('rejects with the reason of the signal, or with what it was waiting for because of that, and lets go of the socket', async () => {
+    it('rejects with the reason of the signal, or with what it was waiting for, and closes the socket', async () => {
       const reason = new Error('enough');
       const server = await listen(() => {});
       const target = { host, port: portOf(server) };
@@ -170,7 +170,7 @@ describe('koa-probes/tcp', () => {
       [{ host, port: 1, tls: true }, /Unknown option `tls` of a TCP target/],
     ];
     for (const [target, message] of rejected) {
-      it(`refuses ${JSON.stringify(target)}, and fails the start with it`, async () => {
+      it(`rejects ${JSON.stringify(target)}, and fails the start`, async () => {
         const problem: unknown = await checkTcp(target as TcpTarget, context()).catch((error: unknown) => error);
         expect(problem).to.satisfy(ConfigurationError.is);
         expect(String(problem)).to.match(message);
