@@ -10,6 +10,7 @@ export type { ProbeDefinition } from './registry/definition.js';
 export type { ProbeDescription, SettingSource } from './registry/description.js';
 export {
   ProbeRegistry,
+  type EventLoopBlock,
   type ProbeChange,
   type ProbeEvents,
   type ProbeStatus,
@@ -31,7 +32,9 @@ export type { ProbeData, ProbeReport, ProbeResult } from './report/report.js';
 // Answer
 export { probeMiddleware, type ProbeMiddlewareOptions } from './koa/probe-middleware.js';
 export { probeServer, type ProbeServerOptions } from './http/probe-server.js';
+export type { ThreadedProbeServer } from './http/threaded-server.js';
 export { probeHeartbeat, type ProbeHeartbeat, type ProbeHeartbeatOptions } from './heartbeat/probe-heartbeat.js';
+export type { BlockOptions } from './thread/block-options.js';
 export type { AnswerOptions, RenderedBody } from './http/answer-options.js';
 export type { EndpointOptions } from './http/endpoint.js';
 export type { ServiceInfo } from './report/json.js';

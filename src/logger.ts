@@ -22,6 +22,8 @@ export interface LogFields {
   readonly downMs?: number | undefined;
   /** Runs that failed since the probe last passed. */
   readonly failedRuns?: number | undefined;
+  /** Where the event loop was blocked. */
+  readonly stack?: string | undefined;
   /** What was thrown. */
   readonly err?: unknown;
 }
@@ -69,6 +71,11 @@ export function resolveLogger(logger: ProbeLogger | false | undefined): FieldLog
     };
   };
   return { info: writeSafely('info'), warn: writeSafely('warn'), error: writeSafely('error') };
+}
+
+/** Whether the application wants no lines. */
+export function isSilent(logger: FieldLogger): boolean {
+  return logger === silentLogger;
 }
 
 /** A stack has lines of its own. What comes from a check has none: `describeError` has made one line of it. */

@@ -1,15 +1,14 @@
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { ConfigurationError, describeError } from '../errors.js';
+import type { IncomingMessage, Server } from 'node:http';
+import { ConfigurationError } from '../errors.js';
 import type { ProbeRegistry } from '../registry/registry.js';
+import { BLOCK_OPTION_NAMES, resolveBlockLimits, type BlockOptions } from '../thread/block-options.js';
 import { rejectUnknownOptions, show } from '../validation.js';
 import { createAnswerer, ENDPOINT_OPTION_NAMES, plainAnswer, type EndpointOptions, type ProbeAnswer } from './endpoint.js';
-import { markAsAnswered } from './answered.js';
-import { createHangUpLog } from './hang-ups.js';
-import { createUrlMatcher } from './paths.js';
-import { explainSocket, listenOnSocket } from './socket-file.js';
+import { createHangUpLog, isClientGone } from './hang-ups.js';
+import { closeServer, createProbeServer, listen, sendAnswer, type ServerAddress } from './server.js';
+import { openThreadedServer, type ThreadedProbeServer } from './threaded-server.js';
 
-export interface ProbeServerOptions extends EndpointOptions<IncomingMessage> {
+export interface ProbeServerOptions extends EndpointOptions<IncomingMessage>, BlockOptions {
   /** TCP port, 0 to 65535; 0 takes a free one. Either this or `socket`. */
   port?: number | undefined;
   /**
@@ -21,38 +20,36 @@ export interface ProbeServerOptions extends EndpointOptions<IncomingMessage> {
   socket?: string | undefined;
 }
 
-/** A client that takes longer to send its request is no prober. Node looks for them at intervals. */
-const SLOW_CLIENT_LIMITS = { requestTimeout: 5_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000 };
-
-/** How long answers under way have to be sent after the registry was closed. */
-const CLOSE_GRACE_MS = 100;
+const OPTION_NAMES = ['port', 'host', 'socket', ...BLOCK_OPTION_NAMES, ...ENDPOINT_OPTION_NAMES];
 
 /**
  * A server for the probes alone, on a management port or a UNIX socket: for a worker without HTTP, or to keep the probes from the public.
  * Resolves when it listens. It is closed with the registry, or by its own `close()`.
  *
+ * With `thread: true` it runs in a worker thread, and answers also while the event loop of the application is blocked.
+ * It then keeps no process alive, and a graceful shutdown closes it last.
+ *
  * @throws ConfigurationError where it cannot listen, or an option is out of its range.
  */
-export async function probeServer(probes: ProbeRegistry, options: ProbeServerOptions): Promise<Server> {
-  rejectUnknownOptions('probeServer()', options, ['port', 'host', 'socket', ...ENDPOINT_OPTION_NAMES]);
+export function probeServer(probes: ProbeRegistry, options: ProbeServerOptions & { thread: true }): Promise<ThreadedProbeServer>;
+export function probeServer(probes: ProbeRegistry, options: ProbeServerOptions & { thread?: false | undefined }): Promise<Server>;
+export function probeServer(probes: ProbeRegistry, options: ProbeServerOptions): Promise<Server | ThreadedProbeServer>;
+export async function probeServer(probes: ProbeRegistry, options: ProbeServerOptions): Promise<Server | ThreadedProbeServer> {
+  rejectUnknownOptions('probeServer()', options, OPTION_NAMES);
   checkAddress(options);
-  const matchUrl = createUrlMatcher(options.paths);
+  const limits = resolveBlockLimits('probeServer()', options);
   const answer = createAnswerer('probeServer()', probes, options);
-  const noteDelivery = createHangUpLog(probes);
+  if (limits !== undefined) return openThreadedServer(probes, options, limits);
 
-  const server = createServer(SLOW_CLIENT_LIMITS, (request, response) => {
-    const target = matchUrl(request.url ?? '');
-    if (target === undefined) return write(response, plainAnswer(404, 'not found'));
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.setHeader('Allow', 'GET, HEAD');
-      return write(response, plainAnswer(405, 'method not allowed'));
-    }
+  const noteDelivery = createHangUpLog(probes);
+  const server = createProbeServer(options.paths, (target, request, response) => {
     const deliver = (answered: ProbeAnswer) => {
-      noteDelivery(target.kind, response);
-      write(response, answered);
+      noteDelivery(target.kind, isClientGone(response));
+      sendAnswer(response, answered);
     };
     // An answer that cannot be made is no reason to end the process.
-    answer(target, request.headers.accept, request).then(deliver, () => write(response, plainAnswer(503, 'the answer could not be made')));
+    const deliverProblem = () => sendAnswer(response, plainAnswer(503, 'the answer could not be made'));
+    answer(target, request.headers.accept, request).then(deliver, deliverProblem);
   });
   await listen(server, options);
   const close = () => closeServer(server);
@@ -69,7 +66,7 @@ export async function probeServer(probes: ProbeRegistry, options: ProbeServerOpt
   return server;
 }
 
-function checkAddress({ port, host, socket }: ProbeServerOptions): void {
+function checkAddress({ port, host, socket }: ServerAddress): void {
   if ((port === undefined) === (socket === undefined)) {
     throw new ConfigurationError(
       "probeServer() needs one of `port` and `socket`: `{ port: 9090 }` or `{ socket: '/run/app/probes.sock' }`.",
@@ -84,41 +81,4 @@ function checkAddress({ port, host, socket }: ProbeServerOptions): void {
   if (host !== undefined && (socket !== undefined || typeof host !== 'string' || host === '')) {
     throw new ConfigurationError(`Expected \`host\` of probeServer() to be an address beside a \`port\`, got ${show(host)}.`);
   }
-}
-
-async function listen(server: Server, { port, host, socket }: ProbeServerOptions): Promise<void> {
-  try {
-    if (socket !== undefined) return await listenOnSocket(server, socket);
-    const listening = once(server, 'listening');
-    server.listen({ port, host });
-    await listening;
-  } catch (error) {
-    if (ConfigurationError.is(error)) throw error;
-    const address = socket ?? `port ${String(port)}${host === undefined ? '' : ` of ${host}`}`;
-    const problem = (socket === undefined ? explainPort(error, host) : explainSocket(error, socket)) ?? describeError(error);
-    throw new ConfigurationError(`probeServer() cannot listen on ${address}: ${problem}`, { cause: error });
-  }
-}
-
-function explainPort(error: unknown, host: string | undefined): string | undefined {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === 'EADDRINUSE') return `${describeError(error)}. Free it, or choose another.`;
-  if (code === 'EACCES') return `${code}: this process is not permitted to. Choose a port from 1024 on.`;
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-    return `${code}: ${host ?? 'the host'} is no address of this machine. Choose one that it has, or leave \`host\` out.`;
-  }
-  return undefined;
-}
-
-function closeServer(server: Server): void {
-  server.close();
-  // A connection that never sends its request would otherwise keep the process alive.
-  setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS).unref();
-}
-
-/** Every connection serves one request, as with the kubelet: none is left idle when the server closes. */
-function write(response: ServerResponse, { status, headers, body }: ProbeAnswer): void {
-  markAsAnswered(response);
-  response.writeHead(status, { ...headers, Connection: 'close' });
-  response.end(response.req.method === 'HEAD' ? undefined : body);
 }

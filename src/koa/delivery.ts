@@ -1,7 +1,7 @@
 import type { Context } from 'koa';
 import { markAsAnswered } from '../http/answered.js';
 import type { ProbeAnswer } from '../http/endpoint.js';
-import { createHangUpLog } from '../http/hang-ups.js';
+import { createHangUpLog, isClientGone } from '../http/hang-ups.js';
 import type { ProbeTarget } from '../http/paths.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { CURE, watchForChangedAnswer } from './placement.js';
@@ -13,7 +13,7 @@ export function createDelivery(probes: ProbeRegistry): Delivery {
   const noteDelivery = createHangUpLog(probes);
   let isChangeTold = false;
   return (ctx, { kind, title }, answered) => {
-    noteDelivery(kind, ctx.res);
+    noteDelivery(kind, isClientGone(ctx.res));
     // Another middleware has answered meanwhile, a timeout for example.
     if (ctx.headerSent) return;
     writeAnswer(ctx, answered);

@@ -14,12 +14,15 @@ export interface ProbeAnswered {
 /** Hears of the runs and the answers of one registry. */
 export interface ProbeObserver extends RunObserver {
   onAnswer?(answer: ProbeAnswered): void;
+  /** The event loop was blocked for so long. */
+  onBlock?(durationMs: number): void;
   /** A probe was taken out. None of its runs is told later. */
   onRemove?(probe: string): void;
 }
 
 const channels = {
   change: channel('koa-probes:change'),
+  block: channel('koa-probes:block'),
   shutdown: channel('koa-probes:shutdown'),
   answer: channel('koa-probes:answer'),
 };

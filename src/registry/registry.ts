@@ -61,8 +61,23 @@ export interface ProbeChange {
   readonly reason: string | undefined;
 }
 
+/** The event loop was blocked, and turns again: told by the thread of `probeServer` or `probeHeartbeat` with `thread: true`. */
+export interface EventLoopBlock {
+  /** How long it was blocked, in milliseconds. It is never said to be longer than it was. */
+  readonly durationMs: number;
+  /** When it began, in milliseconds since 1970 UTC, by the system's clock. */
+  readonly startedAt: number;
+  /** What blocked it, in one line: `busyLoop (src/report.js:37:65)`. Undefined if that is not known. */
+  readonly by: string | undefined;
+  /** The frames of the stack, innermost first, with paths relative to the working directory. Empty if it is not known: no more than one is taken a minute. */
+  readonly stack: readonly string[];
+  /** Whether it was blocked inside a synchronous call, so that the stack is the one of its return. */
+  readonly isLate: boolean;
+}
+
 export interface ProbeEvents {
   change: [ProbeChange];
+  block: [EventLoopBlock];
   close: [];
   shutdown: [ShutdownProgress];
 }
@@ -80,7 +95,7 @@ const DEADLINE_MARGIN_MS = 100;
 
 /**
  * The probes of one application. `discoverProbes` makes one from a container; made with `new` it has the probes that are registered.
- * It emits `change` for each change of a probe's status and for each new reason, `shutdown` for each phase of a graceful shutdown, and `close`. A listener that throws or rejects is logged and harms nothing.
+ * It emits `change` for each change of a probe's status and for each new reason, `block` after each block of the event loop that a thread has seen, `shutdown` for each phase of a graceful shutdown, and `close`. A listener that throws or rejects is logged and harms nothing.
  */
 export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   /** The state of the application and its manual toggles. */
@@ -94,6 +109,8 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     if (!this.#complaints.take(performance.now())) return;
     this.logger.error(`what observes the probes failed: ${describeError(error)}`, { err: error });
   });
+  /** @internal Called with each probe that is added or taken out. */
+  readonly monitorListeners = new Set<(monitor: Monitor, isAdded: boolean) => void>();
   readonly #complaints = new Pace(COMPLAINT_PAUSES_MS);
   readonly #deadlineMs: number | undefined;
   readonly #monitors = new Map<string, Monitor>();
@@ -171,6 +188,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     for (const kind of kinds) this.#setMonitors(kind, [...this.#byKind[kind], monitor]);
     if (outside !== undefined) monitor.onOutside(outside);
     if (options.intervalMs > 0) this.#schedules.set(monitor, startSchedule(monitor, this.observers));
+    for (const listener of this.monitorListeners) listener(monitor, true);
     return monitor;
   }
 
@@ -188,6 +206,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     monitor.remove(new NotReady('the probe was taken out'));
     this.#log.forget(monitor);
     this.observers.tell((observer) => observer.onRemove?.(monitor.name));
+    for (const listener of this.monitorListeners) listener(monitor, false);
     // Readiness may have waited for it, if it was a startup probe.
     this.#onToggle();
   }
@@ -216,13 +235,20 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     checkOneOf('status()', 'kind', kind, PROBE_KINDS);
     const results: ProbeResult[] = [];
     const pending: string[] = [];
-    for (const monitor of this.#byKind[kind]) {
-      const result = (kind === 'startup' ? monitor.firstPass : undefined) ?? this.#lastResultOf(monitor);
-      if (result === undefined) pending.push(monitor.name);
+    for (const [{ name }, result] of this.lastResults(kind)) {
+      if (result === undefined) pending.push(name);
       else results.push(result);
     }
     const worst = this.#isClosed && kind === 'readiness' ? 'fail' : results.reduce(worseOf, 'pass' as const);
     return { kind, status: worst !== 'fail' && pending.length > 0 ? 'unknown' : worst, results, pending };
+  }
+
+  /** @internal The last result of each probe of a kind, if it has one, in the order of registration. */
+  lastResults(kind: ProbeKind): (readonly [Monitor, ProbeResult | undefined])[] {
+    return this.#byKind[kind].map((monitor) => [
+      monitor,
+      (kind === 'startup' ? monitor.firstPass : undefined) ?? this.#lastResultOf(monitor),
+    ]);
   }
 
   #lastResultOf(monitor: Monitor): ProbeResult | undefined {
@@ -354,6 +380,12 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     const answer = { kind, probe, code };
     this.observers.tell((observer) => observer.onAnswer?.(answer));
     publish('answer', this, answer);
+  }
+
+  /** @internal The event loop turns again. */
+  noteBlock(block: EventLoopBlock): void {
+    this.observers.tell((observer) => observer.onBlock?.(block.durationMs));
+    this.announce('block', block);
   }
 
   /** @internal Each listener for itself: one that throws or rejects keeps no other from hearing of it. */
