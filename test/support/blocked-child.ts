@@ -9,6 +9,7 @@ import {
   probeHeartbeat,
   ProbeRegistry,
   probeServer,
+  type ProbeHeartbeatOptions,
   type ProbeServerOptions,
 } from 'koa-probes';
 
@@ -16,7 +17,9 @@ import {
 const blockers: Record<string, (ms: number) => unknown> = {
   loop: function busyLoop(ms) {
     const endsAt = performance.now() + ms;
-    while (performance.now() < endsAt);
+    let sum = 0;
+    while (performance.now() < endsAt) for (let left = 100_000; left > 0; left -= 1) sum += Math.sqrt(left);
+    return sum;
   },
   regexp: function backtrack(ms) {
     const endsAt = performance.now() + ms;
@@ -55,8 +58,8 @@ if (process.env['HOOK'] !== undefined) {
   Error.prepareStackTrace = () => (hookCalls += 1);
 }
 
-const options = JSON.parse(process.env['SERVER'] ?? '{}') as ProbeServerOptions;
-const directory = process.env['DIRECTORY'];
+/** From the environment, as JSON. */
+const readOptions = (name: string): unknown => JSON.parse(process.env[name] ?? 'null');
 
 const probes = new ProbeRegistry(process.env['SILENT'] === undefined ? {} : { logger: false });
 let problem: Error | undefined;
@@ -84,6 +87,7 @@ const server = createServer((request, response) => {
 const commands: Record<string, (query: URLSearchParams) => unknown> = {
   block: (query) => blockers[query.get('by') ?? 'loop']?.(Number(query.get('ms'))),
   break: () => (problem = new NotReady('search is down')),
+  drain: () => probes.lifecycle.drain(),
   hang: () => (isHanging = true),
   unlive: () => probes.lifecycle.setLive(false, 'stuck'),
   'change-and-block': (query) => {
@@ -113,6 +117,8 @@ if (deactivationMs !== undefined) {
   container.get('database');
   await discoverProbes(container, { registry: probes });
 }
-if (directory !== undefined) probeHeartbeat(probes, { directory, intervalMs: 500, thread: true, notReadyAfterMs: 1_000 });
-if (process.env['SERVER'] !== undefined) await probeServer(probes, { ...options, thread: true });
+const heartbeat = readOptions('HEARTBEAT') as ProbeHeartbeatOptions | null;
+if (heartbeat !== null) probeHeartbeat(probes, { ...heartbeat, thread: true });
+const options = readOptions('SERVER') as ProbeServerOptions | null;
+if (options !== null) await probeServer(probes, { ...options, thread: true });
 server.listen(Number(process.env['PORT']), '127.0.0.1', () => console.log('listens'));

@@ -1,12 +1,16 @@
 import { fileURLToPath } from 'node:url';
-import type { EventLoopBlock, ProbeServerOptions } from 'koa-probes';
+import type { EventLoopBlock, ProbeHeartbeatOptions, ProbeServerOptions } from 'koa-probes';
 import { ask, type Answer } from './http.js';
 import { freePort, start, until, type Child } from './processes.js';
 
 const program = fileURLToPath(new URL('./blocked-child.js', import.meta.url));
 
+/** Newer versions of Node have it without the word. */
+export const PERMISSION = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission';
+
 export interface BlockableOptions {
   readonly server?: Omit<ProbeServerOptions, 'port' | 'thread'>;
+  readonly heartbeat?: ProbeHeartbeatOptions;
   /** Of Node. */
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -64,7 +68,7 @@ export class Blockable {
   }
 }
 
-export async function startBlockable({ server = {}, flags = [], env = {} }: BlockableOptions = {}): Promise<Blockable> {
+export async function startBlockable({ server = {}, heartbeat, flags = [], env = {} }: BlockableOptions = {}): Promise<Blockable> {
   const [port, probePort] = [await freePort(), await freePort()];
   const child = start(process.execPath, [...flags, program], {
     env: {
@@ -72,7 +76,8 @@ export async function startBlockable({ server = {}, flags = [], env = {} }: Bloc
       NODE_EXTRA_CA_CERTS: undefined,
       NODE_V8_COVERAGE: undefined,
       PORT: String(port),
-      SERVER: JSON.stringify({ ...server, port: probePort }),
+      SERVER: JSON.stringify({ ...server, port: server.socket === undefined ? probePort : undefined }),
+      HEARTBEAT: JSON.stringify(heartbeat),
       ...env,
     },
   });
