@@ -147,15 +147,17 @@ describe('probeServer(probes, { thread: true })', () => {
     expect(child.lines).to.deep.equal([]);
   });
 
-  it('takes neither a process that was stopped nor a paused machine for a blocked loop', async () => {
-    await startReady({ server: { notReadyAfterMs: 300, deadAfterMs: 600 } });
+  it('does not count the time in which the whole process was stopped', async () => {
+    await startReady({ server: { notReadyAfterMs: 3_000, deadAfterMs: 3_500 } });
+    await child.block(1_000);
+    await child.probe('/livez');
     child.process.kill('SIGSTOP');
     const underWay = Promise.all([child.probe('/livez'), child.probe('/readyz')]);
     const stoppedAt = performance.now();
-    await until(() => performance.now() - stoppedAt > 2_000);
+    await until(() => performance.now() - stoppedAt > 4_000);
     child.process.kill('SIGCONT');
     expect((await underWay).map(({ status }) => status)).to.deep.equal([200, 200]);
     await child.untilOver();
-    expect(child.lines).to.deep.equal([]);
+    expect([...child.lines, ...child.blocks]).to.deep.equal([]);
   });
 });

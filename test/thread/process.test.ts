@@ -108,8 +108,9 @@ describe('a process whose probes a thread answers', () => {
   describe('loads no agent into the thread', () => {
     const agent = projectPath('build/test/support/debugging-agent.js');
     for (const [title, options] of [
+      ['by --require', { flags: ['--require', agent] }],
       ['by --import', { flags: ['--import', agent] }],
-      ['by NODE_OPTIONS', { env: { NODE_OPTIONS: `--import=${agent}` } }],
+      ['by NODE_OPTIONS', { env: { NODE_OPTIONS: `--require=${agent}` } }],
     ] as const) {
       it(title, async () => {
         child = await startBlockable(options);
