@@ -21,20 +21,21 @@ const ATTEMPT_EVERY_MS = 10;
 const STACK_ARRIVES_WITHIN_MS = 100;
 
 /** A block that lasts, or has just ended. */
-interface Block {
-  frames: readonly string[];
+class Block {
+  frames: readonly string[] = [];
   /** Why there are none. */
-  problem: string | undefined;
-  isLate: boolean;
-  /** Whether the main thread could be interrupted. */
-  hasAnswered: boolean;
+  problem: string | undefined = 'no more than one is taken a minute';
+  /** Until the frames are known, or why there are none. */
   reading: Promise<void> | undefined;
+  /** Whether the main thread could be interrupted. */
+  hasAnswered = false;
+  isLate = false;
+  /** Another block was told of less than a minute ago: this one is, if it lasts until the minute is over. */
+  isQuiet = true;
   /** Whether a line has told of it. */
-  isTold: boolean;
-  isEndOfLivenessTold: boolean;
-  /** Another block was told of less than a minute ago. */
-  readonly isQuiet: boolean;
-  isOver: boolean;
+  isTold = false;
+  isEndOfLivenessTold = false;
+  isOver = false;
 }
 
 /**
@@ -57,12 +58,13 @@ export class BlockTeller {
   /** Called at intervals while the main loop is blocked. */
   look(blockedMs: number, { notReadyAfterMs, deadAfterMs }: BlockLimits): void {
     if (blockedMs < notReadyAfterMs) return;
-    const block = (this.#block ??= this.#begin());
+    const block = (this.#block ??= new Block());
+    if (block.isQuiet && performance.now() - this.#toldAt >= MINUTE_MS) this.#wake(block);
     if (blockedMs >= deadAfterMs && !block.isEndOfLivenessTold) {
       block.isEndOfLivenessTold = true;
       return this.#say(block, blockedMs, ', and liveness fails from now on');
     }
-    const isKnown = block.frames.length > 0 || blockedMs >= notReadyAfterMs + PROMPT_MS;
+    const isKnown = block.frames.length > 0 || performance.now() - this.#toldAt >= PROMPT_MS;
     if (isKnown && !block.isTold && !block.isQuiet) this.#say(block, blockedMs);
   }
 
@@ -75,24 +77,12 @@ export class BlockTeller {
     void this.#report(block, durationMs);
   }
 
-  #begin(): Block {
-    const now = performance.now();
-    const isQuiet = now - this.#toldAt < MINUTE_MS;
-    const problem = isQuiet ? 'no more than one is taken a minute' : this.data.stackProblem;
-    const block: Block = {
-      frames: [],
-      problem,
-      isLate: false,
-      hasAnswered: false,
-      reading: undefined,
-      isTold: false,
-      isEndOfLivenessTold: false,
-      isQuiet,
-      isOver: false,
-    };
-    if (!isQuiet) this.#toldAt = now;
-    if (problem === undefined) block.reading = this.#read(block);
-    return block;
+  #wake(block: Block): void {
+    this.#toldAt = performance.now();
+    block.isQuiet = false;
+    block.isTold = false;
+    block.problem = this.data.stackProblem;
+    if (block.problem === undefined) block.reading = this.#read(block);
   }
 
   async #read(block: Block): Promise<void> {

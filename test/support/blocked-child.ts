@@ -28,6 +28,9 @@ const blockers: Record<string, (ms: number) => unknown> = {
   call: function sleepOutside(ms) {
     execFileSync('sleep', [String(ms / 1_000)]);
   },
+  wait: function waitForNobody(ms) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+  },
   garbage: function fillHeap(ms) {
     const endsAt = performance.now() + ms;
     let list: object[] = [];
