@@ -1,6 +1,6 @@
 // What every script of the repository begins with. It runs before anything is installed, so it uses nothing but Node.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -91,6 +91,15 @@ export function build() {
   ].map((file) => `--external:${file}`);
   const options = ['--bundle', '--platform=node', '--target=node20', '--sourcemap', '--sources-content=false', '--log-level=warning'];
   run('esbuild', 'src/cli/bin.cts', '--outfile=dist/cli/bin.cjs', ...options, ...external);
+  writeProgram();
+}
+
+/** The program of the worker thread as a text within a module: an application that is bundled has no file for it. Functions keep their names, for its stack traces. */
+function writeProgram() {
+  const options = ['--bundle', '--platform=node', '--target=node20', '--format=cjs', '--minify-whitespace', '--minify-syntax'];
+  const file = join(root, 'dist', 'thread', 'program.js');
+  run('esbuild', 'src/worker/main.ts', `--outfile=${file}`, ...options, '--allow-overwrite', '--log-level=warning');
+  writeFileSync(file, `export const PROGRAM = ${JSON.stringify(readFileSync(file, 'utf8'))};\n`);
 }
 
 /** From nothing: the output of a file that is gone would otherwise still be tested and packed. */

@@ -9,7 +9,7 @@ export type { ProbeContainer } from './discovery/container.js';
 export type { ProbeDefinition } from './registry/definition.js';
 export type { ProbeDescription, SettingSource } from './registry/description.js';
 export { ProbeRegistry, type ProbeStatus, type RegistryOptions, type RunOptions } from './registry/registry.js';
-export type { ProbeChange, ProbeEvents } from './registry/events.js';
+export type { EventLoopBlock, ProbeChange, ProbeEvents } from './registry/events.js';
 export { Lifecycle, type LifecycleState } from './lifecycle/lifecycle.js';
 export type { ProbeLogger } from './logger.js';
 
@@ -40,7 +40,9 @@ export type { ProbeData, ProbeReport, ProbeResult } from './report/report.js';
 // Answer
 export { probeMiddleware, type ProbeMiddlewareOptions } from './koa/probe-middleware.js';
 export { probeServer, type ProbeServerOptions, type RequestHandler } from './http/probe-server.js';
+export type { ThreadedProbeServer } from './http/threaded-server.js';
 export { probeHeartbeat, type ProbeHeartbeat, type ProbeHeartbeatOptions } from './heartbeat/probe-heartbeat.js';
+export type { BlockOptions } from './thread/block-options.js';
 export type { AnswerOptions, RenderedBody } from './http/answer-options.js';
 export type { EndpointOptions } from './http/endpoint.js';
 export type { ServiceInfo } from './report/json.js';

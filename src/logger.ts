@@ -25,6 +25,8 @@ export interface LogFields {
   readonly downMs?: number | undefined;
   /** Runs that failed since the probe last passed. */
   readonly failedRuns?: number | undefined;
+  /** Where the event loop was blocked. */
+  readonly stack?: string | undefined;
   /** The thrown value. */
   readonly err?: unknown;
 }
@@ -72,6 +74,11 @@ export function resolveLogger(logger: ProbeLogger | false | undefined): FieldLog
     };
   };
   return { info: writeSafely('info'), warn: writeSafely('warn'), error: writeSafely('error') };
+}
+
+/** Whether the application wants no lines. */
+export function isSilent(logger: FieldLogger): boolean {
+  return logger === silentLogger;
 }
 
 /** Keeps the line breaks of a stack. Text from a check has none, because `describeError` has put it into one line. */

@@ -6,16 +6,19 @@ import { PROBE_KINDS, type ProbeKind } from '../probe.js';
 import type { ProbeChange } from '../registry/events.js';
 import { isInspected } from '../registry/inspection.js';
 import type { ProbeRegistry } from '../registry/registry.js';
-import type { ProbeReport } from '../report/report.js';
+import { BLOCK_OPTION_NAMES, resolveBlockLimits, type BlockOptions } from '../thread/block-options.js';
+import type { BlockLimits } from '../thread/messages.js';
+import { threadOf } from '../thread/probe-thread.js';
 import { checkMilliseconds, rejectUnknownOptions, show } from '../validation.js';
-import { HeartbeatFile, makeDirectory } from './heartbeat-file.js';
+import { FileLock } from './file-lock.js';
+import { FILE_NAMES, HeartbeatFile, makeDirectory } from './heartbeat-file.js';
 
-export interface ProbeHeartbeatOptions {
+export interface ProbeHeartbeatOptions extends BlockOptions {
   /** Folder of the files `live`, `ready` and `startup`, of this process alone. It is made where it is missing. Best in memory: `emptyDir: { medium: Memory }`. */
   directory: string;
   /**
    * Time in milliseconds between the begins of two runs: 1 to 3,600,000.
-   * A file is good until the next run must have ended, and a second longer: a blocked event loop is seen that much later.
+   * A file is good until the next run must have ended, and a second longer: a blocked event loop is seen that much later, unless there is a `thread`.
    * @default 5000
    */
   intervalMs?: number | undefined;
@@ -26,27 +29,35 @@ export interface ProbeHeartbeat {
   stop(): void;
 }
 
-const FILE_NAMES: Readonly<Record<ProbeKind, string>> = { liveness: 'live', readiness: 'ready', startup: 'startup' };
-
 const DEFAULT_INTERVAL_MS = 5_000;
 
-/** For the machine that is slow at times. */
+/** For the machine that is slow at times, in milliseconds. */
 const MARGIN_MS = 1_000;
+
+/** What the thread is told of the files. */
+export interface ThreadFilesSettings {
+  readonly directory: string;
+  readonly locks: Readonly<Record<ProbeKind, SharedArrayBuffer>>;
+}
 
 /**
  * Runs the probes of each kind at an interval, and writes after each run until when its pass is good, for exec probes that start nothing of the application.
  * A run that fails ends it at once; a process that is blocked or dead lets it expire. It is removed with the process, the one of readiness when the application drains.
  * It is stopped with the registry, and keeps no process alive.
  *
+ * With `thread: true` a worker thread keeps the files while the event loop is blocked, so that a blocked process differs from a dead one:
+ * the file of readiness says so after `notReadyAfterMs`, and that of liveness is renewed until `deadAfterMs`.
+ *
  * @throws ConfigurationError where the directory cannot be written, or an option is out of its range.
  */
 export function probeHeartbeat(probes: ProbeRegistry, options: ProbeHeartbeatOptions): ProbeHeartbeat {
-  rejectUnknownOptions('probeHeartbeat()', options, ['directory', 'intervalMs']);
+  rejectUnknownOptions('probeHeartbeat()', options, ['directory', 'intervalMs', ...BLOCK_OPTION_NAMES]);
   const { directory, intervalMs = DEFAULT_INTERVAL_MS } = options;
   if (typeof directory !== 'string' || directory === '') {
     throw new ConfigurationError(`Expected \`directory\` of probeHeartbeat() to be a path, got ${show(directory)}.`);
   }
   checkMilliseconds('probeHeartbeat()', 'intervalMs', intervalMs);
+  const limits = resolveBlockLimits('probeHeartbeat()', options);
   if (probes.isClosed) {
     throw new ConfigurationError('probeHeartbeat() cannot run the probes of a registry that is closed. Call it before probes.close().');
   }
@@ -54,7 +65,13 @@ export function probeHeartbeat(probes: ProbeRegistry, options: ProbeHeartbeatOpt
   if (isInspected()) return { stop: takeNoteBack };
   prepare(directory);
 
-  const beats = PROBE_KINDS.map((kind) => new Beat(probes, kind, new HeartbeatFile(directory, FILE_NAMES[kind]), intervalMs));
+  const locks = { liveness: new FileLock(), readiness: new FileLock(), startup: new FileLock() };
+  const thread =
+    limits === undefined ? undefined : openThread(probes, directory, locks, limits, () => beats.forEach((beat) => beat.hurry()));
+  const beats = PROBE_KINDS.map((kind) => {
+    const file = new HeartbeatFile(directory, FILE_NAMES[kind], locks[kind]);
+    return new Beat(probes, kind, file, intervalMs, () => thread?.turn());
+  });
   const onChange = ({ name, kinds, previous }: ProbeChange) => {
     // A toggle counts at once, here as in an answer.
     if (name !== LIFECYCLE || previous === undefined) return;
@@ -63,6 +80,7 @@ export function probeHeartbeat(probes: ProbeRegistry, options: ProbeHeartbeatOpt
   const stop = () => {
     takeNoteBack();
     for (const beat of beats) beat.stop();
+    thread?.close();
     probes.off('change', onChange);
     probes.lifecycle.lastingAnswerers.delete(stop);
     probes.off('close', stop);
@@ -79,17 +97,31 @@ export function probeHeartbeat(probes: ProbeRegistry, options: ProbeHeartbeatOpt
 function prepare(directory: string): void {
   try {
     makeDirectory(directory);
-    for (const name of Object.values(FILE_NAMES)) {
-      const file = new HeartbeatFile(directory, name);
-      file.write(0);
-      file.remove();
-    }
+    for (const name of Object.values(FILE_NAMES)) new HeartbeatFile(directory, name).test();
   } catch (error) {
     throw new ConfigurationError(
       `probeHeartbeat() cannot write to ${directory}: ${describeError(error)}. Make it writable for the user of the process, or choose another \`directory\`.`,
       { cause: error },
     );
   }
+}
+
+/** A thread that keeps the files while the main loop is blocked. */
+function openThread(
+  probes: ProbeRegistry,
+  directory: string,
+  locks: Readonly<Record<ProbeKind, FileLock>>,
+  limits: BlockLimits,
+  onBlockOver: () => void,
+): { turn(): void; close(): void } {
+  const settings: ThreadFilesSettings = {
+    directory,
+    locks: { liveness: locks.liveness.memory, readiness: locks.readiness.memory, startup: locks.startup.memory },
+  };
+  const thread = threadOf(probes);
+  const part = thread.open({ name: 'files', limits, settings: () => settings, onBlockOver });
+  part.opened.catch((error: unknown) => probes.logger.error(describeError(error)));
+  return { turn: () => thread.turn(), close: () => void part.close() };
 }
 
 /** The runs of one kind, one at a time, and their file. */
@@ -106,12 +138,14 @@ class Beat {
     readonly kind: ProbeKind,
     private readonly file: HeartbeatFile,
     private readonly intervalMs: number,
+    /** The other thread is to know before a write that the loop turns. */
+    private readonly turn: () => void,
   ) {
     void this.#run();
   }
 
   hurry(): void {
-    if (this.#isDrained) this.#attempt(() => this.file.remove());
+    if (this.#isDrained) this.#attempt(() => this.file.close());
     if (this.#isRunning) this.#isHurried = true;
     else void this.#run();
   }
@@ -119,7 +153,7 @@ class Beat {
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
-    this.#attempt(() => this.file.remove());
+    this.#attempt(() => this.file.close());
   }
 
   async #run(): Promise<void> {
@@ -132,29 +166,11 @@ class Beat {
     const report = await this.probes.run(this.kind);
     this.#isRunning = false;
     if (this.#isStopped || this.#isDrained) return;
-    this.#attempt(() => this.#write(report, startedAtUptime));
+    // Until the next run must have ended.
+    const goodForMs = this.intervalMs + this.probes.deadlineOf(this.kind) + MARGIN_MS;
+    this.#attempt(() => this.file.write(report, goodForMs, startedAtUptime));
     if (this.#isHurried) return this.#run();
     this.#timer = setTimeout(() => void this.#run(), Math.max(0, startedAt + this.intervalMs - performance.now())).unref();
-  }
-
-  /** Until the next run must have ended. A reader counts whole seconds, and takes the last one as whole. */
-  #write({ status, results }: ProbeReport, startedAtUptime: number): void {
-    if (status === 'fail') {
-      const failed = results.filter((result) => result.status === 'fail');
-      return this.#writeFailure(failed.map(({ name, failure }) => `[-]${name} failed: ${failure?.reason ?? ''}`));
-    }
-    const goodForMs = this.intervalMs + this.probes.deadlineOf(this.kind) + MARGIN_MS;
-    this.file.write(Math.ceil(startedAtUptime + goodForMs / 1_000) - 1);
-  }
-
-  /** On a full disk the pass before would stay good: no file is a failure too. */
-  #writeFailure(lines: readonly string[]): void {
-    try {
-      this.file.write(0, lines);
-    } catch (error) {
-      this.file.remove();
-      throw error;
-    }
   }
 
   /** Traffic is to stop for good; liveness goes on. */
@@ -164,6 +180,7 @@ class Beat {
 
   /** A full disk does not fail the application: the file expires. Said once, until it is mended. */
   #attempt(act: () => void): void {
+    this.turn();
     try {
       act();
       this.#isBroken = false;

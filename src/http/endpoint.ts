@@ -32,10 +32,18 @@ export interface ProbeAnswer {
 /** Answers a probe, and never rejects: whatever the checks do is in the report. */
 export type Answerer<Request> = (target: ProbeTarget, accept: string | undefined, request: Request) => Promise<ProbeAnswer>;
 
+/** What an answer is made from: a registry, or what is known of one elsewhere. */
+export type AnswerSource = Pick<ProbeRegistry, 'has' | 'run' | 'noteAnswer' | 'logger'>;
+
 /** `caller` is what messages call the function of the public. */
 export function createAnswerer<Request>(caller: string, probes: ProbeRegistry, options: AnswerOptions<Request>): Answerer<Request> {
   checkRegistry(caller, probes);
   checkAnswerOptions(caller, options);
+  return answerFrom(probes, options);
+}
+
+/** The options are in their ranges. */
+export function answerFrom<Request>(probes: AnswerSource, options: AnswerOptions<Request>): Answerer<Request> {
   const { details = 'public', format = 'auto', info, retryAfterSeconds, render } = options;
   const complain = createComplaint(probes.logger);
   const renderDefault = (report: ProbeReport, { type, query, title, request }: Asked<Request>): Body => {
@@ -102,7 +110,7 @@ function readQuery(query: string): ProbeQuery {
   return { exclude: parameters.getAll('exclude'), isVerbose: parameters.has('verbose') };
 }
 
-function runProbes(probes: ProbeRegistry, kind: ProbeKind, name: string | undefined, exclude: readonly string[]): Promise<ProbeReport> {
+function runProbes(probes: AnswerSource, kind: ProbeKind, name: string | undefined, exclude: readonly string[]): Promise<ProbeReport> {
   if (name !== undefined) return probes.run(kind, { only: name });
   return exclude.length === 0 ? probes.run(kind) : probes.run(kind, { exclude });
 }

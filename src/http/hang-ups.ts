@@ -3,12 +3,12 @@ import type { ProbeKind } from '../probe.js';
 import { COMPLAINT_PAUSES_MS, Pace } from '../registry/pace.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 
-/** Whether the client is still there for the answer. Says it once if it is not, until an answer of that kind is delivered again; from the third time on ever more rarely. */
-export function createHangUpLog(probes: ProbeRegistry): (kind: ProbeKind, response: ServerResponse) => void {
+/** Told of each answer whether its client had gone. Says it once, until an answer of that kind is delivered again; from the third time on ever more rarely. */
+export function createHangUpLog(probes: ProbeRegistry): (kind: ProbeKind, isGone: boolean) => void {
   const reported = new Set<ProbeKind>();
   const paces: Partial<Record<ProbeKind, Pace>> = {};
-  return (kind, response) => {
-    if (!isGone(response)) {
+  return (kind, isGone) => {
+    if (!isGone) {
       if (reported.size > 0) reported.delete(kind);
       return;
     }
@@ -25,7 +25,7 @@ export function createHangUpLog(probes: ProbeRegistry): (kind: ProbeKind, respon
 }
 
 /** HTTP/2 has a stream for each response. A response that was sent by somebody else meanwhile was not hung up on. */
-function isGone(response: ServerResponse & { readonly stream?: { readonly destroyed: boolean } }): boolean {
+export function isClientGone(response: ServerResponse & { readonly stream?: { readonly destroyed: boolean } }): boolean {
   if (response.writableEnded) return false;
   return response.stream?.destroyed ?? (response.closed || response.socket?.destroyed === true);
 }

@@ -28,7 +28,8 @@ export async function listenOnSocket(server: Server, path: string): Promise<void
   for (let attempt = 1; ; attempt += 1) {
     try {
       await bind(server, path);
-      return removeAtExit(server, path);
+      server.once('close', removeAtExit(path));
+      return;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || attempt === MOST_ATTEMPTS) throw error;
     }
@@ -78,8 +79,8 @@ async function bind(server: Server, path: string): Promise<void> {
   if (!isMainThread) chmodSync(path, OWNER_ONLY);
 }
 
-/** Node removes the file when the server is closed, and not where the process ends before. */
-function removeAtExit(server: Server, path: string): void {
+/** Node removes the file when the server is closed, and not where the process ends before. The function that it returns leaves it to somebody else. */
+export function removeAtExit(path: string): () => void {
   const own = identify(path);
   const remove = () => {
     try {
@@ -89,7 +90,7 @@ function removeAtExit(server: Server, path: string): void {
     }
   };
   process.once('exit', remove);
-  server.once('close', () => process.off('exit', remove));
+  return () => process.off('exit', remove);
 }
 
 async function removeStale(path: string): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Context } from 'koa';
 import { markAsAnswered } from '../http/answered.js';
 import type { ProbeAnswer } from '../http/endpoint.js';
-import { createHangUpLog } from '../http/hang-ups.js';
+import { createHangUpLog, isClientGone } from '../http/hang-ups.js';
 import type { ProbeKind } from '../probe.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 
@@ -11,7 +11,7 @@ export type Delivery = (ctx: Context, kind: ProbeKind, answer: ProbeAnswer) => v
 export function createDelivery(probes: ProbeRegistry): Delivery {
   const noteDelivery = createHangUpLog(probes);
   return (ctx, kind, { status, headers, body }) => {
-    noteDelivery(kind, ctx.res);
+    noteDelivery(kind, isClientGone(ctx.res));
     // Another middleware has answered meanwhile, a timeout for example.
     if (ctx.headerSent) return;
     markAsAnswered(ctx.res);

@@ -219,7 +219,7 @@ export class Lifecycle implements Probe {
   }
 
   /** @throws NotReady with all reasons, if the kind fails */
-  check({ kind }: ProbeContext): void {
+  check({ kind }: Pick<ProbeContext, 'kind'>): void {
     if (this.hasNothingToSay(kind)) return;
     const reasons = this.#reasonsOf(kind);
     if (reasons.length > 0) throw new NotReady(reasons.join('; '));

@@ -21,10 +21,26 @@ export interface ProbeChange {
   readonly reason: string | undefined;
 }
 
+/** The event loop was blocked, and turns again. The thread of `probeServer` or `probeHeartbeat` with `thread: true` has seen it. */
+export interface EventLoopBlock {
+  /** How long it was blocked, in milliseconds. It is never said to be longer than it was. */
+  readonly durationMs: number;
+  /** When it began, in milliseconds since 1970 UTC, by the system's clock. */
+  readonly startedAt: number;
+  /** What blocked it, in one line: `busyLoop (src/report.js:37:65)`. Undefined if that is not known. */
+  readonly by: string | undefined;
+  /** The frames of the stack, innermost first, with paths relative to the working directory. Empty if it is not known: no more than one is taken a minute. */
+  readonly stack: readonly string[];
+  /** Whether it was blocked inside a synchronous call, so that the stack is the one of its return. */
+  readonly isLate: boolean;
+}
+
 /** The events of a registry. */
 export interface ProbeEvents {
   /** A status or a reason has changed. */
   change: [ProbeChange];
+  /** The event loop was blocked, and turns again. */
+  block: [EventLoopBlock];
   /** The registry was closed. */
   close: [];
   /** A graceful shutdown has entered a phase. */

@@ -15,12 +15,15 @@ export interface ProbeAnswered {
 /** Is told about the runs and the HTTP responses of one registry. */
 export interface ProbeObserver extends RunObserver {
   onAnswer?(answer: ProbeAnswered): void;
+  /** The event loop was blocked for this many milliseconds. */
+  onBlock?(durationMs: number): void;
   /** Called when a probe was removed. None of its runs is reported later. */
   onRemove?(probe: string): void;
 }
 
 const channels = {
   change: channel('koa-probes:change'),
+  block: channel('koa-probes:block'),
   shutdown: channel('koa-probes:shutdown'),
   answer: channel('koa-probes:answer'),
 };

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { LIFECYCLE, resolveDefinition, type ProbeDefinition, type ResolvedDefinition } from './definition.js';
-import { isNewReason, type ProbeEvents } from './events.js';
+import { isNewReason, type EventLoopBlock, type ProbeEvents } from './events.js';
 import { describeProbe, originOf, type ProbeDescription, type ProbeOrigin } from './description.js';
 import { ConfigurationError, describeError, NotReady } from '../errors.js';
 import { Lifecycle } from '../lifecycle/lifecycle.js';
@@ -73,7 +73,7 @@ const DEADLINE_MARGIN_MS = 100;
 
 /**
  * The probes of one application. `discoverProbes` creates one and fills it. A registry that is created with `new` has the probes that are registered.
- * It emits `change` for each change of a probe's status and for each new reason, `shutdown` for each phase of a graceful shutdown, and `close`.
+ * It emits `change` for each change of a probe's status and for each new reason, `block` after each block of the event loop that a thread has seen, `shutdown` for each phase of a graceful shutdown, and `close`.
  * If a listener throws or rejects, the error is logged and nothing else happens.
  */
 export class ProbeRegistry extends EventEmitter<ProbeEvents> {
@@ -90,6 +90,8 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
   });
   /** @internal */
   readonly servingNotes = new ServingNotes();
+  /** @internal Called with each probe that is added or taken out. */
+  readonly monitorListeners = new Set<(monitor: Monitor, isAdded: boolean) => void>();
   readonly #complaints = new Pace(COMPLAINT_PAUSES_MS);
   readonly #deadlineMs: number | undefined;
   readonly #monitors = new Map<string, Monitor>();
@@ -168,6 +170,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     for (const kind of kinds) this.#setMonitors(kind, [...this.#byKind[kind], monitor]);
     if (outside !== undefined) monitor.onOutside(outside);
     if (options.intervalMs > 0 && !isInspected()) this.#schedules.set(monitor, startSchedule(monitor, this.observers));
+    for (const listener of this.monitorListeners) listener(monitor, true);
     return monitor;
   }
 
@@ -185,6 +188,7 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     monitor.remove(new NotReady('the probe was removed'));
     this.#log.forget(monitor);
     this.observers.tell((observer) => observer.onRemove?.(monitor.name));
+    for (const listener of this.monitorListeners) listener(monitor, false);
     // If it was a startup probe, readiness may have waited for it.
     this.#onToggle();
   }
@@ -238,13 +242,20 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     checkOneOf('status()', 'kind', kind, PROBE_KINDS);
     const results: ProbeResult[] = [];
     const pending: string[] = [];
-    for (const monitor of this.#byKind[kind]) {
-      const result = (kind === 'startup' ? monitor.firstPass : undefined) ?? this.#lastResultOf(monitor);
-      if (result === undefined) pending.push(monitor.name);
+    for (const [{ name }, result] of this.lastResults(kind)) {
+      if (result === undefined) pending.push(name);
       else results.push(result);
     }
     const worst = this.#isClosed && kind === 'readiness' ? 'fail' : results.reduce(worseOf, 'pass' as const);
     return { kind, status: worst !== 'fail' && pending.length > 0 ? 'unknown' : worst, results, pending };
+  }
+
+  /** @internal The last result of each probe of a kind, if it has one, in the order of registration. */
+  lastResults(kind: ProbeKind): (readonly [Monitor, ProbeResult | undefined])[] {
+    return this.#byKind[kind].map((monitor) => [
+      monitor,
+      (kind === 'startup' ? monitor.firstPass : undefined) ?? this.#lastResultOf(monitor),
+    ]);
   }
 
   #lastResultOf(monitor: Monitor): ProbeResult | undefined {
@@ -381,6 +392,12 @@ export class ProbeRegistry extends EventEmitter<ProbeEvents> {
     const answer = { kind, probe, code };
     this.observers.tell((observer) => observer.onAnswer?.(answer));
     publish('answer', this, answer);
+  }
+
+  /** @internal The event loop turns again. */
+  noteBlock(block: EventLoopBlock): void {
+    this.observers.tell((observer) => observer.onBlock?.(block.durationMs));
+    this.announce('block', block);
   }
 
   /** @internal Emits an event. All listeners are called, even if one of them throws or rejects. */

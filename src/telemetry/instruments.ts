@@ -56,6 +56,14 @@ function createObservables(meter: Meter) {
       description: 'Unix time of the last run that passed.',
       unit: 's',
     }),
+    blocks: meter.createObservableCounter('koa_probes.event_loop.blocks', {
+      description: 'Blocks of the event loop that were longer than `notReadyAfterMs`, once they are over. Only a thread sees them.',
+      unit: '{block}',
+    }),
+    blockedTime: meter.createObservableCounter('koa_probes.event_loop.blocked_time', {
+      description: 'Time in which the event loop was blocked, by the blocks that are counted.',
+      unit: 's',
+    }),
     lifecycle: meter.createObservableUpDownCounter('koa_probes.lifecycle.state', {
       description: 'The state of the application: 1 for its current state, 0 for the others.',
     }),
@@ -81,6 +89,8 @@ class Reader {
     };
     this.#readStatuses(result);
     this.#readCounts(result);
+    result.observe(this.instruments.blocks, this.counts.blocks.count);
+    result.observe(this.instruments.blockedTime, this.counts.blocks.seconds);
     const { state } = this.probes.lifecycle;
     for (const one of LIFECYCLE_STATES) result.observe(this.instruments.lifecycle, one === state ? 1 : 0, { [LIFECYCLE_STATE]: one });
   };

@@ -103,6 +103,20 @@ export const METRICS: readonly MetricDefinition[] = [
     read: (source) => readMonitors(source, ({ name }) => source.counts.of(name).lastPassSeconds),
   },
   {
+    name: 'koa_probes_event_loop_blocks_total',
+    help: 'Blocks of the event loop that were longer than `notReadyAfterMs`, once they are over. Only a thread sees them.',
+    type: 'counter',
+    aggregator: 'sum',
+    read: ({ counts, own }) => [toSample(counts.blocks.count, own)],
+  },
+  {
+    name: 'koa_probes_event_loop_blocked_seconds_total',
+    help: 'Time in which the event loop was blocked, by the blocks that are counted.',
+    type: 'counter',
+    aggregator: 'sum',
+    read: ({ counts, own }) => [toSample(counts.blocks.seconds, own)],
+  },
+  {
     name: 'koa_probes_lifecycle',
     help: 'The state of the application: 1 for its current state, 0 for the others.',
     type: 'gauge',

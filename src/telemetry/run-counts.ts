@@ -35,6 +35,8 @@ export interface AnswerCount {
 /** Counts the runs and responses of a registry from its creation until it is stopped. */
 export class RunCounts implements ProbeObserver {
   readonly stop: () => void;
+  /** Of the event loop. */
+  readonly blocks = { count: 0, seconds: 0 };
   readonly #probes = new Map<string, ProbeCounts>();
   readonly #answers: Readonly<Record<ProbeKind, Map<number, AnswerCount>>> = {
     liveness: new Map(),
@@ -59,6 +61,7 @@ export class RunCounts implements ProbeObserver {
   reset(): void {
     this.#probes.clear();
     for (const answer of this.answers) answer.count = 0;
+    this.blocks.count = this.blocks.seconds = 0;
   }
 
   of(probe: string): ProbeCounts {
@@ -78,6 +81,11 @@ export class RunCounts implements ProbeObserver {
 
   onAnswer({ kind, code }: ProbeAnswered): void {
     this.#answer(kind, code).count += 1;
+  }
+
+  onBlock(durationMs: number): void {
+    this.blocks.count += 1;
+    this.blocks.seconds += durationMs / 1_000;
   }
 
   onRemove(probe: string): void {

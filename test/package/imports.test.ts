@@ -18,9 +18,11 @@ const sources = [...importsByFile.keys()];
 const STAGES = ['report', 'run', 'lifecycle', 'registry', 'discovery'];
 /** What each folder of the rim takes beside the stages. */
 const RIM: Readonly<Record<string, readonly string[]>> = {
-  http: [],
+  thread: [],
+  http: ['thread'],
   koa: ['http'],
-  heartbeat: [],
+  heartbeat: ['thread'],
+  worker: ['http', 'heartbeat', 'thread'],
   shutdown: [],
   cli: ['http', 'kubernetes'],
   kubernetes: ['http', 'shutdown'],

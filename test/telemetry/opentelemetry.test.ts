@@ -31,6 +31,8 @@ describe('probeTelemetry(probes)', () => {
         return `${name} ${unit} ${type}`;
       });
       expect(found.toSorted()).to.deep.equal([
+        'koa_probes.event_loop.blocked_time s counter',
+        'koa_probes.event_loop.blocks {block} counter',
         'koa_probes.kind.up  gauge',
         'koa_probes.last_pass.timestamp s gauge',
         'koa_probes.lifecycle.state  sum',

@@ -12,6 +12,8 @@ import { promtool, startPrometheus, untilQueried } from '../support/prometheus.j
 
 const NAMES = [
   'koa_probes_answers_total',
+  'koa_probes_event_loop_blocked_seconds_total',
+  'koa_probes_event_loop_blocks_total',
   'koa_probes_kind_up',
   'koa_probes_last_pass_timestamp_seconds',
   'koa_probes_lifecycle',
