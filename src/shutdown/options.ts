@@ -30,7 +30,7 @@ export interface ShutdownOptions {
   /**
    * Time in milliseconds for the whole shutdown, delay and hooks included, 1 to 3,600,000. At its end connections are cut and the process exits with 1.
    * Keep it below `terminationGracePeriodSeconds` of the pod spec, which is 30 s by default.
-   * @default 25,000, at most five sixths of `terminationGracePeriodSeconds`
+   * @default 25,000, at most five sixths of `terminationGracePeriodSeconds`; 23,000 in a worker of `clusterProbes()`
    */
   timeoutMs?: number | undefined;
   /**
@@ -61,6 +61,9 @@ export interface ResolvedShutdownOptions extends ShutdownTimes {
   readonly exit: boolean | ((code: number) => unknown);
   readonly isInKubernetes: boolean;
 }
+
+/** Set by `clusterProbes()` in each of its workers: JSON of what the primary wants to know, and how often. */
+export const WORKER_VARIABLE = 'KOA_PROBES_WORKER';
 
 const OPTION_NAMES = [
   'signals',
@@ -101,7 +104,7 @@ export function resolveShutdownOptions(
   }
   const graceSeconds = options.terminationGracePeriodSeconds ?? readGraceSeconds(environment, logger);
   if (graceSeconds !== undefined) checkGraceSeconds(graceSeconds);
-  const place = { isInKubernetes, hasServer, graceSeconds };
+  const place = { isInKubernetes, hasServer, graceSeconds, hasPrimary: environment[WORKER_VARIABLE] !== undefined };
   const times = resolveTimes(options, place);
   warnOfGrace(times, graceMsOf(place), logger);
   return {

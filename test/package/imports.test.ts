@@ -22,6 +22,7 @@ const RIM: Readonly<Record<string, readonly string[]>> = {
   koa: ['http'],
   heartbeat: [],
   shutdown: [],
+  cluster: ['shutdown'],
   cli: ['http', 'kubernetes'],
   kubernetes: ['http', 'shutdown'],
   telemetry: ['http'],
