@@ -9,6 +9,9 @@ import { LATE_MS, loads } from './loads.js';
 /** When a pod is killed. Kubernetes waits for 30 s unless it is told otherwise. */
 const GRACE_MS = 10_000;
 
+/** Subjects with a program of their own. */
+const PROGRAMS = { 'koa-probes with node:cluster': 'cluster.js' };
+
 /** As a shell says it: 143 is SIGTERM, 137 SIGKILL. */
 const SIGNAL_CODES = { SIGTERM: 143, SIGKILL: 137 };
 
@@ -71,7 +74,7 @@ function summarize({ sent, failures, lastAnswersAt }, replaced, delayMs) {
 
 export async function startPod(subject, delayMs) {
   const { NODE_EXTRA_CA_CERTS: _, NODE_V8_COVERAGE: __, ...env } = process.env;
-  const file = fileURLToPath(new URL('server.js', import.meta.url));
+  const file = fileURLToPath(new URL(PROGRAMS[subject] ?? 'server.js', import.meta.url));
   const child = spawn(process.execPath, [file, subject, String(delayMs)], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const kill = () => child.kill('SIGKILL');
   process.once('exit', kill);

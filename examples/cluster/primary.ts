@@ -1,31 +1,14 @@
-// Starts the processes, replaces those that end, and hands the signal on: the workers are not PID 1, so only this process gets it.
+// The primary: it starts the workers, replaces those that end or are blocked, and answers the probes for all of them.
 import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
-
-const RESTART_AFTER_MS = 1_000;
-
-const workers = Number(process.env['WORKERS'] ?? 2);
-let isStopping = false;
+import { gracefulShutdown, probeServer } from 'koa-probes';
+import { clusterProbes } from 'koa-probes/cluster';
 
 cluster.setupPrimary({ exec: fileURLToPath(new URL('server.js', import.meta.url)) });
-for (let instance = 0; instance < workers; instance += 1) startWorker(String(instance));
-
-function startWorker(instance: string): void {
-  if (isStopping) return;
-  const worker = cluster.fork({ NODE_APP_INSTANCE: instance }); // pm2 sets a variable of the same name
-  worker.once('exit', (code, signal) => {
-    console.log(`worker ${instance} ended (${signal || String(code)})`);
-    if (isStopping) process.exitCode ||= code ?? 1;
-    else setTimeout(startWorker, RESTART_AFTER_MS, instance);
-  });
-}
-
-// This process ends when its last worker has ended.
-process.on('SIGTERM', () => {
-  isStopping = true;
-  for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGTERM');
+export const probes = clusterProbes({
+  workers: Number(process.env['WORKERS'] ?? 2),
+  minReady: 1, // one can carry the load while the other is replaced
+  deadAfterMs: Number(process.env['DEAD_AFTER_MS'] ?? 30_000), // a worker that is blocked for so long is replaced
 });
-// A terminal sends it to the workers as well.
-process.on('SIGINT', () => {
-  isStopping = true;
-});
+gracefulShutdown([], probes); // a signal ends the workers first, then this process
+await probeServer(probes, { port: Number(process.env['MANAGEMENT_PORT'] ?? 9090) });

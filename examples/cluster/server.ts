@@ -1,11 +1,11 @@
 // One of several processes behind one port. `primary.ts` starts it with node:cluster; pm2 can start it too (ecosystem.config.cjs).
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { Container } from 'inversify';
 import Koa from 'koa';
-import { discoverProbes, gracefulShutdown, probeHeartbeat } from 'koa-probes';
+import { discoverProbes, gracefulShutdown, probeHeartbeat, ProbeRegistry } from 'koa-probes';
+import { reportToPrimary } from 'koa-probes/cluster';
 import 'koa-probes/event-loop';
-
-const probes = await discoverProbes(new Container());
 
 const app = new Koa();
 app.use((ctx) => {
@@ -13,9 +13,14 @@ app.use((ctx) => {
   while (performance.now() < endsAt);
   ctx.body = `${String(process.pid)}\n`;
 });
-const server = app.listen(Number(process.env['PORT'] ?? 3000));
+const answer = app.callback();
+const server = createServer((request, response) => void answer(request, response));
 
-// A directory for each process. The number stays the same when a process is replaced, so no directory is left behind.
-const directory = join(process.env['PROBE_DIRECTORY'] ?? '/run/app', process.env['NODE_APP_INSTANCE'] ?? '0');
-probeHeartbeat(probes, { directory, intervalMs: 1_000 });
+const probes = new ProbeRegistry();
 gracefulShutdown(server, probes);
+const instance = process.env['NODE_APP_INSTANCE']; // set by pm2
+if (instance === undefined) reportToPrimary(server, probes);
+// The primary of pm2 answers no probes. A directory for each process: the number stays the same when a process is replaced, so no directory is left behind.
+else probeHeartbeat(probes, { directory: join(process.env['PROBE_DIRECTORY'] ?? '/run/app', instance), intervalMs: 1_000 });
+await discoverProbes(new Container(), { registry: probes });
+server.listen(Number(process.env['PORT'] ?? 3000));

@@ -1,8 +1,9 @@
-import { Server } from 'node:net';
+import type { Server } from 'node:net';
 import { isMainThread } from 'node:worker_threads';
 import { ConfigurationError, describeError } from '../errors.js';
 import type { ProbeRegistry } from '../registry/registry.js';
 import { show } from '../validation.js';
+import { checkRegistry, readServers } from './arguments.js';
 import { Connections } from './connections.js';
 import { HeardSignals } from './heard-signals.js';
 import { Installation } from './installation.js';
@@ -63,9 +64,8 @@ export function gracefulShutdown(
   probes: ProbeRegistry,
   options: ShutdownOptions = {},
 ): GracefulShutdown {
-  checkRegistry(probes);
-  const distinct = [...new Set(Array.isArray(servers) ? (servers as readonly Server[]) : [servers as Server])];
-  distinct.forEach(checkServer);
+  checkRegistry('gracefulShutdown()', probes);
+  const distinct = readServers('gracefulShutdown()', servers);
   const resolved = resolveShutdownOptions(options, { hasServer: distinct.length > 0, environment: process.env, logger: probes.logger });
   checkThread(resolved.signals);
   const takeNoteBack = probes.servingNotes.noteShutdown(() => describeShutdown(distinct, options, resolved));
@@ -209,21 +209,6 @@ class ProcessShutdown implements GracefulShutdown {
       process.exit(1);
     }
   }
-}
-
-/** Checks for methods and not for the class, because the registry may come from another installed copy of the package. */
-function checkRegistry(probes: Partial<ProbeRegistry> | undefined): void {
-  if (typeof probes?.lifecycle?.drain === 'function' && typeof probes.run === 'function') return;
-  throw new ConfigurationError(
-    `Expected \`probes\` of gracefulShutdown() to be a ProbeRegistry, got ${show(probes)}. Pass the registry that discoverProbes() resolves to.`,
-  );
-}
-
-function checkServer(server: unknown): void {
-  if (server instanceof Server) return;
-  throw new ConfigurationError(
-    `Expected \`servers\` of gracefulShutdown() to be a server or an array of servers, got ${show(server)}. Pass the server that app.listen() returns, or \`[]\` for a worker without a server.`,
-  );
 }
 
 /** Node delivers signals only to the main thread. */

@@ -30,7 +30,7 @@ export interface ShutdownOptions {
   /**
    * Deadline of the whole shutdown in milliseconds, including the delay and the hooks, 1 to 3,600,000. When it is exceeded, the remaining connections are closed and the process exits with code 1.
    * Keep it below `terminationGracePeriodSeconds` of the pod spec, which is 30 s by default.
-   * @default 25,000, but at most five sixths of `terminationGracePeriodSeconds`
+   * @default 25,000, but at most five sixths of `terminationGracePeriodSeconds`; 23,000 in a worker of `clusterProbes()`
    */
   timeoutMs?: number | undefined;
   /**
@@ -62,6 +62,9 @@ export interface ResolvedShutdownOptions extends ShutdownTimes {
   readonly exit: boolean | ((code: number) => unknown);
   readonly isInKubernetes: boolean;
 }
+
+/** Set by `clusterProbes()` in each of its workers: JSON of what the primary wants to know, and how often. */
+export const WORKER_VARIABLE = 'KOA_PROBES_WORKER';
 
 const OPTION_NAMES = [
   'signals',
@@ -106,7 +109,7 @@ export function resolveShutdownOptions(
   }
   const graceSeconds = options.terminationGracePeriodSeconds ?? readGraceSeconds(environment, logger);
   if (graceSeconds !== undefined) checkGraceSeconds(graceSeconds);
-  const place = { isInKubernetes, hasServer, graceSeconds };
+  const place = { isInKubernetes, hasServer, graceSeconds, hasPrimary: environment[WORKER_VARIABLE] !== undefined };
   const times = resolveTimes(options, place);
   warnOfGrace(times, graceMsOf(place), logger);
   return {

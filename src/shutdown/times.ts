@@ -10,6 +10,10 @@ const KUBERNETES_DEFAULTS = Object.freeze({ drainDelayMs: 5_000, terminationGrac
 /** Share of the grace period that a shutdown may take by default: 25 s of 30 s. */
 const SHARE_OF_GRACE = 5 / 6;
 
+/** How much earlier a worker of `clusterProbes()` ends by default: its primary ends last, and says what the worker was waiting for. */
+const PRIMARY_MARGIN_MS = 2_000;
+const PRIMARY_SHARE = 1 / 10;
+
 /** The times that the application sets. The others have defaults. */
 type GivenTimes = { readonly [Name in keyof ShutdownTimes]?: number | undefined };
 
@@ -20,6 +24,8 @@ export interface ShutdownPlace {
   readonly hasServer: boolean;
   /** The grace period that the application has set. Undefined if it has set none. */
   readonly graceSeconds: number | undefined;
+  /** Whether a primary waits for the end of this process. */
+  readonly hasPrimary?: boolean;
 }
 
 /** Returns after how many milliseconds the process is killed, as far as the process knows. */
@@ -35,7 +41,7 @@ export function graceMsOf({ isInKubernetes, graceSeconds }: ShutdownPlace): numb
 export function resolveTimes(given: GivenTimes, place: ShutdownPlace): ShutdownTimes {
   const givenDelayMs = given.drainDelayMs ?? 0;
   if (givenDelayMs !== 0) checkMilliseconds(SUBJECT, 'drainDelayMs', givenDelayMs);
-  const fittingMs = Math.min(DEFAULT_TIMEOUT_MS, Math.floor(graceMsOf(place) * SHARE_OF_GRACE));
+  const fittingMs = fittingTimeoutMs(place);
   const timeoutMs = given.timeoutMs ?? (fittingMs > givenDelayMs ? fittingMs : DEFAULT_TIMEOUT_MS);
   checkMilliseconds(SUBJECT, 'timeoutMs', timeoutMs);
   const usualDelayMs = place.isInKubernetes && place.hasServer ? KUBERNETES_DEFAULTS.drainDelayMs : 0;
@@ -44,4 +50,10 @@ export function resolveTimes(given: GivenTimes, place: ShutdownPlace): ShutdownT
   throw new ConfigurationError(
     `\`drainDelayMs\` of ${SUBJECT} is ${String(drainDelayMs)}, but \`timeoutMs\` is ${String(timeoutMs)}: the delay is part of the timeout, so no time is left for requests and hooks. Lower \`drainDelayMs\` or raise \`timeoutMs\`.`,
   );
+}
+
+function fittingTimeoutMs(place: ShutdownPlace): number {
+  const timeoutMs = Math.min(DEFAULT_TIMEOUT_MS, Math.floor(graceMsOf(place) * SHARE_OF_GRACE));
+  if (place.hasPrimary !== true) return timeoutMs;
+  return timeoutMs - Math.min(PRIMARY_MARGIN_MS, Math.floor(timeoutMs * PRIMARY_SHARE));
 }

@@ -7,11 +7,10 @@ import { readCommand, readPodSpec, type ExecProbe } from '../support/pod-spec.js
 const READINESS_WITHIN_SECONDS = 5 - 2;
 
 const SPECS = [
-  ...['worker', 'cluster'].flatMap((folder) =>
-    readdirSync(projectPath('examples', folder))
-      .filter((file) => file.endsWith('.yaml'))
-      .map((file) => [folder, file] as const),
-  ),
+  ...readdirSync(projectPath('examples/worker'))
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => ['worker', file] as const),
+  ['cluster', 'pm2.yaml'] as const,
   ['kubernetes', 'worker.yaml'] as const,
 ];
 

@@ -38,7 +38,7 @@ const readPod = (file: string) =>
 const pod = readPod('examples/shutdown/pod.yaml');
 
 describe('a pod spec with httpGet probes', () => {
-  const specs = ['examples/shutdown/pod.yaml', 'examples/kubernetes/deployment.yaml'];
+  const specs = ['examples/shutdown/pod.yaml', 'examples/cluster/pod.yaml', 'examples/kubernetes/deployment.yaml'];
   const containers = [...shown, ...specs.map((file) => [file, containerOf(readPod(file))] as const)].filter(
     ([, { readinessProbe }]) => readinessProbe?.httpGet !== undefined,
   );

@@ -7,6 +7,7 @@ import { hasBlock, printManifest, splitFields } from '../support/manifest.js';
 const SPECS: [string, string, readonly string[], Record<string, string>?][] = [
   ['examples/kubernetes/deployment.yaml', 'examples/kubernetes/server.js', ['--container', 'shop']],
   ['examples/kubernetes/worker.yaml', 'examples/kubernetes/worker-app.js', ['--container', 'worker']],
+  ['examples/cluster/pod.yaml', 'examples/cluster/primary.js', ['--container', 'shop']],
   ['examples/worker/socket.yaml', 'examples/worker/app.js', ['--container', 'worker']],
   ['examples/worker/heartbeat.yaml', 'examples/worker/app.js', ['--container', 'worker', '--heartbeat', '/run/app']],
   [

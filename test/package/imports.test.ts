@@ -24,6 +24,7 @@ const RIM: Readonly<Record<string, readonly string[]>> = {
   heartbeat: ['thread'],
   worker: ['http', 'heartbeat', 'thread'],
   shutdown: [],
+  cluster: ['shutdown'],
   cli: ['http', 'kubernetes'],
   kubernetes: ['http', 'shutdown'],
   telemetry: ['http'],

@@ -976,7 +976,7 @@ describe('gracefulShutdown(servers, probes, options)', () => {
   });
 
   describe('the defaults', () => {
-    const names = ['KUBERNETES_SERVICE_HOST', 'TERMINATION_GRACE_PERIOD_SECONDS'] as const;
+    const names = ['KUBERNETES_SERVICE_HOST', 'TERMINATION_GRACE_PERIOD_SECONDS', 'KOA_PROBES_WORKER'] as const;
     const kept = names.map((name) => process.env[name]);
     afterEach(() => {
       names.forEach((name, index) => {
@@ -1010,6 +1010,13 @@ describe('gracefulShutdown(servers, probes, options)', () => {
       for (const seconds of ['20', '3', '1']) {
         expect(installIn({ ...IN_KUBERNETES, TERMINATION_GRACE_PERIOD_SECONDS: seconds }), seconds).to.deep.equal([]);
       }
+    });
+
+    it('leave a worker of a cluster less time than its primary', () => {
+      installIn({ ...IN_KUBERNETES, KOA_PROBES_WORKER: '{}' });
+      installIn({ ...IN_KUBERNETES, KOA_PROBES_WORKER: '{}', TERMINATION_GRACE_PERIOD_SECONDS: '12' });
+      installIn({ ...IN_KUBERNETES, KOA_PROBES_WORKER: '{}' }, { timeoutMs: 25_000 });
+      expect(probes.serving.shutdowns.map(({ here }) => here.timeoutMs)).to.deep.equal([23_000, 9_000, 25_000]);
     });
 
     it('fit into the grace period of the option', () => {

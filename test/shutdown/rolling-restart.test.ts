@@ -16,9 +16,13 @@ const rollout = (await import(new URL('../../../bench/shutdown/rollout.js', impo
 describe('a rolling restart under load', function () {
   this.timeout(60_000);
 
-  for (const load of ['layer 7', 'layer 4']) {
-    it(`loses no request of a ${load} load balancer that learns about it a second late`, async () => {
-      const { sent, failures, exits } = await rollout.restart('koa-probes', load, 1_500, 3);
+  const cases = ['koa-probes', 'koa-probes with node:cluster'].flatMap((subject) =>
+    ['layer 7', 'layer 4'].map((load) => [subject, load] as const),
+  );
+
+  for (const [subject, load] of cases) {
+    it(`of ${subject} loses no request of a ${load} load balancer that learns about it a second late`, async () => {
+      const { sent, failures, exits } = await rollout.restart(subject, load, 1_500, 3);
       expect(failures).to.deep.equal([]);
       expect(exits.map(({ code }) => code)).to.deep.equal([0, 0, 0]);
       expect(sent).to.be.greaterThan(100);

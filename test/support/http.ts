@@ -1,5 +1,13 @@
 import { once } from 'node:events';
-import { createServer, request, type IncomingHttpHeaders, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import {
+  createServer,
+  request,
+  type Agent,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+} from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 
 export interface Answer {
@@ -33,7 +41,7 @@ export function closeServers(): void {
 
 export async function ask(
   url: string,
-  options: { method?: string; headers?: Record<string, string>; socketPath?: string } = {},
+  options: { method?: string; headers?: Record<string, string>; socketPath?: string; agent?: Agent | false } = {},
 ): Promise<Answer> {
   const sent = request(url, { agent: false, ...options });
   sent.end();

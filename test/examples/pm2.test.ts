@@ -8,12 +8,12 @@ import { projectPath } from '../support/consumer.js';
 import { readCommand, readPodSpec, type ProbeName } from '../support/pod-spec.js';
 import { freePort, start, startNode, until, type Child } from '../support/processes.js';
 
-const { containers, terminationGracePeriodSeconds } = readPodSpec('cluster', 'pod.yaml');
+const { containers, terminationGracePeriodSeconds } = readPodSpec('cluster', 'pm2.yaml');
 
-describe('examples/cluster', () => {
+describe('examples/cluster with a manager like pm2', () => {
   let directory: string;
   let port: number;
-  let primary: Child;
+  let manager: Child;
 
   beforeEach(async () => {
     directory = mkdtempSync(join(tmpdir(), 'cluster-'));
@@ -29,18 +29,18 @@ describe('examples/cluster', () => {
   const startContainer = () => {
     const env = { PORT: String(port), PROBE_DIRECTORY: directory, WORKERS: '2' };
     // A group of its own: the kubelet ends a container with all its processes.
-    primary = startNode(projectPath('build/examples/cluster/primary.js'), env, { detached: true });
+    manager = startNode(projectPath('build/test/support/pm2-child.js'), env, { detached: true });
   };
 
   const killContainer = async () => {
-    const { pid } = primary.process;
+    const { pid } = manager.process;
     if (pid === undefined) return;
     try {
       process.kill(-pid, 'SIGKILL');
     } catch {
       return; // it has ended
     }
-    await until(() => primary.process.exitCode !== null || primary.process.signalCode !== null);
+    await until(() => manager.process.exitCode !== null || manager.process.signalCode !== null);
   };
 
   /** Runs the command of the pod spec, and resolves to its exit code and what the kubelet would make an event of. */
@@ -80,7 +80,7 @@ describe('examples/cluster', () => {
     await untilCode('livenessProbe', 0);
     const killed = await askWorker();
     process.kill(killed, 'SIGKILL');
-    await until(() => /worker [01] ended \(SIGKILL\)/.test(primary.output()));
+    await until(() => /worker [01] ended \(SIGKILL\)/.test(manager.output()));
     expect((await probe('readinessProbe')).code).to.equal(0);
     await until(async () => (await askWorker()) !== killed && (await askWorker()) !== killed);
     await untilCode('livenessProbe', 0);
@@ -113,8 +113,8 @@ describe('examples/cluster', () => {
 
   it('hands SIGTERM on, ends with 0 when the workers have ended, and leaves no file', async () => {
     await untilCode('livenessProbe', 0);
-    expect(await primary.stop('SIGTERM')).to.equal(0);
-    expect(primary.output())
+    expect(await manager.stop('SIGTERM')).to.equal(0);
+    expect(manager.output())
       .to.match(/worker 0 ended \(0\)/)
       .and.to.match(/worker 1 ended \(0\)/);
     for (const instance of ['0', '1']) expect(readdirSync(join(directory, instance))).to.deep.equal([]);

@@ -1,0 +1,2 @@
+// A worker that crashes at its start.
+throw new Error('this worker throws');
