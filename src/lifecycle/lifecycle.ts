@@ -108,6 +108,11 @@ export class Lifecycle implements Probe {
     return this.#notReady !== undefined;
   }
 
+  /** @internal The reason of `setReady(false)`; undefined if it is not in effect. */
+  get switchedOffReason(): string | undefined {
+    return this.#notReady;
+  }
+
   /** @internal The reasons of the holds that have not been released. */
   get holdReasons(): readonly string[] {
     return Array.from(this.#holds, ({ reason }) => reason);

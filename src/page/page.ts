@@ -152,7 +152,7 @@ export class Page {
   #newsOf(view: PageView, all: Fragments, changed: Fragments): object {
     const order = [...all.keys()].filter((id) => id.startsWith('probe-'));
     const parts = Object.fromEntries([...changed].map(([id, { markup }]) => [id, markup]));
-    const flags = { tone: toneOf(view), off: String(view.isSwitchedOff), held: String(this.#actions.isInMaintenance) };
+    const flags = { tone: toneOf(view), off: String(view.switchedOff !== undefined), held: String(this.#actions.isInMaintenance) };
     return { instance: this.#instance, order, parts, title: titleOf(view, this.title), flags };
   }
 

@@ -66,7 +66,7 @@ export function renderDocument(view: PageView, viewer: Viewer, frame: Frame): st
       <body
         data-instance="${frame.instance}"
         data-tone="${tone}"
-        data-off="${String(view.isSwitchedOff)}"
+        data-off="${String(view.switchedOff !== undefined)}"
         data-held="${String(view.holds.length > 0)}"
       >
         <a class="skip" href="#probes">Skip to the probes</a>
@@ -265,15 +265,15 @@ function renderChange({ time, name, kinds, status, previous }: PastChange, reaso
 }
 
 /** While the application shuts down: where it is, and what it waits for. */
-function renderShutdown({ state, shutdown, holds, isSwitchedOff }: PageView): Html | undefined {
+function renderShutdown({ state, shutdown, holds, switchedOff }: PageView): Html | undefined {
   if (shutdown === undefined) {
-    const isHeld = holds.length > 0 || isSwitchedOff;
+    const isHeld = holds.length > 0 || switchedOff !== undefined;
     return state === 'draining' || !isHeld
       ? undefined
       : html`<section class="notice">
           <h2>Readiness is held off</h2>
           <ul>
-            ${isSwitchedOff && html`<li>It is switched off.</li>`}${holds.map((reason) => html`<li><bdi>${reason}</bdi></li>`)}
+            ${switchedOff !== undefined && html`<li>It is switched off: <bdi>${switchedOff}</bdi></li>`}${holds.map((reason) => html`<li><bdi>${reason}</bdi></li>`)}
           </ul>
         </section>`;
   }

@@ -50,7 +50,8 @@ export interface PageView {
   /** Failing first, then degraded, unknown and passing; in the order of registration among equals. */
   readonly probes: readonly ProbeView[];
   readonly changes: readonly PastChange[];
-  readonly isSwitchedOff: boolean;
+  /** The reason of `setReady(false)`, if it is in effect. */
+  readonly switchedOff: string | undefined;
   readonly holds: readonly string[];
   readonly shutdown: ShutdownProgress | undefined;
 }
@@ -67,7 +68,7 @@ export function takeView(probes: ProbeRegistry, history: History, shutdown: Shut
     kinds,
     probes: views.toSorted((a, b) => RANK[a.status] - RANK[b.status]),
     changes: history.changes,
-    isSwitchedOff: probes.lifecycle.isSwitchedOff,
+    switchedOff: probes.lifecycle.switchedOffReason,
     holds: probes.lifecycle.holdReasons,
     shutdown,
   };

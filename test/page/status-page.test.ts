@@ -298,6 +298,7 @@ describe('the actions of statusPage', () => {
     });
     expect((await probes.run('readiness')).results[0]?.failure?.reason).to.equal('disk is full');
     expect(lines).to.include('warn koa-probes: readiness was switched off by ada on the status page: disk is full');
+    expect((await ask(`${url}/probes`)).body).to.include('It is switched off: <bdi>disk is full</bdi>');
     expect((await send(url, { action: 'on', token }, headers)).status).to.equal(200);
     expect((await probes.run('readiness')).status).to.equal('pass');
     expect(lines).to.include('info koa-probes: readiness was switched on by ada on the status page');
