@@ -6,6 +6,7 @@ import { root, run } from './setup.js';
 
 /** The files that take longest, longest first: begun last, they would keep one process busy while the others have nothing left to do. */
 const slowest = [
+  'cluster/cluster-probes',
   'discovery/builds',
   'package/majors',
   'package/services',
@@ -19,6 +20,10 @@ const slowest = [
   'probes/redis/failover',
   'examples/observability',
   'examples/cluster',
+  'kubernetes/lint',
+  'page/browser',
+  'thread/server',
+  'thread/blocked',
   'shutdown/terminal',
   'shutdown/mixed-restart',
   'testing/frameworks',

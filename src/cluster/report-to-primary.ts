@@ -92,7 +92,7 @@ class Reporter {
     servers: readonly Server[],
     private readonly settings: WorkerSettings,
   ) {
-    this.#listeners = servers.map((server) => new WorkerListener(server, probes.logger));
+    this.#listeners = servers.map((server) => new WorkerListener(server, probes.logger, () => this.#hurry()));
   }
 
   begin(): void {
@@ -100,7 +100,8 @@ class Reporter {
     this.probes.on('change', this.#onChange).once('close', this.#end);
     this.#beat = setInterval(() => this.#send(), this.settings.beatMs).unref();
     this.#send();
-    void this.#run();
+    // Whatever follows in this turn, like discoverProbes(), is part of the start.
+    setImmediate(() => this.#hurry());
   }
 
   readonly #onMessage = (message: unknown): void => {
@@ -114,9 +115,13 @@ class Reporter {
   readonly #onChange = ({ name, previous }: ProbeChange): void => {
     if (name !== LIFECYCLE || previous === undefined) return;
     if (this.probes.lifecycle.state === 'draining') for (const listener of this.#listeners) listener.release();
-    if (this.#isRunning) this.#isHurried = true;
-    else void this.#run();
+    this.#hurry();
   };
+
+  #hurry(): void {
+    if (this.#isRunning) this.#isHurried = true;
+    else if (!this.#isOver) void this.#run();
+  }
 
   readonly #end = (): void => {
     this.#isOver = true;
@@ -138,8 +143,9 @@ class Reporter {
     this.#isRunning = false;
     if (this.#isOver) return;
     this.#notLive = failuresOf(live);
-    this.#notReady = failuresOf(ready);
-    this.#hasStarted ||= this.probes.lifecycle.state === 'running';
+    const hasListened = this.#listeners.every((listener) => listener.hasListened);
+    this.#notReady = hasListened ? failuresOf(ready) : [...failuresOf(ready), 'it does not listen yet'];
+    this.#hasStarted ||= hasListened && this.probes.lifecycle.state === 'running';
     this.#send();
     if (this.#isHurried) return this.#run();
     const intervalMs = this.#hasStarted ? this.settings.intervalMs : Math.min(this.settings.intervalMs, STARTING_INTERVAL_MS);

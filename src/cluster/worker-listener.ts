@@ -14,9 +14,13 @@ type Listen = (...given: unknown[]) => Server;
  * Refusing connections by `maxConnections` would do the same for round robin alone, and keep both processes busy with handing them to and fro.
  */
 export class WorkerListener {
+  /** Whether the server has listened once. */
+  hasListened = false;
   /** What the server was last told to listen on. The address that it then has says less: a port of 0 is shared by all workers. */
   #address: readonly unknown[] | undefined;
   #mayListen = true;
+  /** Since `listening`. Node takes the listener before, and would not say `listening` if it were given up at once. */
+  #isUp = false;
   /** While the listener is closed by this class, who watches the connections that are left. */
   #leftConnections: Connections | undefined;
   #emit: Server['emit'] | undefined;
@@ -27,6 +31,7 @@ export class WorkerListener {
   constructor(
     private readonly server: Server,
     private readonly logger: FieldLogger,
+    private readonly onFirstListening: () => void,
   ) {
     const listen = server.listen.bind(server) as Listen;
     server.listen = ((...given: unknown[]) => {
@@ -41,7 +46,7 @@ export class WorkerListener {
     if (mayListen === this.#mayListen) return;
     this.#mayListen = mayListen;
     if (mayListen) this.#takeAgain();
-    else if (this.server.listening) this.#giveUp();
+    else if (this.#isUp && this.server.listening) this.#giveUp();
   }
 
   /** Leaves the server as it is. */
@@ -52,10 +57,14 @@ export class WorkerListener {
   }
 
   readonly #onListening = (): void => {
+    this.#isUp = true;
     this.#isTakingAgain = false;
     this.server.off('error', this.#onError);
     this.#forgetLeft();
     if (!this.#mayListen) this.#giveUp();
+    if (this.hasListened) return;
+    this.hasListened = true;
+    this.onFirstListening();
   };
 
   /** The listener alone: `close()` of http also cuts the idle connections, whose next request may be on its way. */
@@ -66,6 +75,7 @@ export class WorkerListener {
       );
       return;
     }
+    this.#isUp = false;
     this.#muteClose();
     this.#leftConnections = new Connections([this.server]);
     this.#leftConnections.announceClose();

@@ -9,6 +9,7 @@ const { lifecycle } = probes;
 const pid = String(process.pid);
 
 const acts: Record<string, (argument: string) => unknown> = {
+  '/': (ms) => pause(Number(ms)),
   '/slow': (ms) => pause(Number(ms)),
   '/block': (ms) => block(Number(ms)),
   '/crash': () => process.exit(3),
@@ -22,7 +23,7 @@ const server = createServer((request, response) => {
   const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost');
   void (async () => {
     if (pathname !== '/') console.log(`worker ${pid} does ${pathname}`);
-    await acts[pathname]?.(searchParams.get('with') ?? '');
+    await acts[pathname]?.(searchParams.get('with') ?? searchParams.get('ms') ?? '');
     response.end(pid);
   })();
 });
