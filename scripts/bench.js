@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { hasPackages, root } from './setup.js';
 
-const BENCHMARKS = ['pass-through', 'guard', 'hang', 'readiness', 'telemetry', 'exec', 'shutdown', 'page', 'lint'];
+const BENCHMARKS = ['pass-through', 'guard', 'hang', 'readiness', 'telemetry', 'exec', 'blocked', 'shutdown', 'page', 'lint'];
 
 /** Runs for ten minutes, and only where it is asked for. */
 const SOAK = 'soak';

@@ -15,7 +15,7 @@ import type { MainSide, WorkerPart } from './worker-part.js';
 const BLOCKED_AFTER_MS = 25;
 
 /** How often the main loop is looked at, in milliseconds. Looking wakes the main thread, but for a blocked one. */
-const LOOK_EVERY_MS = { idle: 200, blocked: 50, waiting: 10 };
+const LOOK_EVERY_MS = { idle: 200, blocked: 50, waiting: 5 };
 
 class Program implements MainSide {
   readonly last = new LastResults();

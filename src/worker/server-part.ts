@@ -7,7 +7,7 @@ import { copyRequest } from '../http/request-copy.js';
 import { closeServer, createProbeServer, listen, sendAnswer, type ServerAddress } from '../http/server.js';
 import type { ThreadServerSettings } from '../http/threaded-server.js';
 import type { ProbeKind } from '../probe.js';
-import type { BlockLimits } from '../thread/messages.js';
+import type { BlockLimits, SentAnswer } from '../thread/messages.js';
 import { BlockedProbes } from './blocked-probes.js';
 import type { MainSide, WorkerPart } from './worker-part.js';
 
@@ -16,6 +16,9 @@ interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
 }
+
+/** Answers that the main thread hears of when it turns again. Whoever floods a blocked process must not fill its memory. */
+const MOST_NOTED = 10_000;
 
 /** A server of the thread. The main thread answers while its loop turns; while it is blocked the thread does, by the same code. */
 export class ServerPart implements WorkerPart {
@@ -26,6 +29,7 @@ export class ServerPart implements WorkerPart {
   /** The kinds that the main thread will run as soon as it can: however often its loop is blocked, no report grows old. */
   readonly #postponed = new Set<ProbeKind>();
   readonly #opened: Promise<void>;
+  readonly #noted: SentAnswer[] = [];
   #requests = 0;
 
   constructor(
@@ -55,6 +59,7 @@ export class ServerPart implements WorkerPart {
 
   onTurning(): void {
     this.#postponed.clear();
+    for (const sent of this.#noted.splice(0)) this.main.post({ type: 'sent', id: this.id, sent });
   }
 
   /** The answer of the main thread. It may come after the thread has answered. */
@@ -106,7 +111,9 @@ export class ServerPart implements WorkerPart {
 
   #send({ target, response }: Exchange, answer: ProbeAnswer, isGone: boolean): void {
     const { kind, name } = target;
-    this.main.post({ type: 'sent', id: this.id, sent: { kind, probe: name, code: answer.status, isGone } });
+    const sent: SentAnswer = { kind, probe: name, code: answer.status, isGone };
+    if (this.main.readBlockedMs() === 0) this.main.post({ type: 'sent', id: this.id, sent });
+    else if (this.#noted.length < MOST_NOTED) this.#noted.push(sent);
     sendAnswer(response, answer);
   }
 }
