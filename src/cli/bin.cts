@@ -104,8 +104,8 @@ function finish({ code, text }: Outcome, timeoutMs = 0): void {
 
 /** Ends a process that has imported an application. Even a pass has to wait for the threads of the application. */
 function finishWithApp(timeoutMs: number): (outcome: Outcome) => void {
-  return ({ code, text }) => {
-    if (text !== '') say(code === 0 ? STANDARD_OUTPUT : STANDARD_ERROR, `${text}\n`);
+  return ({ code, text, isResult }) => {
+    if (text !== '') say(code === 0 || isResult === true ? STANDARD_OUTPUT : STANDARD_ERROR, `${text}\n`);
     endProcess(code, timeoutMs);
   };
 }

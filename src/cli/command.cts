@@ -73,6 +73,8 @@ export interface Answer {
 
 /** The exit code and the output of the command. */
 export interface Outcome {
+  /** Whether the text is what was asked for, and belongs on the standard output whatever the code. */
+  readonly isResult?: boolean;
   readonly code: 0 | 1 | 2;
   readonly text: string;
 }

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { ConfigurationError, describeError } from '../errors.js';
 import type { Application } from '../kubernetes/application.js';
 import { renderFindings } from '../kubernetes/lint/formats.js';
-import { fix, lint } from '../kubernetes/lint/lint.js';
+import { countWorkloads, findEnvironment, fix, lint } from '../kubernetes/lint/lint.js';
 import { readSource, UnreadableManifest, type Source } from '../kubernetes/lint/source.js';
 import type { Outcome } from './command.cjs';
 import { contain } from './contain.js';
@@ -23,18 +23,26 @@ export async function lintApp(words: readonly string[], finish: (timeoutMs: numb
   } catch (error) {
     return finish(0)(refuse(error));
   }
-  if (request.module === undefined) return finish(request.timeoutMs)(judge(sources, request, undefined));
-  const end = contain(request.timeoutMs, { isQuiet: false, tellsReasons: true }, finish(request.timeoutMs));
+  const { module, timeoutMs } = request;
+  if (module === undefined) return finish(timeoutMs)(judge(sources, request, undefined));
+  // The code reads at its import what the pod gives it. What is set here wins.
+  for (const [name, value] of Object.entries(findEnvironment(sources, request.container))) process.env[name] ??= value;
+  const end = contain(timeoutMs, { isQuiet: false, tellsReasons: true }, finish(timeoutMs));
   try {
-    end(judge(sources, request, await inspectApp(request.module)));
+    end(judge(sources, request, await inspectApp(module)));
   } catch (error) {
     end(explainApp(error));
   }
 }
 
 function readSources(files: readonly string[]): Source[] {
-  return files.map((file) => {
+  return [...new Set(files)].map((file) => {
     const source = readSource(file === '-' ? '<stdin>' : file, readText(file));
+    if (source.objects.length === 0 && /\S/.test(source.text.replace(/^\s*(#.*|---)$/gm, ''))) {
+      throw new ConfigurationError(
+        `${source.file} has no object of Kubernetes: nothing in it has an apiVersion and a kind. Give it manifests alone.`,
+      );
+    }
     for (const name of source.switchedOff) checkRule(name, `a comment in ${source.file}`);
     return source;
   });
@@ -54,10 +62,15 @@ function judge(
   application: Application | undefined,
 ): Outcome {
   const options = { application, container, severities };
-  const sources = isFix ? fix(given, options) : given;
-  for (const [index, { file, text }] of sources.entries()) if (text !== given[index]?.text) writeFileSync(file, text);
-  const findings = lint(sources, options);
-  return { code: findings.some(({ severity }) => severity === 'error') ? 1 : 0, text: renderFindings(findings, format) };
+  try {
+    const sources = isFix ? fix(given, options) : given;
+    for (const [index, { file, text }] of sources.entries()) if (text !== given[index]?.text) writeFileSync(file, text);
+    const findings = lint(sources, options);
+    const code = findings.some(({ severity }) => severity === 'error') ? 1 : 0;
+    return { code, text: renderFindings(findings, format, countWorkloads(sources)), isResult: true };
+  } catch (error) {
+    return refuse(error);
+  }
 }
 
 function refuse(error: unknown): Outcome {

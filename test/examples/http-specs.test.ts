@@ -30,7 +30,7 @@ const documents = ['README.md', ...readdirSync(projectPath('docs')).map((file) =
 const shown = documents.flatMap((file) =>
   Array.from(
     readFileSync(projectPath(file), 'utf8').matchAll(/^```yaml\n(.*?)^```$/gms),
-    ([, yaml = '']) => [file, containerOf(parse(yaml) as Container | PodSpec)] as const,
+    ([, yaml = '']) => [file, containerOf((parse(yaml) ?? {}) as Container | PodSpec)] as const,
   ),
 );
 const readPod = (file: string) =>

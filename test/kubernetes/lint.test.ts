@@ -26,11 +26,23 @@ const appOf = (file: string) => {
   return app === undefined ? [] : ['--app', projectPath('build', app)];
 };
 const lintJson = async (...args: string[]) => {
-  const { code, stdout, stderr } = await runCommand(['lint', '--format', 'json', ...args]);
-  if (code === 2) throw new Error(stderr);
-  return JSON.parse(stdout || stderr) as Finding[];
+  const { stdout, stderr } = await runCommand(['lint', '--format', 'json', ...args]);
+  if (stdout === '') throw new Error(stderr);
+  return JSON.parse(stdout) as Finding[];
 };
 const rulesOf = (findings: readonly Finding[]) => findings.map(({ rule }) => rule).toSorted((a, b) => a.localeCompare(b));
+
+type Model = new (object: unknown) => { validate(): void };
+
+/** The class of kubernetes-models for an object; undefined for a list or a kind of somebody else. */
+async function loadModel(apiVersion: string, kind: string): Promise<Model | undefined> {
+  try {
+    const module = (await import(`kubernetes-models/${apiVersion}/${kind}`)) as Readonly<Record<string, Model>>;
+    return module[kind];
+  } catch {
+    return undefined;
+  }
+}
 
 describe('koa-probes lint', () => {
   let folder: string;
@@ -50,6 +62,20 @@ describe('koa-probes lint', () => {
         expect(rulesOf(await lintJson(file, ...appOf(file)))).to.deep.equal(expected);
       });
     }
+
+    it('agrees with the published schema where the apiserver does', async () => {
+      for (const file of files) {
+        const refused = readHeader(file, 'Apiserver 1\\.34')?.startsWith('refuses') === true;
+        for (const document of parseAllDocuments(readFileSync(file, 'utf8'), { merge: true })) {
+          const object = document.toJS() as { apiVersion: string; kind: string; items?: never } | null;
+          const model = object === null ? undefined : await loadModel(object.apiVersion, object.kind);
+          // A patch is no whole object.
+          if (model === undefined || file.includes('patch')) continue;
+          // The schema does not know what the apiserver refuses: two handlers, unknown fields and the successThreshold.
+          expect(() => new model(object).validate(), `${file}${refused ? ', although the apiserver refuses it' : ''}`).not.to.throw();
+        }
+      }
+    });
 
     it('has a verdict of the apiserver for each of them', () => {
       expect(files.filter((file) => readHeader(file, 'Apiserver 1\\.34') === undefined)).to.deep.equal([]);
@@ -154,10 +180,10 @@ spec:
         code: app(SERVER, "probes.register({ name: 'slow', kinds: ['liveness'], timeoutMs: 5_000, intervalMs: 10_000, check });"),
         finds: [],
       },
-      'a grace period below the shutdown': {
+      'a grace period below the shutdown, also without a probe': {
         manifest: pod('', 'terminationGracePeriodSeconds: 25'),
         code: app('gracefulShutdown(createServer(), probes);' + SERVER),
-        finds: [],
+        finds: ['grace-below-shutdown'],
       },
       'a grace period below the shutdown, of the container that is asked': {
         manifest: pod(`livenessProbe: { httpGet: ${get('/livez')} }`, 'terminationGracePeriodSeconds: 25'),
@@ -281,6 +307,57 @@ spec:
         finds: [],
       },
       'a shell as PID 1': { manifest: pod("command: ['/bin/sh', '-c']\n      args: ['node server.js']"), finds: ['pid1-shell'] },
+      'nothing in what a path excludes': {
+        manifest: pod(`livenessProbe: { httpGet: ${get("'/livez?exclude=slow'")} }`),
+        code: app(SERVER, "probes.register({ name: 'slow', kinds: ['liveness'], timeoutMs: 5_000, failureThreshold: 3, check });"),
+        finds: [],
+      },
+      'nothing about checks that a tcpSocket does not ask': {
+        manifest: pod(`livenessProbe: { tcpSocket: { port: 9090 } }`),
+        code: app(
+          SERVER,
+          "probes.register({ name: 'slow', kinds: ['liveness'], timeoutMs: 5_000, cacheMs: 60_000, failureThreshold: 3, check });",
+        ),
+        finds: [],
+      },
+      'a command that asks for another kind': {
+        manifest: pod(
+          "readinessProbe: { exec: { command: [koa-probes, probe, --live, --timeout, '4', --socket, /run/s] }, timeoutSeconds: 5 }",
+        ),
+        code: app("await probeServer(probes, { socket: '/run/s' });"),
+        finds: ['wrong-kind'],
+      },
+      'a command that asks a port on which nobody listens': {
+        manifest: pod(
+          "livenessProbe: { exec: { command: [koa-probes, probe, --live, --timeout, '4', --url, 'http://127.0.0.1:9091'] }, timeoutSeconds: 5 }",
+        ),
+        code: app(SERVER),
+        finds: ['port-not-served'],
+      },
+      'nothing if the pod sets the port that the code reads': {
+        manifest: pod(`env: [{ name: PROBES_PORT, value: '9444' }]\n      livenessProbe: { httpGet: ${get('/livez', 9444)} }`),
+        code: app('await probeServer(probes, { port: Number(process.env.PROBES_PORT ?? 9090) });'),
+        finds: [],
+      },
+      'nothing in zeros, which Kubernetes replaces': {
+        manifest: pod('livenessProbe: { tcpSocket: { port: 1 }, successThreshold: 0, failureThreshold: 0, periodSeconds: 0 }'),
+        finds: [],
+      },
+      'the right timeout of a command in a shell with quotes': {
+        manifest: pod(
+          `livenessProbe: { exec: { command: [sh, -c, "exec koa-probes probe --live --timeout '4' --socket '/run/s'"] }, timeoutSeconds: 4 }`,
+        ),
+        finds: ['exec-timeout'],
+      },
+      'nothing in a shell that waits for signals itself': {
+        manifest: pod("command: [sh, -c, 'trap stop TERM; node server.js & wait']"),
+        finds: [],
+      },
+      'nothing in a bash that executes its only command in its own place': {
+        manifest: pod("command: [bash, -c, 'node server.js']"),
+        finds: [],
+      },
+      'nothing in an exec within a condition': { manifest: pod("command: [sh, -c, 'if [ -f x ]; then exec node a.js; fi']"), finds: [] },
       'a budget of zero': {
         manifest: `${pod('')}---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: { name: shop }\nspec: { maxUnavailable: 0, selector: { matchLabels: { app: shop } } }\n`,
         finds: ['pdb-blocks'],
@@ -301,17 +378,150 @@ spec:
     it('the application among several containers by what they are asked for, or by --container', async () => {
       const file = write(
         'several.yaml',
-        `${pod('livenessProbe: { httpGet: { path: /wrong, port: 8080 } }')}    - name: other\n      image: example/other:1\n      livenessProbe: { httpGet: { path: /livez, port: 9091 } }\n`,
+        `${pod('livenessProbe: { httpGet: { path: /wrong, port: 8080 } }')}    - name: other\n      image: example/other:1\n      livenessProbe: { httpGet: { path: /readyz, port: 9090 } }\n`,
       );
       const module = ['--app', write('several.mjs', app(SERVER))];
       const [own] = await lintJson(file, ...module);
-      expect(own).to.include({ rule: 'port-not-served', line: 12 });
+      expect(own).to.include({ rule: 'wrong-kind', line: 12 });
       const [named] = await lintJson(file, ...module, '--container', 'shop');
       expect(named).to.include({ rule: 'port-not-served', line: 9 });
     });
   });
 
+  describe('of other objects', () => {
+    const deployment = (spec: string, pod = '') => `apiVersion: apps/v1
+kind: Deployment
+metadata: { name: shop }
+spec:
+  ${spec}
+  template:
+    metadata: { labels: { app: shop } }
+    spec:
+      ${pod}
+      containers: [{ name: shop, image: example/shop:1, readinessProbe: { tcpSocket: { port: 1 } } }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: shop }
+spec: { selector: { app: shop } }
+---
+`;
+    const budget = (spec: string) => `apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: { name: shop }\nspec: { ${spec} }\n`;
+    const labels = 'selector: { matchLabels: { app: shop } }';
+    const scaler =
+      'apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: shop }\nspec: { minReplicas: 3, scaleTargetRef: { kind: Deployment, name: shop } }\n---\n';
+    const cases: Record<string, [string, string[]]> = {
+      'a budget that needs all replicas': [deployment('replicas: 2') + budget(`minAvailable: 2, ${labels}`), ['pdb-blocks']],
+      'a budget in percent, which is rounded up': [deployment('replicas: 3') + budget(`minAvailable: 70%, ${labels}`), ['pdb-blocks']],
+      'nothing in a budget that leaves one': [deployment('replicas: 3') + budget(`minAvailable: 50%, ${labels}`), []],
+      'nothing in a budget if an autoscaler keeps more': [deployment('replicas: 1') + scaler + budget(`minAvailable: 2, ${labels}`), []],
+      'nothing in a budget if the replicas are not known': [deployment('') + budget(`minAvailable: 1, ${labels}`), []],
+      'nothing in a budget of no replicas': [deployment('replicas: 0') + budget(`minAvailable: 1, ${labels}`), []],
+      'nothing in a budget with more than labels': [
+        deployment('replicas: 1') +
+          budget('minAvailable: 1, selector: { matchLabels: { app: shop }, matchExpressions: [{ key: tier, operator: Exists }] }'),
+        [],
+      ],
+      'a rollout that recreates': [deployment('strategy: { type: Recreate }'), ['rollout-loses']],
+      'nothing in one that must, for its volume': [
+        deployment('strategy: { type: Recreate }', 'volumes: [{ name: data, persistentVolumeClaim: { claimName: data } }]'),
+        [],
+      ],
+      'a rollout of one pod without a second': [
+        deployment('replicas: 1\n  strategy: { rollingUpdate: { maxSurge: 0 } }'),
+        ['rollout-loses'],
+      ],
+      'a rollout that never ends': [deployment('minReadySeconds: 600'), ['rollout-loses']],
+      'HTTP/2 by the protocol of its Service': [
+        `apiVersion: v1\nkind: Pod\nmetadata: { name: shop, labels: { app: shop } }\nspec: { containers: [{ name: shop, image: x, readinessProbe: { httpGet: { path: /, port: 8080 } } }] }\n---\napiVersion: v1\nkind: Service\nmetadata: { name: shop }\nspec: { selector: { app: shop }, ports: [{ port: 80, targetPort: 8080, appProtocol: kubernetes.io/h2c }] }\n`,
+        ['h2c-httpget'],
+      ],
+    };
+    for (const [index, [name, [manifest, finds]]] of Object.entries(cases).entries()) {
+      it(`finds ${name}`, async () => {
+        expect(rulesOf(await lintJson(write(`objects-${String(index)}.yaml`, manifest)))).to.deep.equal(finds);
+      });
+    }
+  });
+
+  describe('never is green without having looked', () => {
+    const SERVED =
+      "import { ProbeRegistry, probeServer } from 'koa-probes';\nexport const probes = new ProbeRegistry({ logger: false });\nawait probeServer(probes, { port: 9090 });";
+    const two = ['a', 'b']
+      .map(
+        (name) =>
+          `apiVersion: v1\nkind: Pod\nmetadata: { name: ${name} }\nspec: { containers: [{ name: ${name}, image: x, livenessProbe: { httpGet: { path: /healthz, port: 8080 } } }] }\n`,
+      )
+      .join('---\n');
+
+    it('says that there was no workload', async () => {
+      const file = write('service.yaml', 'apiVersion: v1\nkind: Service\nmetadata: { name: shop }\n');
+      expect(await runCommand(['lint', file])).to.deep.include({ code: 0, stdout: 'Nothing was checked: the files have no workload.\n' });
+    });
+
+    const cases: Record<string, { text: string; args?: string[]; says: RegExp }> = {
+      'a file of values': { text: 'image: shop\nreplicas: 2\n', says: /has no object of Kubernetes/ },
+      'a template of Helm that is valid YAML': {
+        text: 'apiVersion: v1\nkind: Pod\nmetadata: { name: shop }\nspec: { containers: [{ name: shop, image: "{{ .Values.image }}" }] }\n',
+        says: /pipe `helm template`/,
+      },
+      'a name of a container that is not there': {
+        text: two,
+        args: ['--container', 'c'],
+        says: /No container is named "c"\. Their names are a, b\./,
+      },
+      'several containers of which none asks the application': {
+        text: two,
+        says: /None of the containers can be told to run the application/,
+      },
+      'aliases that refer to themselves': {
+        text: 'apiVersion: v1\nkind: Pod\nspec: &x { containers: [*x] }\n',
+        says: /refer to themselves/,
+      },
+    };
+    for (const [index, [name, { text, args = [], says }]] of Object.entries(cases).entries()) {
+      it(`refuses ${name}`, async () => {
+        const file = write(`blind-${String(index)}.yaml`, text);
+        const { code, stderr, stdout } = await runCommand(['lint', file, '--app', write('served.mjs', SERVED), ...args]);
+        expect([code, stdout]).to.deep.equal([2, '']);
+        expect(stderr).to.match(says);
+      });
+    }
+  });
+
   describe('--fix', () => {
+    it('writes JSON as JSON', async () => {
+      const file = write(
+        'pod.json',
+        JSON.stringify({
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: 'shop' },
+          spec: {
+            containers: [
+              { name: 'shop', image: 'x', livenessProbe: { exec: { command: ['node', 'x.js'] }, periodSecond: 30, successThreshold: 3 } },
+            ],
+          },
+        }),
+      );
+      expect(await lintJson(file, '--fix')).to.deep.equal([]);
+      const { spec } = JSON.parse(readFileSync(file, 'utf8')) as { spec: { containers: [{ livenessProbe: object }] } };
+      expect(spec.containers[0].livenessProbe).to.deep.equal({
+        timeoutSeconds: 5,
+        exec: { command: ['node', 'x.js'] },
+        periodSeconds: 30,
+        successThreshold: 1,
+      });
+    });
+
+    it('leaves alone what other places share', async () => {
+      const text =
+        'apiVersion: v1\nkind: Pod\nmetadata: { name: shop }\nspec:\n  containers:\n    - name: shop\n      image: x\n      livenessProbe: &probe\n        exec: { command: [node, x.js] }\n      readinessProbe: *probe\n';
+      const file = write('shared.yaml', text);
+      expect(rulesOf(await lintJson(file, '--fix'))).to.deep.equal(['exec-timeout', 'exec-timeout', 'same-probe']);
+      expect(readFileSync(file, 'utf8')).to.equal(text);
+    });
+
     it('mends what is mechanical, changes no other line, and leaves nothing of it to find', async () => {
       for (const file of files) {
         const copy = join(folder, `fixed-${file.slice(fixtures.length + 1)}`);
@@ -346,12 +556,12 @@ spec:
     const bad = join(fixtures, '03-refused.yaml');
 
     it('says where each fault is, which rule found it, and ends with 1', async () => {
-      const { code, stderr } = await runCommand(['lint', bad]);
-      expect(code).to.equal(1);
-      expect(stderr).to.include(
+      const { code, stdout, stderr } = await runCommand(['lint', bad]);
+      expect([code, stderr]).to.deep.equal([1, '']);
+      expect(stdout).to.include(
         `${bad}:23:31 error success-threshold (StatefulSet queue): successThreshold of startupProbe must be 1, and it is 3.`,
       );
-      expect(stderr).to.include('Did you mean `failureThreshold`?');
+      expect(stdout).to.include('Did you mean `failureThreshold`?');
     });
 
     it('ends with 0 if there are warnings alone', async () => {
@@ -374,15 +584,15 @@ spec:
     });
 
     it('writes annotations for GitHub', async () => {
-      const { stderr } = await runCommand(['lint', bad, '--format', 'github']);
-      expect(stderr.split('\n')[0]).to.match(
+      const { stdout } = await runCommand(['lint', bad, '--format', 'github']);
+      expect(stdout.split('\n')[0]).to.match(
         /^::error file=.*03-refused\.yaml,line=23,col=31,endLine=23,title=success-threshold::successThreshold of/,
       );
     });
 
     it('writes SARIF 2.1.0', async () => {
-      const { stderr } = await runCommand(['lint', bad, '--format', 'sarif']);
-      const { version, runs } = JSON.parse(stderr) as {
+      const { stdout } = await runCommand(['lint', bad, '--format', 'sarif']);
+      const { version, runs } = JSON.parse(stdout) as {
         version: string;
         runs: [
           {

@@ -5,6 +5,8 @@ export class Cursor {
   constructor(
     readonly document: Document.Parsed,
     readonly node: Node,
+    /** Whether the text of it stands for other places too: it has an anchor, or was reached by an alias or a merge. */
+    readonly isShared = 'anchor' in node && node.anchor !== undefined,
   ) {}
 
   /** Offsets of the first character and behind the last one. */
@@ -15,8 +17,8 @@ export class Cursor {
 
   /** The value behind the key of a map; undefined if there is none, or it is null. */
   get(key: string): Cursor | undefined {
-    const pair = this.pairs().find((one) => keyOf(one) === key);
-    return pair === undefined ? undefined : this.#follow(pair.value);
+    const pair = this.#find(key);
+    return pair === undefined ? undefined : this.#follow(pair.value, this.isShared || !this.#isOwn(pair));
   }
 
   /** The value at the end of a path of keys. */
@@ -26,8 +28,8 @@ export class Cursor {
 
   /** The key itself. */
   keyAt(key: string): Cursor | undefined {
-    const pair = this.pairs().find((one) => keyOf(one) === key);
-    return pair === undefined ? undefined : new Cursor(this.document, pair.key as Node);
+    const pair = this.#find(key);
+    return pair === undefined ? undefined : new Cursor(this.document, pair.key as Node, this.isShared || !this.#isOwn(pair));
   }
 
   keys(): string[] {
@@ -36,7 +38,7 @@ export class Cursor {
 
   /** The elements of a list; none if it is no list. */
   items(): Cursor[] {
-    return isSeq(this.node) ? this.node.items.flatMap((item) => this.#follow(item) ?? []) : [];
+    return isSeq(this.node) ? this.node.items.flatMap((item) => this.#follow(item, this.isShared) ?? []) : [];
   }
 
   get value(): unknown {
@@ -61,24 +63,35 @@ export class Cursor {
     return isMap(this.node) && this.node.flow === true;
   }
 
+  #find(key: string): Pair | undefined {
+    const own = isMap(this.node) ? this.node.items.find((pair) => isScalar(pair.key) && pair.key.value === key) : undefined;
+    return own ?? this.pairs().find((pair) => keyOf(pair) === key);
+  }
+
   /** Own keys win over those that are merged in by `<<`. */
   private pairs(): readonly Pair[] {
     if (!isMap(this.node)) return [];
+    if (!this.node.items.some((pair) => keyOf(pair) === '<<')) return this.node.items;
     const own = this.node.items.filter((pair) => keyOf(pair) !== '<<');
     const merged = this.node.items.filter((pair) => keyOf(pair) === '<<').flatMap(({ value }) => this.#mergedPairs(value));
     return [...own, ...merged.filter((pair) => !own.some((one) => keyOf(one) === keyOf(pair)))];
   }
 
   #mergedPairs(value: unknown): readonly Pair[] {
-    const source = this.#follow(value);
+    const source = this.#follow(value, true);
     if (source === undefined) return [];
     return isSeq(source.node) ? source.items().flatMap((one) => one.pairs()) : source.pairs();
   }
 
-  #follow(value: unknown): Cursor | undefined {
+  #isOwn(pair: Pair): boolean {
+    return isMap(this.node) && this.node.items.includes(pair);
+  }
+
+  #follow(value: unknown, isShared: boolean): Cursor | undefined {
     const node = isAlias(value) ? value.resolve(this.document) : (value as Node | null | undefined);
     if (node === null || node === undefined || (isScalar(node) && node.value === null)) return undefined;
-    return new Cursor(this.document, node);
+    const hasAnchor = 'anchor' in node && node.anchor !== undefined;
+    return new Cursor(this.document, node, isShared || hasAnchor || isAlias(value));
   }
 }
 

@@ -7,7 +7,9 @@ export type Format = (typeof FORMATS)[number];
 /** Where each rule has a section of its name. */
 const DOCUMENT = 'docs/lint.md';
 
-export function renderFindings(findings: readonly Finding[], format: Format): string {
+/** `workloads` is how many were looked at. */
+export function renderFindings(findings: readonly Finding[], format: Format, workloads: number): string {
+  if (format === 'text' && workloads === 0) return 'Nothing was checked: the files have no workload.';
   return { text: renderText, json: renderJson, github: renderGithub, sarif: renderSarif }[format](findings);
 }
 

@@ -1,6 +1,10 @@
+import { ConfigurationError } from '../../errors.js';
+import { show } from '../../validation.js';
 import type { Application } from '../application.js';
-import { applyEdits } from './edits.js';
-import type { Edit, Fault, Rule, Severity, Subject } from './rule.js';
+import { findTarget, knownPorts } from './asked.js';
+import { commandOf, probeArguments } from './commands.js';
+import { applyEdits, toEdit, type Edit } from './edits.js';
+import type { Fault, Rule, Severity, Subject } from './rule.js';
 import { CODE_RULES } from './rules/code-rules.js';
 import { EXEC_RULES } from './rules/exec-rules.js';
 import { POD_RULES } from './rules/pod-rules.js';
@@ -36,14 +40,36 @@ export interface Finding {
   readonly fix: Edit | undefined;
 }
 
-/** What is wrong with the files, in the order in which it stands there. */
+/** Whether there is anything that a rule looks at. */
+export function countWorkloads(sources: readonly Source[]): number {
+  return workloadsOf(sources).length;
+}
+
+/** The variables of the container that runs the application, if only one can: what the code reads when it is imported. */
+export function findEnvironment(sources: readonly Source[], name: string | undefined): Readonly<Record<string, string>> {
+  const containers = workloadsOf(sources).flatMap((workload) =>
+    workload.containers.filter((one) => !one.isSidecar && (name === undefined || one.name === name)),
+  );
+  const [only, ...others] = containers;
+  return only !== undefined && others.length === 0 ? only.environment : {};
+}
+
+function workloadsOf(sources: readonly Source[]): Workload[] {
+  return sources.flatMap(({ objects }) => objects.flatMap((object) => readWorkload(object) ?? []));
+}
+
+/**
+ * What is wrong with the files, in the order in which it stands there.
+ *
+ * @throws ConfigurationError if the container that runs the application cannot be told.
+ */
 export function lint(sources: readonly Source[], options: LintOptions = {}): Finding[] {
   const objects = sources.flatMap((source) => source.objects);
-  const workloads = objects.flatMap((object) => readWorkload(object) ?? []);
-  const probed = workloads.filter(({ containers }) => containers.some(({ probes }) => probes.length > 0));
+  const workloads = workloadsOf(sources);
+  const containers = findContainers(workloads, options);
   const findings = workloads.flatMap((workload) => {
-    const isOnly = probed.length === 1 && probed[0] === workload;
-    const subject: Subject = { workload, objects, ...findApplication(workload, isOnly, options) };
+    const appContainer = workload.containers.find((container) => containers.has(container));
+    const subject: Subject = { workload, objects, appContainer, application: appContainer && options.application };
     return RULES.flatMap((rule) => findingsOf(rule, subject, options));
   });
   const order = new Map(sources.map(({ file }, index) => [file, index]));
@@ -95,35 +121,50 @@ function describe(rule: string, severity: Finding['severity'], fault: Fault, sou
     endLine: last.line,
     endColumn: last.column,
     object: title,
-    fix: fault.fix,
+    fix: fault.fix && toEdit(fault.fix, source.text),
   };
 }
 
-/** The container that runs the application: the one that is named, or asked where the code answers, or the only one. `isOnly`: no other workload has probes. */
-function findApplication(
-  workload: Workload,
-  isOnly: boolean,
-  { application, container }: LintOptions,
-): Pick<Subject, 'application' | 'appContainer'> {
-  const none = { application: undefined, appContainer: undefined };
-  if (application === undefined) return none;
-  const candidates = workload.containers.filter((one) => !one.isSidecar);
-  const named = container === undefined ? undefined : candidates.find(({ name }) => name === container);
-  if (container !== undefined) return named === undefined ? none : { application, appContainer: named };
-  const matching = candidates.find((one) => isAskedAsServed(one, application));
-  const appContainer = matching ?? (isOnly && candidates.length === 1 ? candidates[0] : undefined);
-  return appContainer === undefined ? none : { application, appContainer };
+/**
+ * The containers that run the application: those of the given name; else those that ask a path where the code answers it, or by the command of this package;
+ * else the only container that asks a port of the code; else the only container that has probes.
+ *
+ * @throws ConfigurationError if nobody can tell: a rule that looks at nothing finds nothing.
+ */
+function findContainers(workloads: readonly Workload[], { application, container: name }: LintOptions): ReadonlySet<Container> {
+  if (application === undefined) return new Set();
+  const containers = workloads.flatMap((workload) => workload.containers.filter(({ isSidecar }) => !isSidecar));
+  if (containers.length === 0) return new Set();
+  if (name !== undefined) {
+    const named = containers.filter((one) => one.name === name);
+    if (named.length > 0) return new Set(named);
+    const names = [...new Set(containers.map((one) => one.name))].join(', ');
+    throw new ConfigurationError(`No container is named ${show(name)}. Their names are ${names}.`);
+  }
+  const asking = containers.filter((one) => asksWhatIsAnswered(one, application));
+  if (asking.length > 0) return new Set(asking);
+  const ports = new Set(knownPorts(application) ?? []);
+  const [near, ...moreNear] = containers.filter(({ cursor, probes }) =>
+    probes.some((probe) => ports.has(portNumber(cursor, probe.cursor.at('httpGet', 'port')) ?? NaN)),
+  );
+  if (near !== undefined && moreNear.length === 0) return new Set([near]);
+  const probed = containers.filter(({ probes }) => probes.length > 0);
+  const [only, ...others] = probed.length > 0 ? probed : containers;
+  if (only !== undefined && others.length === 0) return new Set([only]);
+  throw new ConfigurationError(
+    'None of the containers can be told to run the application of --app. Say which does: `--container app`, for example.',
+  );
 }
 
-/** Whether its probes ask a path or a port, or run a command, that the code knows. */
-function isAskedAsServed({ cursor, probes }: Container, { serving }: Application): boolean {
-  const paths = new Set(serving.answerers.flatMap((one) => ('paths' in one ? Object.values(one.paths).flat() : [])));
-  const ports = new Set(serving.answerers.flatMap((one) => (one.by === 'server' ? [one.port] : [])));
-  for (const { servers } of serving.shutdowns) for (const { port } of servers) ports.add(port);
+function asksWhatIsAnswered({ cursor, probes }: Container, application: Application): boolean {
   return probes.some((probe) => {
     const get = probe.cursor.get('httpGet');
-    const port = portNumber(cursor, get?.get('port'));
-    const isOwnCommand = JSON.stringify(probe.cursor.at('exec', 'command')?.value ?? '').includes('koa-probes');
-    return isOwnCommand || paths.has(get?.get('path')?.text ?? '') || (port !== undefined && port !== 0 && ports.has(port));
+    if (get === undefined) return probeArguments(commandOf(probe)) !== undefined;
+    const port = portNumber(cursor, get.get('port'));
+    const ports = knownPorts(application);
+    return (
+      (ports === undefined || (port !== undefined && ports.includes(port))) &&
+      findTarget(application, port, get.get('path')?.text ?? '/') !== undefined
+    );
   });
 }

@@ -1,24 +1,18 @@
 import type { Application } from '../application.js';
 import type { Cursor } from './cursor.js';
+import type { Repair } from './edits.js';
 import type { KubernetesObject } from './source.js';
 import type { Container, Workload } from './workload.js';
 
 export const SEVERITIES = ['off', 'warn', 'error'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
-/** A change of the text that removes the fault: characters from `start` to `end` become `text`. */
-export interface Edit {
-  readonly start: number;
-  readonly end: number;
-  readonly text: string;
-}
-
 /** What a rule has found. */
 export interface Fault {
   readonly at: Cursor;
   readonly message: string;
   /** Undefined if nobody but a person can decide. */
-  readonly fix?: Edit | undefined;
+  readonly fix?: Repair | undefined;
 }
 
 /** What a rule looks at: one workload, and all objects that were given. */

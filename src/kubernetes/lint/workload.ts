@@ -39,6 +39,8 @@ export interface Container {
   /** An init container that keeps running. */
   readonly isSidecar: boolean;
   readonly probes: readonly PodProbe[];
+  /** The variables that the pod spec sets to a text. */
+  readonly environment: Readonly<Record<string, string>>;
   /** How long its `preStop` hook sleeps, as far as that can be read; 0 without one. */
   readonly preStopSeconds: number;
 }
@@ -82,17 +84,23 @@ function readContainer(cursor: Cursor, isSidecar: boolean): Container {
     const probe = cursor.get(field);
     return probe?.isMap === true ? [readProbe(kind, field, probe)] : [];
   });
-  return {
-    cursor,
-    isSidecar,
-    probes,
-    name: cursor.get('name')?.text ?? '',
-    preStopSeconds: readPreStop(cursor.at('lifecycle', 'preStop')),
-  };
+  const environment = readEnvironment(cursor);
+  const preStopSeconds = readPreStop(cursor.at('lifecycle', 'preStop'));
+  return { cursor, isSidecar, probes, environment, preStopSeconds, name: cursor.get('name')?.text ?? '' };
+}
+
+/** Those with a text of their own. One that refers to another variable is known to the kubelet alone. */
+function readEnvironment(container: Cursor): Record<string, string> {
+  const variables = (container.get('env')?.items() ?? []).flatMap((one) => {
+    const [name, value] = [one.get('name')?.text, one.get('value')?.text];
+    return name === undefined || value === undefined || value.includes('$(') ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(variables);
 }
 
 function readProbe(kind: ProbeKind, field: string, cursor: Cursor): PodProbe {
-  const number = (name: keyof typeof PROBE_DEFAULTS) => cursor.get(name)?.number ?? PROBE_DEFAULTS[name];
+  // Kubernetes takes 0 for a field that is not given.
+  const number = (name: keyof typeof PROBE_DEFAULTS) => cursor.get(name)?.number || PROBE_DEFAULTS[name];
   return {
     kind,
     field,
@@ -139,8 +147,13 @@ export function findPort(container: Cursor, name: string): Cursor | undefined {
     .find((port) => port.get('name')?.text === name);
 }
 
+/** Labels by selector: each selector is compared with each workload. */
+const selected = new WeakMap<object, readonly (readonly [string, unknown])[]>();
+
 /** Whether a selector of labels picks the pods of a workload. */
 export function selects(selector: Cursor | undefined, { labels }: Workload): boolean {
-  const wanted = Object.entries((selector?.value ?? {}) as Record<string, unknown>);
+  if (selector === undefined) return false;
+  const wanted = selected.get(selector.node) ?? Object.entries((selector.value ?? {}) as Record<string, unknown>);
+  selected.set(selector.node, wanted);
   return wanted.length > 0 && wanted.every(([name, value]) => labels[name] === value);
 }

@@ -1,6 +1,4 @@
-import { createUrlMatcher, type ProbeTarget } from '../../../http/paths.js';
 import type { ProbeKind } from '../../../probe.js';
-import type { MiddlewareAnswerer, RouterAnswerer, ServerAnswerer } from '../../../registry/serving.js';
 import {
   budgetOf,
   explainBudget,
@@ -13,23 +11,18 @@ import {
   SPARE_GRACE_SECONDS,
   toleratedFailures,
 } from '../../budget.js';
-import { setValue } from '../edits.js';
+import { asksChecks, findTarget, heartbeatOf, knownPorts, readAsked, type Asked } from '../asked.js';
+import { commandOf, optionOf, probeArguments, timeoutOf } from '../commands.js';
 import { codeRule, type AppSubject, type Rule } from '../rule.js';
-import { portNumber, type PodProbe } from '../workload.js';
-import { commandOf, optionOf, probeArguments, scriptOf, timeoutOf } from './exec-rules.js';
 import { findProbe, times } from './probe-rules.js';
 
-/** Istio asks its own agent, which asks the application. */
-const MESH_PATH = /^\/app-health\//;
 const LOOPBACK = /^(?:localhost|127\.|::1$)/;
-
-type HttpAnswerer = MiddlewareAnswerer | RouterAnswerer | ServerAnswerer;
 
 /** What only the code and the file together say. */
 export const CODE_RULES: readonly Rule[] = [
   codeRule('path-unanswered', 'error', 'Nobody answers the path, so the probe fails with 404.', (subject) =>
-    httpProbes(subject).flatMap(({ probe, path, port }) => {
-      if (!isServed(subject, port) || hasView(subject) || targetOf(subject, port, path) !== undefined) return [];
+    askedByHttp(subject).flatMap(({ probe, path, port }) => {
+      if (!isServed(subject, port) || hasView(subject) || findTarget(subject.application, port, path) !== undefined) return [];
       const answered = subject.application.serving.answerers.flatMap((one) => ('paths' in one ? one.paths[probe.kind] : []));
       const cure =
         answered.length === 0
@@ -43,26 +36,23 @@ export const CODE_RULES: readonly Rule[] = [
       ];
     }),
   ),
-  codeRule('wrong-kind', 'error', 'The path answers another kind of probe.', (subject) =>
-    httpProbes(subject).flatMap(({ probe, path, port }) => {
-      const target = targetOf(subject, port, path);
-      if (target === undefined || target.kind === probe.kind) return [];
-      if (probe.kind === 'startup' && !hasKind(subject, 'startup')) return [];
+  codeRule('wrong-kind', 'error', 'The probe asks for another kind.', (subject) =>
+    readAsked(subject).flatMap(({ probe, by, path, kind }) => {
+      if (kind === probe.kind || (probe.kind === 'startup' && !hasKind(subject, 'startup'))) return [];
       const own = subject.application.serving.answerers.flatMap((one) => ('paths' in one ? one.paths[probe.kind] : []));
-      return [
-        {
-          at: probe.cursor.at('httpGet', 'path') ?? probe.cursor,
-          message: `${path} answers ${target.kind}, and ${probe.field} asks it. Ask ${own[0] ?? 'the path of its own kind'}.`,
-        },
-      ];
+      const message =
+        by === 'http'
+          ? `${path} answers ${kind}, and ${probe.field} asks it. Ask ${own[0] ?? 'the path of its own kind'}.`
+          : `The command of ${probe.field} asks for ${kind}. Ask for ${probe.kind}.`;
+      return [{ at: probe.cursor.at('httpGet', 'path') ?? probe.cursor.at('exec', 'command') ?? probe.cursor, message }];
     }),
   ),
   codeRule('port-not-served', 'error', 'Nobody listens on the port, so the probe fails with "connection refused".', (subject) =>
-    httpProbes(subject).flatMap(({ probe, port }) => {
+    readAsked(subject).flatMap(({ probe, by, port }) => {
       if (port === undefined) return [];
-      const at = probe.cursor.at('httpGet', 'port') ?? probe.cursor;
+      const at = probe.cursor.at('httpGet', 'port') ?? probe.cursor.at('exec', 'command') ?? probe.cursor;
       const loopback = subject.application.serving.answerers.find(
-        (one) => one.by === 'server' && one.port === port && LOOPBACK.test(one.host ?? ''),
+        (one) => by === 'http' && one.by === 'server' && one.port === port && LOOPBACK.test(one.host ?? ''),
       );
       if (loopback !== undefined)
         return [
@@ -71,7 +61,7 @@ export const CODE_RULES: readonly Rule[] = [
             message: `The server on port ${String(port)} listens on this machine alone, and the kubelet asks by the address of the pod. Leave \`host\` out.`,
           },
         ];
-      const ports = knownPorts(subject);
+      const ports = knownPorts(subject.application);
       if (ports === undefined || ports.includes(port)) return [];
       return [{ at, message: `${probe.field} asks port ${String(port)}, and the code listens on ${ports.map(String).join(' and ')}.` }];
     }),
@@ -81,11 +71,10 @@ export const CODE_RULES: readonly Rule[] = [
     'error',
     'Kubernetes gives up before the slowest check may end, so nobody learns which check it was.',
     (subject) =>
-      subject.appContainer.probes.flatMap((probe) => {
-        const budget = budgetOf(subject.application.probes, kindAsked(subject, probe));
+      askedChecks(subject).flatMap(({ probe, kind, probes }) => {
+        const budget = budgetOf(probes, kind);
         const commandSeconds = timeoutOf(commandOf(probe));
         const seconds = commandSeconds ?? probe.timeoutSeconds;
-        if ((probe.cursor.get('httpGet') === undefined && commandSeconds === undefined) || readsHeartbeat(probe)) return [];
         if (seconds * 1_000 >= budget.milliseconds) return [];
         const needed = neededTimeoutSeconds(budget);
         const what = commandSeconds === undefined ? `timeoutSeconds of ${probe.field}` : `--timeout of the command in ${probe.field}`;
@@ -93,7 +82,7 @@ export const CODE_RULES: readonly Rule[] = [
           {
             at: probe.cursor.get('timeoutSeconds') ?? probe.cursor,
             message: `${what} is ${String(seconds)} s, and ${explainBudget(budget)}: that needs ${showTime(budget.milliseconds)}. Set it to ${String(needed)}, or lower \`timeoutMs\`.`,
-            fix: commandSeconds === undefined ? setValue(probe.cursor, 'timeoutSeconds', needed, textOf(subject)) : undefined,
+            fix: commandSeconds === undefined ? { map: probe.cursor, key: 'timeoutSeconds', value: needed } : undefined,
           },
         ];
       }),
@@ -111,7 +100,7 @@ export const CODE_RULES: readonly Rule[] = [
       {
         at: podSpec.get('terminationGracePeriodSeconds') ?? podSpec,
         message: `The grace period is ${String(graceSeconds)} s, and ${sum}the shutdown takes ${showTime(times_.timeoutMs)}. Set terminationGracePeriodSeconds to ${String(value)}, or tell the shutdown less: TERMINATION_GRACE_PERIOD_SECONDS, or \`timeoutMs\`.`,
-        fix: setValue(podSpec, 'terminationGracePeriodSeconds', value, textOf(subject)),
+        fix: { map: podSpec, key: 'terminationGracePeriodSeconds', value },
       },
     ];
   }),
@@ -136,7 +125,7 @@ export const CODE_RULES: readonly Rule[] = [
     'warn',
     'If a container is restarted, the pod stays in rotation until readiness has failed, longer than the application drains.',
     (subject) => {
-      const probe = findProbe(subject.appContainer.probes, 'readiness');
+      const probe = findAsked(subject, 'readiness')?.probe;
       const drainMs = shutdownTimes(subject)?.drainDelayMs ?? 0;
       if (probe === undefined || drainMs === 0) return [];
       const drainSeconds = drainMs / 1_000 + subject.appContainer.preStopSeconds;
@@ -147,15 +136,16 @@ export const CODE_RULES: readonly Rule[] = [
         {
           at: probe.cursor,
           message: `Readiness takes ${times(probe)} and ${String(PROPAGATION_SECONDS)} s until proxies know, and the application drains for ${String(drainSeconds)} s. Shorten the period, for example 2 s × 1.`,
-          fix: fitting >= 1 ? setValue(probe.cursor, 'failureThreshold', fitting, textOf(subject)) : undefined,
+          fix: fitting >= 1 ? { map: probe.cursor, key: 'failureThreshold', value: fitting } : undefined,
         },
       ];
     },
   ),
   codeRule('liveness-outside', 'warn', 'An outage of what it checks restarts every pod, and a restart does not mend it.', (subject) => {
-    const probe = findProbe(subject.appContainer.probes, 'liveness');
-    if (probe === undefined) return [];
-    return subject.application.probes
+    const asked = findAsked(subject, 'liveness');
+    if (asked === undefined) return [];
+    const { probe, probes } = asked;
+    return probes
       .filter(({ kinds, outside, options }) => kinds.includes('liveness') && outside !== undefined && !options.restartOnOutage)
       .map(({ name, outside }) => ({
         at: probe.cursor,
@@ -177,9 +167,10 @@ export const CODE_RULES: readonly Rule[] = [
     },
   ),
   codeRule('startup-budget', 'error', 'The start may take less time than one run of the startup probes.', (subject) => {
-    const probe = findProbe(subject.appContainer.probes, 'startup');
-    if (probe === undefined) return [];
-    const budget = budgetOf(subject.application.probes, 'startup');
+    const asked = findAsked(subject, 'startup');
+    if (asked?.kind !== 'startup') return [];
+    const { probe, probes } = asked;
+    const budget = budgetOf(probes, 'startup');
     const seconds = probe.initialDelaySeconds + probe.periodSeconds * probe.failureThreshold;
     if (budget.slowest === undefined || seconds * 1_000 > budget.milliseconds) return [];
     return [
@@ -194,8 +185,8 @@ export const CODE_RULES: readonly Rule[] = [
     'warn',
     'Kubernetes gets a result that is older than its period, so it acts later than the pod spec says.',
     (subject) =>
-      subject.appContainer.probes.flatMap((probe) =>
-        subject.application.probes
+      askedChecks(subject).flatMap(({ probe, probes }) =>
+        probes
           .filter(
             ({ kinds, options }) => kinds.includes(probe.kind) && options.intervalMs === 0 && options.cacheMs > probe.periodSeconds * 1_000,
           )
@@ -210,8 +201,8 @@ export const CODE_RULES: readonly Rule[] = [
     'warn',
     'The thresholds of the probe and of Kubernetes add up, so it acts later than the pod spec says.',
     (subject) =>
-      subject.appContainer.probes.flatMap((probe) => {
-        const tolerated = toleratedFailures(subject.application.probes, probe.kind);
+      askedChecks(subject).flatMap(({ probe, probes }) => {
+        const tolerated = toleratedFailures(probes, probe.kind);
         if (tolerated === 0 || probe.failureThreshold === 1) return [];
         const total = probe.periodSeconds * (probe.failureThreshold + tolerated);
         return [
@@ -257,54 +248,20 @@ export const CODE_RULES: readonly Rule[] = [
   }),
 ];
 
-interface HttpProbe {
-  readonly probe: PodProbe;
-  readonly path: string;
-  /** Undefined if it is a name that the container does not have. */
-  readonly port: number | undefined;
+function askedByHttp(subject: AppSubject): Asked[] {
+  return readAsked(subject).filter(({ by }) => by === 'http');
 }
 
-/** Probes that ask the application itself. */
-function httpProbes({ appContainer }: AppSubject): HttpProbe[] {
-  return appContainer.probes.flatMap((probe) => {
-    const get = probe.cursor.get('httpGet');
-    const path = get?.get('path')?.text ?? '/';
-    if (get === undefined || get.get('host') !== undefined || MESH_PATH.test(path)) return [];
-    return [{ probe, path, port: portNumber(appContainer.cursor, get.get('port')) }];
-  });
+/** Those that wait for checks of the application. */
+function askedChecks(subject: AppSubject): Asked[] {
+  return readAsked(subject).filter((asked) => asksChecks(asked, subject.application));
 }
 
-/** Those who may answer on that port. A middleware and a router answer on the port of the application. */
-function answerersAt({ application }: AppSubject, port: number | undefined): HttpAnswerer[] {
-  const isHttp = (one: object): one is HttpAnswerer => 'paths' in one;
-  const all = application.serving.answerers.filter(isHttp);
-  const onPort = all.filter((one) => one.by === 'server' && one.port === port && port !== undefined);
-  if (onPort.length > 0) return onPort;
-  return all.filter((one) => one.by !== 'server' || (one.socket === undefined && (one.port === undefined || one.port === 0)));
-}
-
-/** What a path asks for; undefined if nobody answers it. The prefix of a router that is mounted in another one is not known. */
-function targetOf(subject: AppSubject, port: number | undefined, path: string): ProbeTarget | undefined {
-  for (const answerer of answerersAt(subject, port)) {
-    const target = createUrlMatcher(answerer.paths)(path) ?? (answerer.by === 'router' ? targetBehindPrefix(answerer, path) : undefined);
-    if (target === undefined) continue;
-    const { name, kind } = target;
-    if (
-      name === undefined ||
-      name === 'lifecycle' ||
-      subject.application.probes.some((probe) => probe.name === name && probe.kinds.includes(kind))
-    )
-      return target;
-  }
-  return undefined;
-}
-
-function targetBehindPrefix({ paths }: RouterAnswerer, path: string): ProbeTarget | undefined {
-  for (const [kind, ends] of Object.entries(paths)) {
-    const end = ends.find((one) => path.split('?', 1)[0]?.endsWith(one) === true);
-    if (end !== undefined) return { kind: kind as ProbeKind, path: end, title: end.slice(1), name: undefined, query: '' };
-  }
-  return undefined;
+/** A heartbeat tells of the checks too, only later. */
+function findAsked(subject: AppSubject, kind: ProbeKind): Asked | undefined {
+  return readAsked(subject).find(
+    (asked) => asked.probe.kind === kind && (asked.by === 'heartbeat' || asksChecks(asked, subject.application)),
+  );
 }
 
 /** A `probeView()` is mounted at a path that is not known. */
@@ -312,81 +269,27 @@ function hasView({ application }: AppSubject): boolean {
   return application.serving.answerers.some(({ by }) => by === 'view');
 }
 
-/** All ports that the code listens on; undefined if one of them is not known. */
-function knownPorts({ application }: AppSubject): number[] | undefined {
-  const { answerers, shutdowns } = application.serving;
-  const servers = answerers.flatMap((one) => (one.by === 'server' && one.socket === undefined ? [one.port] : []));
-  const own = shutdowns.flatMap((shutdown) => shutdown.servers).filter(({ socket }) => socket === undefined);
-  const hasOwnServer = answerers.some(({ by }) => by === 'middleware' || by === 'router' || by === 'view');
-  if (hasOwnServer && own.length === 0) return undefined;
-  const ports = [...servers, ...own.map(({ port }) => port)];
-  return ports.length === 0 || ports.some((port) => port === undefined || port === 0) ? undefined : [...new Set(ports as number[])];
-}
-
 /** A wrong port has a finding of its own. */
-function isServed(subject: AppSubject, port: number | undefined): boolean {
-  const ports = knownPorts(subject);
+function isServed({ application }: AppSubject, port: number | undefined): boolean {
+  const ports = knownPorts(application);
   return port !== undefined && (ports === undefined || ports.includes(port));
-}
-
-function kindAsked(subject: AppSubject, probe: PodProbe): ProbeKind {
-  const http = httpProbes(subject).find((one) => one.probe === probe);
-  const asked = http && targetOf(subject, http.port, http.path)?.kind;
-  const words = probeArguments(commandOf(probe)) ?? [];
-  const flags: Readonly<Record<string, ProbeKind>> = {
-    '--live': 'liveness',
-    '-L': 'liveness',
-    '--health': 'liveness',
-    '-H': 'liveness',
-    '--ready': 'readiness',
-    '-R': 'readiness',
-    '--startup': 'startup',
-    '-S': 'startup',
-  };
-  const flag = words.find((word) => flags[word] !== undefined);
-  return asked ?? (flag === undefined ? undefined : flags[flag]) ?? probe.kind;
-}
-
-function readsHeartbeat(probe: PodProbe): boolean {
-  return heartbeatOf(probe) !== undefined;
-}
-
-/** The directory of the heartbeat that the command or the shell reads. */
-function heartbeatOf(probe: PodProbe): string | undefined {
-  const command = commandOf(probe);
-  const given = optionOf(probeArguments(command) ?? [], '--heartbeat')?.replace(/\/$/, '');
-  if (given !== undefined) return given;
-  const script = scriptOf(command) ?? '';
-  return script.includes('/proc/uptime') ? /<\s*(\/\S+)\/(?:live|ready|startup)\b/.exec(script)?.[1] : undefined;
-}
-
-/** A variable of the container, if the command names no other way. */
-function environmentOf({ appContainer }: AppSubject, name: string, words: readonly string[]): string | undefined {
-  if (['--url', '--heartbeat', '--app'].some((option) => optionOf(words, option) !== undefined)) return undefined;
-  return variableOf(appContainer.cursor, name);
-}
-
-function variableOf(container: AppSubject['appContainer']['cursor'], name: string): string | undefined {
-  return container
-    .get('env')
-    ?.items()
-    .find((one) => one.get('name')?.text === name)
-    ?.get('value')?.text;
-}
-
-function shutdownTimes({ application, appContainer }: AppSubject): ReturnType<typeof shutdownTimesInPod> {
-  const told = Number(variableOf(appContainer.cursor, 'TERMINATION_GRACE_PERIOD_SECONDS') ?? NaN);
-  return shutdownTimesInPod(application.serving.shutdowns, Number.isFinite(told) ? told : undefined);
 }
 
 function hasKind({ application }: AppSubject, kind: ProbeKind): boolean {
   return application.probes.some(({ kinds }) => kinds.includes(kind));
 }
 
-function atPort(port: number | undefined): string {
-  return port === undefined ? '' : ` on port ${String(port)}`;
+/** A variable of the container, if the command names no other way. */
+function environmentOf({ appContainer }: AppSubject, name: string, words: readonly string[]): string | undefined {
+  if (['--url', '--heartbeat', '--app'].some((option) => optionOf(words, option) !== undefined)) return undefined;
+  return appContainer.environment[name];
 }
 
-function textOf({ workload }: AppSubject): string {
-  return workload.object.source.text;
+function shutdownTimes({ application, appContainer }: AppSubject): ReturnType<typeof shutdownTimesInPod> {
+  const told = Number(appContainer.environment['TERMINATION_GRACE_PERIOD_SECONDS'] ?? NaN);
+  return shutdownTimesInPod(application.serving.shutdowns, Number.isFinite(told) ? told : undefined);
+}
+
+function atPort(port: number | undefined): string {
+  return port === undefined ? '' : ` on port ${String(port)}`;
 }

@@ -1,17 +1,13 @@
 import { EXEC_START_SECONDS } from '../../budget.js';
-import { setValue } from '../edits.js';
 import { fileRule, type Rule } from '../rule.js';
-import { wordsOf, type PodProbe } from '../workload.js';
+import { commandOf, scriptOf, timeoutOf } from '../commands.js';
 import { eachProbe } from './probe-rules.js';
 
-/** What a probe command of this package waits for at most if it is not told, in seconds. */
-const DEFAULT_COMMAND_SECONDS = 0.9;
 /** A start of Node takes some 40 ms of CPU: every second that is 4 % of a core for each probe. */
 const SHORTEST_NODE_PERIOD_SECONDS = 2;
 /** For the start of a container's process while other pods start too. */
 const SENSIBLE_TIMEOUT_SECONDS = 5;
 
-const SHELLS = /(?:^|\/)(?:ba|da|a|z|k)?sh$/;
 const PACKAGE_MANAGERS = /(?:^|\/)(?:npm|npx|yarn|pnpm|pnpx|bunx)$/;
 const NODE = /(?:^|\/)(?:node|nodejs|koa-probes|tsx|ts-node)$/;
 
@@ -74,12 +70,11 @@ export const EXEC_RULES: readonly Rule[] = [
         const isNode = NODE.test(command[0] ?? '') || PACKAGE_MANAGERS.test(command[0] ?? '');
         const neededSeconds = commandSeconds === undefined ? (isNode ? 2 : 0) : Math.ceil(commandSeconds + EXEC_START_SECONDS);
         if (probe.timeoutSeconds >= neededSeconds) return [];
-        const fix = setValue(
-          probe.cursor,
-          'timeoutSeconds',
-          Math.max(neededSeconds, commandSeconds === undefined ? SENSIBLE_TIMEOUT_SECONDS : 0),
-          subject.workload.object.source.text,
-        );
+        const fix = {
+          map: probe.cursor,
+          key: 'timeoutSeconds',
+          value: Math.max(neededSeconds, commandSeconds === undefined ? SENSIBLE_TIMEOUT_SECONDS : 0),
+        };
         const own =
           commandSeconds === undefined
             ? 'the start of Node.js'
@@ -94,37 +89,6 @@ export const EXEC_RULES: readonly Rule[] = [
       }),
   ),
 ];
-
-export function commandOf({ cursor }: PodProbe): string[] {
-  return wordsOf(cursor.at('exec', 'command'));
-}
-
-/** The arguments of a `koa-probes probe` command; undefined if it is another command. */
-export function probeArguments(command: readonly string[]): readonly string[] | undefined {
-  const words = scriptOf(command)?.split(/\s+/) ?? command;
-  const at = words.findIndex((word, index) => word === 'probe' && /koa-probes|bin\.cjs$/.test(words[index - 1] ?? ''));
-  return at === -1 ? undefined : words.slice(at + 1);
-}
-
-/** The value behind an option: `--timeout 4` or `--timeout=4`. */
-export function optionOf(words: readonly string[], option: string): string | undefined {
-  const at = words.findIndex((word) => word === option || word.startsWith(`${option}=`));
-  if (at === -1) return undefined;
-  return words[at]?.startsWith(`${option}=`) === true ? words[at]?.slice(option.length + 1) : words[at + 1];
-}
-
-/** How long the command waits by itself; undefined if it is not a probe command of this package. */
-export function timeoutOf(command: readonly string[]): number | undefined {
-  const words = probeArguments(command);
-  return words === undefined ? undefined : Number(optionOf(words, '--timeout') ?? DEFAULT_COMMAND_SECONDS);
-}
-
-/** What a shell is given to run; undefined if the command is no shell. */
-export function scriptOf(command: readonly string[]): string | undefined {
-  if (!SHELLS.test(command[0] ?? '')) return undefined;
-  const at = command.findIndex((word) => /^-\w*c$/.test(word));
-  return at === -1 ? undefined : command[at + 1];
-}
 
 /** The first program that the shell starts and waits for. */
 function findChild(script: string): string | undefined {

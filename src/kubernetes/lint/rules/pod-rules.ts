@@ -1,10 +1,9 @@
 import { SPARE_GRACE_SECONDS } from '../../budget.js';
 import type { Cursor } from '../cursor.js';
-import { setValue } from '../edits.js';
 import { fileRule, type Fault, type Rule, type Subject } from '../rule.js';
 import type { KubernetesObject } from '../source.js';
 import { portNumber, selects, wordsOf, type Container, type Workload } from '../workload.js';
-import { scriptOf } from './exec-rules.js';
+import { scriptOf } from '../commands.js';
 import { eachContainer, findService } from './probe-rules.js';
 
 const DEFAULT_MAX_UNAVAILABLE = '25%';
@@ -36,14 +35,14 @@ export const POD_RULES: readonly Rule[] = [
     'The preStop hook counts into the grace period. If it takes all of it, the process is killed without a SIGTERM that it could act on.',
     (subject) =>
       eachContainer(subject).flatMap(({ cursor, preStopSeconds }) => {
-        const { graceSeconds, podSpec, object } = subject.workload;
+        const { graceSeconds, podSpec } = subject.workload;
         if (preStopSeconds === 0 || preStopSeconds < graceSeconds) return [];
         const needed = preStopSeconds + 25 + SPARE_GRACE_SECONDS;
         return [
           {
             at: podSpec.get('terminationGracePeriodSeconds') ?? cursor.at('lifecycle', 'preStop') ?? cursor,
             message: `The preStop hook sleeps ${String(preStopSeconds)} s, and the grace period is ${String(graceSeconds)} s. Nothing is left for the shutdown.`,
-            fix: setValue(podSpec, 'terminationGracePeriodSeconds', needed, object.source.text),
+            fix: { map: podSpec, key: 'terminationGracePeriodSeconds', value: needed },
           },
         ];
       }),
@@ -57,7 +56,7 @@ export const POD_RULES: readonly Rule[] = [
   fileRule(
     'pid1-shell',
     'warn',
-    'A shell or npm as PID 1 does not hand SIGTERM on, so the application is killed after the grace period.',
+    'With a shell or npm as PID 1, SIGTERM does not reach the application, and its shutdown does not run.',
     ({ workload }) => {
       if (workload.isJob || workload.podSpec.get('shareProcessNamespace')?.value === true) return [];
       return workload.containers.flatMap(({ cursor }) => {
@@ -67,7 +66,7 @@ export const POD_RULES: readonly Rule[] = [
         return [
           {
             at,
-            message: `PID 1 of container ${cursor.get('name')?.text ?? ''} is ${program}, which does not hand SIGTERM on. Start node itself, or \`exec node …\` as the last command of the shell.`,
+            message: `PID 1 of container ${cursor.get('name')?.text ?? ''} is ${program}, and SIGTERM does not reach the application. Start node itself, or \`exec node …\` as the last command of the shell.`,
           },
         ];
       });
@@ -101,13 +100,9 @@ function firstProgram(words: readonly string[]): string | undefined {
   if (/(?:^|\/)(?:npm|npx|yarn|pnpm)$/.test(program)) return program;
   const script = scriptOf(words);
   if (script === undefined) return undefined;
-  const last =
-    script
-      .trim()
-      .split(/&&|\|\||;|\n/)
-      .map((command) => command.trim())
-      .findLast((command) => command !== '') ?? '';
-  return last.startsWith('exec ') ? undefined : program;
+  // It hands itself over, waits for signals itself, or is a bash, which executes a single command in its own place.
+  const isFine = /\bexec\s+\S/.test(script) || /\btrap\b/.test(script) || (program.endsWith('bash') && !/[;&|\n]/.test(script.trim()));
+  return isFine ? undefined : program;
 }
 
 function speaksH2c({ cursor }: Container, port: Cursor, { application, workload, objects }: Subject): string | undefined {
@@ -143,6 +138,7 @@ function findBudgets({ workload, objects }: Subject): KubernetesObject[] {
     ({ kind, namespace, cursor }) =>
       kind === 'PodDisruptionBudget' &&
       namespace === workload.object.namespace &&
+      cursor.at('spec', 'selector', 'matchExpressions') === undefined &&
       selects(cursor.at('spec', 'selector', 'matchLabels'), workload),
   );
 }
@@ -151,44 +147,53 @@ function blockedBy({ name, cursor }: KubernetesObject, subject: Subject): Fault[
   const replicas = leastReplicas(subject);
   const [maxUnavailable, minAvailable] = [cursor.at('spec', 'maxUnavailable'), cursor.at('spec', 'minAvailable')];
   const says = `PodDisruptionBudget ${name} allows no pod of ${subject.workload.title} to go:`;
-  // Both are rounded up.
-  if (maxUnavailable !== undefined && resolve(maxUnavailable.value, replicas, Math.ceil) === 0) {
+  if (maxUnavailable !== undefined && ['0', '0%'].includes(maxUnavailable.text ?? '')) {
     return [{ at: maxUnavailable, message: `${says} maxUnavailable is ${String(maxUnavailable.text)}. Set it to 1.` }];
   }
-  if (minAvailable !== undefined && resolve(minAvailable.value, replicas, Math.ceil) >= replicas) {
-    return [
-      {
-        at: minAvailable,
-        message: `${says} minAvailable is ${String(minAvailable.text)} of ${String(replicas)}. Use \`maxUnavailable: 1\`, or more replicas.`,
-      },
-    ];
-  }
-  return [];
+  // Somebody else decides how many there are, or there are none.
+  if (minAvailable === undefined || replicas === undefined || replicas === 0) return [];
+  // Kubernetes rounds it up.
+  if (resolve(minAvailable.value, replicas, Math.ceil) < replicas) return [];
+  const message = `${says} minAvailable is ${String(minAvailable.text)} of ${String(replicas)}. Use \`maxUnavailable: 1\`, or more replicas.`;
+  return [{ at: minAvailable, message }];
 }
 
-/** The replicas of the workload, or the fewest that an autoscaler leaves. */
-function leastReplicas({ workload, objects }: Subject): number {
+/** The replicas of the workload, or the fewest that an autoscaler leaves. Undefined if the files do not say. */
+function leastReplicas({ workload, objects }: Subject): number | undefined {
   const { object } = workload;
   const scaler = objects.find(({ kind, cursor }) => {
     const target = kind === 'HorizontalPodAutoscaler' ? cursor.at('spec', 'scaleTargetRef') : undefined;
     return target?.get('kind')?.text === object.kind && target.get('name')?.text === object.name;
   });
   if (scaler !== undefined) return scaler.cursor.at('spec', 'minReplicas')?.number ?? 1;
-  return object.cursor.at('spec', 'replicas')?.number ?? 1;
+  return object.kind === 'Pod' ? 1 : object.cursor.at('spec', 'replicas')?.number;
 }
 
-function losesInRollout({ object, title }: Workload): Fault[] {
+function losesInRollout({ object, title, podSpec }: Workload): Fault[] {
   if (object.kind !== 'Deployment') return [];
   const spec = object.cursor.get('spec');
   const strategy = spec?.get('strategy');
   const replicas = spec?.get('replicas')?.number ?? 1;
   if (spec === undefined || replicas === 0) return [];
   const type = strategy?.get('type');
+  // A volume that only one pod can use leaves no other way.
+  const hasClaim =
+    podSpec
+      .get('volumes')
+      ?.items()
+      .some((volume) => volume.get('persistentVolumeClaim') !== undefined) === true;
+  if (type?.text === 'Recreate' && hasClaim) return [];
   if (type?.text === 'Recreate') {
     return [{ at: type, message: `${title} is recreated in a rollout: all pods go before the first new one starts. Use RollingUpdate.` }];
   }
   const given = strategy?.at('rollingUpdate', 'maxUnavailable');
+  const surge = strategy?.at('rollingUpdate', 'maxSurge');
   const unavailable = resolve(given?.value ?? DEFAULT_MAX_UNAVAILABLE, replicas, Math.floor);
+  if (unavailable === 0 && surge !== undefined && resolve(surge.value, replicas, Math.ceil) === 0 && replicas === 1) {
+    return [
+      { at: surge, message: `maxSurge is ${String(surge.text)}, so the only pod goes before a new one is ready. Set maxSurge to 1.` },
+    ];
+  }
   if (given !== undefined && unavailable >= replicas) {
     return [
       {

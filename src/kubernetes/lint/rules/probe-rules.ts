@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Cursor } from '../cursor.js';
-import { renameKey, setValue } from '../edits.js';
 import { fieldsOf, likelyField, type FieldOwner } from '../fields.js';
 import { fileRule, type Fault, type Rule, type Subject } from '../rule.js';
 import { findPort, HANDLERS, handlersOf, selects, type Container, type PodProbe } from '../workload.js';
@@ -30,8 +29,8 @@ export const PROBE_RULES: readonly Rule[] = [
     (subject) =>
       eachProbe(subject).flatMap(({ kind, field, cursor }) => {
         const threshold = cursor.get('successThreshold');
-        if (kind === 'readiness' || threshold === undefined || threshold.number === 1) return [];
-        const fix = setValue(cursor, 'successThreshold', 1, subject.workload.object.source.text);
+        if (kind === 'readiness' || threshold === undefined || threshold.number === 1 || threshold.number === 0) return [];
+        const fix = { map: cursor, key: 'successThreshold', value: 1 };
         return [{ at: threshold, message: `successThreshold of ${field} must be 1, and it is ${String(threshold.text)}.`, fix }];
       }),
   ),
@@ -196,6 +195,6 @@ function unknownFields(cursor: Cursor | undefined, owner: FieldOwner): Fault[] {
     const isFree = likely !== undefined && !cursor.keys().includes(likely);
     const at = cursor.keyAt(key) ?? cursor;
     const hint = likely === undefined ? '' : ` Did you mean \`${likely}\`?`;
-    return [{ at, message: `${owner} has no field \`${key}\`.${hint}`, fix: isFree ? renameKey(cursor, key, likely) : undefined }];
+    return [{ at, message: `${owner} has no field \`${key}\`.${hint}`, fix: isFree ? { map: cursor, key, name: likely } : undefined }];
   });
 }
