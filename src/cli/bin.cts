@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// CommonJS, and what only one way needs is loaded where it is taken: the kubelet starts this every few seconds, and an ES module alone costs a fifth of a start more.
-// What all of them and a question to a server need is built into one file.
+// The kubelet starts this command every few seconds, so it must start fast. It is CommonJS, because loading an ES module takes a fifth of the start time longer.
+// Code for only one command or option is loaded when it is needed. Code that every command needs, and the code for a request to a server, is built into one file.
 import fs = require('node:fs');
 import commandLine = require('./arguments.cjs');
 import type askModule = require('./ask.cjs');
@@ -58,7 +58,7 @@ function startProbe(command: ProbeCommand): void {
     return;
   }
   const answer = (given: Answer | string) => finish(judge(command, given), timeoutMs);
-  // From the start of the process: so does the kubelet count.
+  // The timeout counts from the start of the process, as for the kubelet.
   const remainingMs = Math.max(1, timeoutMs - process.uptime() * 1_000);
   const limit = `within ${String(timeoutMs / 1_000)} s`;
   if (way.by === 'heartbeat') {
@@ -79,7 +79,7 @@ function startReading({ directory, min }: HeartbeatWay, { file }: Target, answer
   (require('./heartbeats.cjs') as typeof heartbeatsModule).readHeartbeats(directory, file, min, answer);
 }
 
-/** Only 200 passes: no other status and no redirect comes from this library for a probe that does. */
+/** Only 200 passes. For a probe that passes, this library never answers with another status or a redirect. */
 function judge({ target, verbosity }: ProbeCommand, answer: Answer | string): Outcome {
   const code = typeof answer !== 'string' && answer.status === 200 ? 0 : 1;
   if (verbosity === 'quiet') return { code, text: '' };
@@ -93,7 +93,7 @@ function oneLine(text: string): string {
   return (require('./summary.cjs') as typeof summaryModule).toOneLine(text);
 }
 
-/** Ends at once: taking the event loop down in good order would cost more than the question. The first call counts. */
+/** Ends the process at once, because a regular end of the event loop would take longer than the request. Only the first call has an effect. */
 function finish({ code, text }: Outcome, timeoutMs = 0): void {
   if (isFinished) return;
   isFinished = true;
@@ -102,7 +102,7 @@ function finish({ code, text }: Outcome, timeoutMs = 0): void {
   endProcess(code, timeoutMs);
 }
 
-/** With an application in the process, a pass has to wait for its threads as well. */
+/** Ends a process that has imported an application. Even a pass has to wait for the threads of the application. */
 function finishWithApp(timeoutMs: number): (outcome: Outcome) => void {
   return ({ code, text, isResult }) => {
     if (text !== '') say(code === 0 || isResult === true ? STANDARD_OUTPUT : STANDARD_ERROR, `${text}\n`);
@@ -114,7 +114,7 @@ function endProcess(code: Outcome['code'], timeoutMs: number): void {
   (require('./threads.cjs') as typeof threadsModule).endProcess(code, timeoutMs);
 }
 
-/** A pipe takes at once what it has room for, where an application has made it so. Who does not read reads the exit code. */
+/** Writes to a stream. If an application has made a pipe non-blocking, the pipe accepts only part of the text at a time. If nobody reads the text, the exit code is still right. */
 function say(stream: number, text: string): void {
   let rest: string | Uint8Array = text;
   for (let attempts = 0; attempts < MOST_ATTEMPTS; attempts += 1) {

@@ -1,23 +1,23 @@
-/** What a kind of probe is called, in the code, in a URL and in the folder of the heartbeat. */
+/** A kind of probe: its name, its path, and its file in the heartbeat directory. */
 export interface Target {
   readonly kind: 'liveness' | 'readiness' | 'startup';
   readonly path: string;
   readonly file: string;
 }
 
-/** Of a server, without user, query and fragment. */
+/** The URL of a server, without user, query and fragment. */
 export interface ServerUrl {
   readonly isSecure: boolean;
-  /** A name or an address; one of IPv6 without its brackets. */
+  /** A host name or an address. IPv6 addresses have no brackets. */
   readonly host: string;
   readonly port: number;
-  /** Host and port as they are given. */
+  /** Host and port as they were given. */
   readonly authority: string;
-  /** What stands before the paths, without a slash at its end. */
+  /** The prefix of the paths, without a slash at the end. */
   readonly prefix: string;
 }
 
-/** How the probes are reached. */
+/** How the command reaches the probes. */
 export type Way =
   | { readonly by: 'socket'; readonly path: string }
   | { readonly by: 'url'; readonly url: ServerUrl }
@@ -26,16 +26,16 @@ export type Way =
 
 export interface HeartbeatWay {
   readonly by: 'heartbeat';
-  /** Of one process, or a pattern of the directories of several. */
+  /** The directory of one process, or a pattern for the directories of several processes. */
   readonly directory: string;
-  /** How many of the processes must pass. Only with a pattern. */
+  /** How many of the processes must pass. Set only with a pattern. */
   readonly min: number | undefined;
 }
 
-/** `quiet`: nothing on either stream; `verbose`: a line a check. */
+/** `quiet` prints nothing. `verbose` prints a line for each check. */
 export type Verbosity = 'quiet' | 'normal' | 'verbose';
 
-/** What the command line asks for. */
+/** A parsed command line. */
 export type Command = { readonly name: 'help' | 'version' } | ProbeCommand | ListCommand | OpenApiCommand | WordsCommand;
 
 export interface ProbeCommand {
@@ -55,23 +55,23 @@ export interface ListCommand {
 
 export interface OpenApiCommand {
   readonly name: 'openapi';
-  /** Paths of a kind, where they are not the defaults. */
+  /** The paths of each kind that does not use the defaults. */
   readonly paths: Partial<Readonly<Record<Target['kind'], readonly string[]>>>;
 }
 
 export interface WordsCommand {
   readonly name: 'manifest' | 'lint';
-  /** Its own arguments, which it reads itself: the parser of `node:util` is too slow for a probe, and fast enough for a developer. */
+  /** The arguments of the command. It parses them with `node:util`, which is too slow for a probe but fast enough for a developer. */
   readonly words: readonly string[];
 }
 
-/** What came back, by whatever way: that of an HTTP answer. */
+/** A result in the form of an HTTP response, no matter how the probes were reached. */
 export interface Answer {
   readonly status: number;
   readonly body: string;
 }
 
-/** How the command ends. */
+/** The exit code and the output of the command. */
 export interface Outcome {
   /** Whether the text is what was asked for, and belongs on the standard output whatever the code. */
   readonly isResult?: boolean;

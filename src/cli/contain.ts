@@ -4,10 +4,10 @@ import type { Outcome } from './command.cjs';
 import { toOneLine } from './summary.cjs';
 import { endProcess, onExit, waitForCalls } from './threads.cjs';
 
-/** How long after the timeout an event loop counts as blocked, and not as one that waits for its turn on a busy machine. */
+/** How long after the timeout an event loop counts as blocked. Before that, it may only be waiting on a busy machine. */
 const BLOCKED_AFTER_MS = 500;
 
-/** In a thread of its own, the only place from which a blocked event loop can be ended. A thread cannot choose the exit code of the process: it is that of the signal. */
+/** Runs in a separate thread, because only another thread can end a process with a blocked event loop. It uses a signal, because a thread cannot set the exit code of the process. */
 const WATCHDOG = `
 const { workerData } = require('node:worker_threads');
 setTimeout(() => {
@@ -16,17 +16,17 @@ setTimeout(() => {
 }, workerData.delayMs);
 `;
 
-/** Who reads what the command says. */
+/** The readers of the output. */
 interface Audience {
-  /** Nobody. */
+  /** Whether nothing is printed. */
   readonly isQuiet: boolean;
-  /** A developer: why the application failed is told. Otherwise it becomes an event, which many can read. */
+  /** Whether a developer reads the output, so that it contains the reason why the application failed. Otherwise the output becomes an event that many people can read. */
   readonly tellsReasons: boolean;
 }
 
 /**
- * Keeps what an application that is imported does to its process away from the command: it ends in time whatever is left open or blocks, with its own exit code,
- * and its own output alone. Returns what ends the command; the first call counts.
+ * Protects the command from the application that it imports. The command ends in time even if the application leaves something open or blocks the event loop,
+ * with its own exit code, and with nothing but its own output. The returned function ends the command. Only its first call has an effect.
  */
 export function contain(
   timeoutMs: number,
@@ -40,36 +40,37 @@ export function contain(
     finish(isQuiet ? { ...outcome, text: '' } : outcome);
   };
   const end = (outcome: Outcome) => {
-    // It is no pass in time before the process can end.
+    // A pass counts only if the process can end in time.
     if (outcome.code === 0) waitForCalls(Infinity, () => endOnce(outcome));
     else endOnce(outcome);
   };
   const fail = (text: string) => endOnce({ code: 1, text: `koa-probes: ${text}` });
   const limit = `${String(timeoutMs / 1_000)} s`;
-  // From the start of the process: so does the kubelet count.
+  // The timeout counts from the start of the process, as for the kubelet.
   const delayMs = Math.max(1, timeoutMs - process.uptime() * 1_000);
 
   silence(process.stdout);
   silence(process.stderr);
-  process.on('exit', () => fail('the application has ended the process. Export the probes from a module that starts nothing.'));
+  process.on('exit', () =>
+    fail('the application has ended the process. Export the probes from a module that does not start the application.'),
+  );
   onExit(() => {
     // The application has called process.exit() and removed the listener above.
     if (!isOver) endProcess(1, timeoutMs);
     isOver = true;
-    // The end of the process waits for a call in flight. Nothing behind `process.exit()` may run until then.
+    // The end of the process waits for a call in flight. No code after `process.exit()` may run until then.
     throw new Error('The process is ending.');
   });
   process.on('uncaughtException', (error) => {
     const reason = tellsReasons
-      ? `${toOneLine(describeError(error))}. Export the probes from a module that starts nothing.`
+      ? `${toOneLine(describeError(error))}. Export the probes from a module that does not start the application.`
       : 'reason withheld.';
-    fail(`the application has thrown an error outside of its probes: ${reason}`);
+    fail(`the application has thrown an error outside its probes: ${reason}`);
   });
-  // With what the application does at its exit: its sockets and heartbeats are removed.
+  // End regularly, so that the application removes its sockets and heartbeats at exit.
   process.once('SIGTERM', () => fail('ended by SIGTERM.'));
   setTimeout(
-    () =>
-      fail(`the application was not through within ${limit}: its import, its probes, a lookup or a call to the file system does not end.`),
+    () => fail(`the application has not finished within ${limit}: its import, its probes, a lookup or a file call does not end.`),
     delayMs,
   );
   const text = isQuiet ? '' : `koa-probes: the application has blocked the event loop for longer than ${limit}.\n`;
@@ -77,7 +78,7 @@ export function contain(
   return end;
 }
 
-/** What is written to the file descriptor itself still appears. */
+/** Discards what is written to a stream. Text that is written directly to the file descriptor still appears. */
 function silence(stream: NodeJS.WriteStream): void {
   stream.write = (...given: unknown[]) => {
     tellDone(given);

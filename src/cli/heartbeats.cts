@@ -10,7 +10,7 @@ function readHeartbeats(pattern: string, file: string, min: number, callback: (a
     if (typeof directories === 'string') return callback(directories);
     if (directories.length === 0) {
       return callback(
-        `no directory matches ${pattern}: no worker has begun. Each calls \`probeHeartbeat(probes, { directory })\` with a directory of its own.`,
+        `no directory matches ${pattern}: no worker has started. Each worker calls \`probeHeartbeat(probes, { directory })\` with its own directory.`,
       );
     }
     const total = directories.length;
@@ -36,7 +36,7 @@ function readHeartbeats(pattern: string, file: string, min: number, callback: (a
   });
 }
 
-/** The directories that a pattern matches, sorted: `*` stands for any part of one name, but for no dot at its begin. */
+/** Lists the directories that match a pattern, sorted. `*` matches any part of one name, except a dot at its start. */
 function listDirectories(pattern: string, callback: (directories: string[] | string) => void): void {
   const names = pattern.replace(/\/+$/, '').split('/');
   const extend = (bases: readonly string[], [name, ...more]: readonly string[]): void => {
@@ -50,7 +50,7 @@ function listDirectories(pattern: string, callback: (directories: string[] | str
   extend([''], names);
 }
 
-/** The directories of all bases whose names match. Each base and each directory ends with a slash. */
+/** Lists the directories in all bases whose names match. Each base and each directory ends with a slash. */
 function listMatches(bases: readonly string[], expression: RegExp, callback: (directories: string[] | string) => void): void {
   const found: string[] = [];
   const listNext = ([base, ...more]: readonly string[]): void => {
@@ -64,7 +64,7 @@ function listMatches(bases: readonly string[], expression: RegExp, callback: (di
       }
       if (found.length <= MOST_DIRECTORIES) return listNext(more);
       callback(
-        `--heartbeat matches more than ${String(MOST_DIRECTORIES)} directories. Give each worker the directory that the one before it had.`,
+        `--heartbeat matches more than ${String(MOST_DIRECTORIES)} directories. Let each new worker use the directory of the worker that it replaces.`,
       );
     });
   };

@@ -1,8 +1,8 @@
 import { Server } from 'node:net';
 
 /**
- * From now on no server of this process listens. Each behaves as if it listened at the address that it was given:
- * the application is imported only to be read, and its port may be in use, usually by the application itself.
+ * From now on no server in this process listens. Each server behaves as if it listened at the given address.
+ * The application is imported only to read its configuration, and its port may be in use, usually by the application itself.
  */
 export function holdServers(): void {
   Server.prototype.listen = function listen(this: Server, ...given: readonly unknown[]) {
@@ -17,14 +17,14 @@ export function holdServers(): void {
   };
 }
 
-/** A port is a number, or one in a string. */
+/** A port is a number or a string with a number. */
 interface Address {
   readonly port?: unknown;
   readonly host?: string;
   readonly path?: string;
 }
 
-/** `listen(port, host)`, `listen(path)`, `listen(options)`, or `listen()` for a port that is free. */
+/** Reads the arguments of `listen(port, host)`, `listen(path)`, `listen(options)`, or `listen()` for any free port. */
 function readAddress([first, second]: readonly unknown[]): Address {
   if (typeof first === 'object' && first !== null) return first;
   if (typeof first === 'function') return {};

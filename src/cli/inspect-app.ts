@@ -6,7 +6,7 @@ import { loadRegistry, type AppRegistry } from './load-app.js';
 
 const LOOK_EVERY_MS = 5;
 
-/** Imports an application, and reads how it is set up. No probe is run, no server listens, and no heartbeat is written. */
+/** Imports an application and reads its configuration. It runs no probe, no server listens, and no heartbeat is written. */
 export async function inspectApp(specifier: string): Promise<Application> {
   beginInspection();
   holdServers();
@@ -17,10 +17,10 @@ export async function inspectApp(specifier: string): Promise<Application> {
   return application;
 }
 
-/** An older copy of the package notes nothing. */
+/** An older copy of the package does not collect this. */
 const NO_SERVING: Application['serving'] = { answerers: [], shutdowns: [] };
 
-/** The module may not wait for its own discovery, and sets the rest up when that is done. */
+/** Waits for the discovery, because the module may not do so itself, and may set up the rest only afterwards. */
 async function whenSetUp({ lifecycle }: AppRegistry): Promise<void> {
   while (lifecycle.isBeingStarted) await pause(LOOK_EVERY_MS);
   await turn();

@@ -13,7 +13,7 @@ import { toOneLine } from './summary.cjs';
 
 const STANDARD_INPUT = 0;
 
-/** Checks the pod specs in files, and against an application if one is given, which is imported for it. Exit code 0: no error; 1: errors; 2: wrong usage, or a file that cannot be read. */
+/** Checks the pod specs in files. If an application is given, it is imported, and the files are checked against it. Exit code 0: no errors; 1: errors; 2: wrong usage, or a file that cannot be read. */
 export async function lintApp(words: readonly string[], finish: (timeoutMs: number) => (outcome: Outcome) => void): Promise<void> {
   let request: LintRequest;
   let sources: readonly Source[];

@@ -5,7 +5,7 @@ import { RULES } from '../kubernetes/lint/lint.js';
 import { SEVERITIES, type Severity } from '../kubernetes/lint/rule.js';
 import { show } from '../validation.js';
 
-/** What `koa-probes lint` is asked for. */
+/** The parsed arguments of `koa-probes lint`. */
 export interface LintRequest {
   /** `-` is the standard input. */
   readonly files: readonly string[];
@@ -29,12 +29,12 @@ const FLAGS = {
   timeout: { type: 'string' },
 } as const;
 
-/** @throws ConfigurationError if the words are no command line of `koa-probes lint`. */
+/** @throws ConfigurationError if the arguments of `koa-probes lint` are wrong */
 export function readLintRequest(words: readonly string[]): LintRequest {
   const { values, positionals: files } = parse(words);
   if (files.length === 0) throw new ConfigurationError('`lint` needs files, or `-` for the standard input: `koa-probes lint k8s/*.yaml`.');
   if (values.fix === true && files.includes('-'))
-    throw new ConfigurationError('--fix writes to the files, and the standard input is none. Give the files.');
+    throw new ConfigurationError('--fix writes to files, so it cannot be used with the standard input. Name the files.');
   return {
     files,
     module: values.app,
@@ -63,11 +63,11 @@ function readSeverity(given: string): [string, Severity] {
   return [name, severity as Severity];
 }
 
-/** @throws ConfigurationError if there is no rule of that name. */
+/** @throws ConfigurationError if there is no rule with that name */
 export function checkRule(name: string, where: string): void {
   if (RULES.some((rule) => rule.name === name)) return;
   throw new ConfigurationError(
-    `There is no rule ${show(name)}, which ${where} names. The rules are ${RULES.map((rule) => rule.name).join(', ')}.`,
+    `There is no rule ${show(name)}, but ${where} names it. The rules are ${RULES.map((rule) => rule.name).join(', ')}.`,
   );
 }
 

@@ -5,7 +5,7 @@ import { inspectApp } from './inspect-app.js';
 import { renderTable } from './list-table.js';
 import { renderServing } from './serving-lines.js';
 
-/** Shows the probes of an application that is imported for it. It runs none of them. */
+/** Imports an application and shows its probes. It runs none of them. */
 export async function listApp({ module, isJson, timeoutMs }: ListCommand, finish: (outcome: Outcome) => void): Promise<void> {
   const end = contain(timeoutMs, { isQuiet: false, tellsReasons: true }, finish);
   try {

@@ -3,7 +3,7 @@ import { toOneLine } from './summary.cjs';
 
 const TITLES = ['NAME', 'KINDS', 'CLASS', 'OPTIONS'];
 
-/** A row a probe. Options that are the defaults are said once, below. */
+/** Renders one row for each probe. Default values of options are listed once below the table. */
 export function renderTable(probes: readonly ProbeDescription[]): string {
   if (probes.length === 0) return 'There are no probes.';
   const rows = probes.map((probe) => {

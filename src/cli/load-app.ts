@@ -7,7 +7,7 @@ import type { ProbeRegistry } from '../registry/registry.js';
 import type { discoverProbes } from '../discovery/discover-probes.js';
 import { REGISTRY_TOKEN } from '../discovery/registry-token.js';
 
-/** Only what another installed copy of the package has as well. */
+/** The part of a registry that other installed copies of the package have too. */
 export type AppRegistry = Pick<ProbeRegistry, 'run' | 'close' | 'list' | 'lifecycle'> & Partial<Pick<ProbeRegistry, 'serving'>>;
 
 interface AppContainer {
@@ -15,7 +15,7 @@ interface AppContainer {
   get(identifier: symbol): unknown;
 }
 
-/** The application cannot be used. `code` is that of the command: 2 where the command line is wrong; 1 where the application is, for the reason that is the cause. */
+/** The application cannot be used. `code` is the exit code of the command: 2 if the command line is wrong, 1 if the application has failed. In the second case, `cause` is the reason. */
 export class AppError extends Error {
   constructor(
     message: string,
@@ -26,10 +26,10 @@ export class AppError extends Error {
   }
 }
 
-/** The exports that are looked at, in this order. */
+/** The exports that are checked, in this order. */
 const EXPORTS = ['probes', 'container', 'default'] as const;
 
-/** Imports a module, by its path or its package's name as seen from the working directory, and finds the registry that it exports. */
+/** Imports a module and finds the registry that it exports. The module is a path, or the name of a package as seen from the working directory. */
 export async function loadRegistry(specifier: string): Promise<AppRegistry> {
   const url = locate(specifier);
   const exported = await attempt(`the module ${specifier} cannot be imported`, async () => choose(await import(url)));
@@ -39,7 +39,7 @@ export async function loadRegistry(specifier: string): Promise<AppRegistry> {
       2,
     );
   }
-  const made = await attempt(`the function that ${specifier} exports has failed`, () => {
+  const made = await attempt(`the function that ${specifier} exports failed`, () => {
     return typeof exported === 'function' ? (exported as () => unknown)() : exported;
   });
   if (isRegistry(made)) return made;
@@ -50,13 +50,13 @@ export async function loadRegistry(specifier: string): Promise<AppRegistry> {
   return made.get(REGISTRY_TOKEN) as AppRegistry;
 }
 
-/** With the defaults of `discoverProbes`, and by the copy of the package that the application has: its own Inversify made the container. */
+/** Uses the defaults of `discoverProbes`, and the application's own copy of the package, because its Inversify has created the container. */
 async function discover(specifier: string, url: string, container: AppContainer): Promise<void> {
   const probes = await attempt(`the probes of the container that ${specifier} exports cannot be discovered`, async () => {
     const own = (await import(locateOwnPackage(url))) as { discoverProbes: typeof discoverProbes };
     return own.discoverProbes(container as unknown as Parameters<typeof discoverProbes>[0]);
   });
-  // It would pass without a check.
+  // An application without probes would pass without a check.
   if ((probes as AppRegistry).list().length > 0) return;
   throw new AppError(
     `the container that ${specifier} exports has no ProbeRegistry. Call \`await discoverProbes(container)\` first. No class with a probe decorator was found either: import the modules of the probes in ${specifier}.`,
@@ -68,12 +68,12 @@ function locateOwnPackage(url: string): string {
   try {
     return pathToFileURL(createRequire(realpathSync(fileURLToPath(url))).resolve('koa-probes')).href;
   } catch {
-    // The application does not have it, but a package of its own that has the probes: all copies share the decorated classes.
+    // The application does not depend on the package itself, but one of its own packages does. All copies share the decorated classes.
     return new URL('../index.js', import.meta.url).href;
   }
 }
 
-/** A file where there is one, else what a package of the working directory exports. */
+/** Returns the URL of a file if it exists, or else of a package as seen from the working directory. */
 function locate(specifier: string): string {
   if (specifier.startsWith('file:')) return specifier;
   const path = resolve(specifier);
@@ -81,11 +81,13 @@ function locate(specifier: string): string {
   try {
     return pathToFileURL(createRequire(resolve('koa-probes')).resolve(specifier)).href;
   } catch (cause) {
-    throw new AppError(`there is no module ${specifier} in ${process.cwd()}. Name a compiled file: --app ./dist/probes.js.`, 2, { cause });
+    throw new AppError(`the module ${specifier} was not found in ${process.cwd()}. Use a compiled file: --app ./dist/probes.js.`, 2, {
+      cause,
+    });
   }
 }
 
-/** The message of what is thrown stays out of this one: it may hold the address of a database. */
+/** The message does not include that of the thrown error, because it may contain the address of a database. */
 async function attempt(what: string, act: () => unknown): Promise<unknown> {
   try {
     return await act();
@@ -95,7 +97,7 @@ async function attempt(what: string, act: () => unknown): Promise<unknown> {
   }
 }
 
-/** A CommonJS module is its own default export, with the exports in it. */
+/** Chooses the export. For a CommonJS module, the default export is the object with all exports. */
 function choose(exports: unknown): unknown {
   const found = pick(exports);
   if (typeof found !== 'object' || found === null || isRegistry(found) || isContainer(found)) return found;

@@ -10,7 +10,7 @@ import { inspectApp } from './inspect-app.js';
 import { readManifestRequest, type ManifestRequest } from './manifest-arguments.js';
 import { toOneLine } from './summary.cjs';
 
-/** Prints what the spec of a pod has to say for an application, which is imported for it. It runs no probe. */
+/** Imports an application and prints the part of the pod spec that it needs. It runs no probe. */
 export async function manifestApp(words: readonly string[], finish: (timeoutMs: number) => (outcome: Outcome) => void): Promise<void> {
   const request = readRequest(words);
   if ('code' in request) return finish(0)(request);

@@ -4,13 +4,13 @@ import type { ManifestOptions } from '../kubernetes/manifest.js';
 import { WORKLOADS, type Workload } from '../kubernetes/workloads.js';
 import { show } from '../validation.js';
 
-/** What `koa-probes manifest` is asked for. */
+/** The parsed arguments of `koa-probes manifest`. */
 export interface ManifestRequest {
   readonly module: string;
   readonly timeoutMs: number;
   readonly options: ManifestOptions;
   readonly form: 'pod' | 'patch' | 'component';
-  /** For a patch and a component. */
+  /** Set for a patch and a component. */
   readonly workload: Workload | undefined;
 }
 
@@ -33,10 +33,10 @@ const DEFAULTS = Object.freeze({ command: '/app/node_modules/.bin/koa-probes', c
 
 const LONGEST_SECONDS = 3_600;
 
-/** A DNS label, as Kubernetes takes it for a container and for most workloads. */
+/** A DNS label. Kubernetes requires it for the names of containers and of most workloads. */
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
-/** @throws ConfigurationError if the words are no command line of `koa-probes manifest`. */
+/** @throws ConfigurationError if the arguments of `koa-probes manifest` are wrong */
 export function readManifestRequest(words: readonly string[]): ManifestRequest {
   const flags = parse(words);
   if (!flags.app) throw new ConfigurationError('`manifest` needs the module that sets up the probes: `--app ./dist/app.js`.');
@@ -46,12 +46,12 @@ export function readManifestRequest(words: readonly string[]): ManifestRequest {
   const workload = reference === undefined ? undefined : readWorkload(flags.patch === undefined ? '--kustomize' : '--patch', reference);
   if (workload !== undefined && flags.container === undefined) {
     throw new ConfigurationError(
-      'A patch changes the container of the name that it has, and adds one if there is none: say which, `--container app` for example.',
+      'A patch needs the name of the container, because it adds a container if none has that name. Set it, for example `--container app`.',
     );
   }
   const container = flags.container ?? DEFAULTS.container;
   if (!LABEL.test(container)) {
-    throw new ConfigurationError(`--container is ${show(container)}, but small letters, digits and "-" are needed: --container app.`);
+    throw new ConfigurationError(`--container is ${show(container)}, expected lower-case letters, digits and "-": --container app.`);
   }
   return {
     module: flags.app,
@@ -77,7 +77,7 @@ function parse(words: readonly string[]) {
   } catch (error) {
     const [sentence] = describeError(error).split('. ');
     throw new ConfigurationError(
-      `${sentence ?? ''}. Known are ${Object.keys(FLAGS)
+      `${sentence ?? ''}. Known options: ${Object.keys(FLAGS)
         .map((flag) => `--${flag}`)
         .join(', ')}.`,
     );
@@ -87,14 +87,14 @@ function parse(words: readonly string[]) {
 function rejectTogether(flags: Readonly<Record<string, unknown>>, names: readonly string[]): void {
   const given = names.filter((name) => flags[name] !== undefined);
   if (given.length < 2) return;
-  throw new ConfigurationError(`${given.map((name) => `--${name}`).join(' and ')} exclude each other. Give one.`);
+  throw new ConfigurationError(`${given.map((name) => `--${name}`).join(' and ')} cannot be combined. Use one of them.`);
 }
 
 function readWorkload(flag: string, reference: string): Workload {
   const [kind = '', name = '', ...rest] = reference.split('/');
   if (isWorkload(kind) && LABEL.test(name) && rest.length === 0) return { kind, name };
   throw new ConfigurationError(
-    `${flag} is ${show(reference)}, but a kind (${Object.keys(WORKLOADS).join(', ')}) and a name are needed: ${flag} deployment/shop.`,
+    `${flag} is ${show(reference)}, expected a kind (${Object.keys(WORKLOADS).join(', ')}) and a name: ${flag} deployment/shop.`,
   );
 }
 
@@ -104,11 +104,11 @@ function isWorkload(kind: string): kind is Workload['kind'] {
 
 function readPath(flag: string, example: string, path: string): string {
   if (/^\/[^\s*]+$/.test(path)) return path;
-  throw new ConfigurationError(`${flag} is ${show(path)}, but the absolute path in the container is needed: ${flag} ${example}.`);
+  throw new ConfigurationError(`${flag} is ${show(path)}, expected an absolute path in the container: ${flag} ${example}.`);
 }
 
 function readWhole(flag: string, given: string | undefined, most: number, byDefault: number): number {
   if (given === undefined) return byDefault;
   if (/^\d+$/.test(given) && Number(given) >= 1 && Number(given) <= most) return Number(given);
-  throw new ConfigurationError(`${flag} is ${show(given)}, but a whole number from 1 to ${String(most)} is needed.`);
+  throw new ConfigurationError(`${flag} is ${show(given)}, expected a whole number from 1 to ${String(most)}.`);
 }

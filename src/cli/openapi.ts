@@ -4,7 +4,7 @@ import { resolvePaths, type Route } from '../http/paths.js';
 import type { ProbeKind } from '../probe.js';
 import type { OpenApiCommand, Outcome } from './command.cjs';
 
-/** Prints the endpoints as an OpenAPI document, for an application to merge into its own. */
+/** Describes the endpoints as an OpenAPI document, which an application can merge into its own. */
 export function describeEndpoints({ paths }: OpenApiCommand): Outcome {
   try {
     return { code: 0, text: JSON.stringify(createDocument(resolvePaths(paths)), null, 2) };
@@ -16,7 +16,7 @@ export function describeEndpoints({ paths }: OpenApiCommand): Outcome {
 
 const SUMMARIES: Readonly<Record<ProbeKind, string>> = {
   liveness: 'Whether the process works. Kubernetes restarts the container if this fails.',
-  readiness: 'Whether the application takes requests.',
+  readiness: 'Whether the application accepts requests.',
   startup: 'Whether the application has started.',
 };
 
@@ -52,13 +52,13 @@ function describeProbe({ kind }: Route, id: string): object {
   return {
     operationId: `${id}ByName`,
     tags: ['probes'],
-    summary: `The ${kind} probe of that name alone.`,
+    summary: `The ${kind} probe with that name.`,
     parameters: [{ $ref: '#/components/parameters/name' }, { $ref: '#/components/parameters/verbose' }],
-    responses: { ...REPORTS, 404: { description: 'The kind has no probe of that name.', content: TEXT_CONTENT } },
+    responses: { ...REPORTS, 404: { description: 'The kind has no probe with that name.', content: TEXT_CONTENT } },
   };
 }
 
-/** `getLiveness`, and `getLiveness2` for the second path of that kind. */
+/** Returns `getLiveness`, and `getLiveness2` for the second path of that kind. */
 function idOf({ kind, path }: Route, routes: readonly Route[]): string {
   const place = routes.filter((route) => route.kind === kind).findIndex((route) => route.path === path) + 1;
   return `get${kind.charAt(0).toUpperCase()}${kind.slice(1)}${place === 1 ? '' : String(place)}`;
@@ -76,9 +76,9 @@ const CONTENT = { ...TEXT_CONTENT, ...JSON_CONTENT };
 const REPORTS = {
   200: { description: 'Every check passes or is degraded.', content: CONTENT },
   503: {
-    description: 'A check fails. If it is the only failure, a `NotReady` may choose another status from 400 to 599.',
+    description: 'A check fails. A `NotReady` that is the only failure can set another status from 400 to 599.',
     headers: {
-      'Retry-After': { description: 'Seconds, by the option `retryAfterSeconds`.', schema: { type: 'integer', minimum: 1 } },
+      'Retry-After': { description: 'Seconds, set by the option `retryAfterSeconds`.', schema: { type: 'integer', minimum: 1 } },
     },
     content: CONTENT,
   },
@@ -89,19 +89,19 @@ const PARAMETERS = {
     name: 'verbose',
     in: 'query',
     allowEmptyValue: true,
-    description: 'A line for each check, in a pass too.',
+    description: 'Show a line for each check, even if all checks pass.',
     schema: { type: 'string' },
   },
   exclude: {
     name: 'exclude',
     in: 'query',
-    description: 'Names of probes that are left out.',
+    description: 'Names of probes to leave out.',
     schema: { type: 'array', items: { type: 'string' } },
   },
   name: { name: 'name', in: 'path', required: true, schema: { type: 'string', pattern: '^[\\w.-]{1,100}$' } },
 };
 
-/** In an OpenAPI document, `$defs` are reached by their whole way. */
+/** In an OpenAPI document, a reference to `$defs` needs the full path. */
 function readSchema(): object {
   const text = readFileSync(new URL('../../schemas/health.schema.json', import.meta.url), 'utf8');
   return JSON.parse(text.replaceAll('"#/$defs/', '"#/components/schemas/Health/$defs/')) as object;

@@ -5,14 +5,14 @@ import { contain } from './contain.js';
 import { AppError, loadRegistry } from './load-app.js';
 import { summarise, toOneLine } from './summary.cjs';
 
-/** Runs the probes of an application that is imported for it. */
+/** Imports an application and runs its probes. */
 export async function probeApp(module: string, command: ProbeCommand, finish: (outcome: Outcome) => void): Promise<void> {
   const { target, timeoutMs, verbosity } = command;
   const end = contain(timeoutMs, { isQuiet: verbosity === 'quiet', tellsReasons: false }, finish);
   try {
     const probes = await loadRegistry(module);
     const report = await probes.run(target.kind);
-    // Takes the sockets and heartbeats of the application away.
+    // Closing removes the sockets and heartbeats of the application.
     probes.close();
     const body = renderText(report, { title: target.path.slice(1), audience: 'public', isVerbose: verbosity === 'verbose' });
     end({

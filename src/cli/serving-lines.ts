@@ -2,7 +2,7 @@ import { PROBE_KINDS } from '../probe.js';
 import type { InstalledShutdown, ProbeAnswerer, ProbeServing, ServedPaths, ServedServer, ShutdownTimes } from '../registry/serving.js';
 import { toOneLine } from './summary.cjs';
 
-/** A line for each way in which the probes are answered, and one for each shutdown. */
+/** Renders one line for each function that answers the probes, and one for each shutdown. */
 export function renderServing({ answerers, shutdowns }: ProbeServing): string {
   const answered =
     answerers.length === 0
@@ -18,7 +18,7 @@ function showAnswerer(answerer: ProbeAnswerer): string {
   if (answerer.by === 'view') return `probeView() for ${answerer.kind}, at a path of the application`;
   const paths = showPaths(answerer.paths);
   if (answerer.by === 'middleware') return `probeMiddleware() at ${paths}`;
-  if (answerer.by === 'router') return `probeRouter() at ${paths}, behind the prefix at which it is mounted`;
+  if (answerer.by === 'router') return `probeRouter() at ${paths}, below the prefix where it is mounted`;
   return `probeServer() on ${showAddress(answerer) ?? 'a free port'} at ${paths}`;
 }
 
@@ -27,13 +27,15 @@ function showPaths(paths: ServedPaths): string {
 }
 
 function showShutdown({ servers, here, inKubernetes }: InstalledShutdown): string {
-  const ended = servers.map((server) => `${server.protocol} on ${showAddress(server) ?? 'a port that is known only when it listens'}`);
+  const ended = servers.map(
+    (server) => `${server.protocol} on ${showAddress(server) ?? 'a port that is known only when the server listens'}`,
+  );
   const what = ended.length === 0 ? 'without a server' : `of ${ended.join(', ')}`;
   return `gracefulShutdown() ${what}: ${showTimes('in Kubernetes', inKubernetes)}; ${showTimes('here', here)}`;
 }
 
 function showTimes(where: string, { drainDelayMs, timeoutMs }: ShutdownTimes): string {
-  return `at most ${String(timeoutMs)} ms ${where}, ${String(drainDelayMs)} of them to drain`;
+  return `at most ${String(timeoutMs)} ms ${where}, including ${String(drainDelayMs)} ms of draining`;
 }
 
 function showAddress({ port, host, socket }: Pick<ServedServer, 'port' | 'host' | 'socket'>): string | undefined {

@@ -1,14 +1,14 @@
-/** Calls that wait for one of Node's threads, by the names that Node gives them. */
+/** Calls that use one of Node's threads, by the names of their classes in Node. */
 const THREADED = new Set(['FSReqCallback', 'FSReqPromise', 'GetAddrInfoReqWrap', 'GetNameInfoReqWrap']);
 
 const LOOK_EVERY_MS = 1;
 
-/** How long the end of the process waits for the calls in flight: until the timeout, but within these limits. */
+/** How long the end of the process waits for calls in flight: until the timeout, but within these limits. */
 const SHORTEST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 500;
 
 interface NodeProcess {
-  /** With the identity of each call: `process.getActiveResourcesInfo()` cannot tell a call that hangs from the next one. */
+  /** Returns each call as an object. `process.getActiveResourcesInfo()` cannot tell a hanging call from the next one. */
   _getActiveRequests(): readonly object[];
   /** The last step of `process.exit()`. */
   reallyExit(code: number): never;
@@ -18,8 +18,8 @@ const node = process as unknown as NodeProcess;
 const reallyExit = node.reallyExit.bind(process);
 
 /**
- * Ends the process with `code`, whatever its exit listeners do. Node cannot exit before its threads are done,
- * so the lookups and file calls in flight are waited for. Where one hangs, only SIGKILL ends the process.
+ * Ends the process with `code`, no matter what its exit listeners do. Node cannot exit before its threads have finished,
+ * so it waits for lookups and file calls in flight. If one of them hangs, only SIGKILL ends the process.
  */
 function endProcess(code: number, timeoutMs: number): void {
   const remainingMs = timeoutMs - process.uptime() * 1_000;
@@ -39,7 +39,7 @@ function onExit(end: () => unknown): void {
   Object.assign(process, { reallyExit: end });
 }
 
-/** Calls back with `true` as soon as each lookup and file call that is in flight now is done, or with `false` at the timeout. */
+/** Calls back with `true` as soon as all lookups and file calls that are in flight now have finished, or with `false` at the timeout. */
 function waitForCalls(withinMs: number, callback: (areDone: boolean) => void): void {
   const endsAt = performance.now() + withinMs;
   let waiting = listCalls();

@@ -16,7 +16,7 @@ function readLine(after: string): string {
   return line;
 }
 
-describe('the lines of docs/exec.md', () => {
+describe('the commands in docs/exec.md', () => {
   let folder: string;
   beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'lines-'))));
   afterEach(() => rmSync(folder, { recursive: true }));
@@ -38,7 +38,7 @@ describe('the lines of docs/exec.md', () => {
     return { code, text: child.output() };
   };
 
-  it('read a heartbeat by shell', async () => {
+  it('read a heartbeat with the shell', async () => {
     const line = readLine("(?=sh -c 'read u _ <\\/proc\\/uptime; read d)");
     for (const good of [true, false]) {
       write('.', 'ready', good);
@@ -46,7 +46,7 @@ describe('the lines of docs/exec.md', () => {
     }
   });
 
-  it('count the heartbeats of several processes by shell', async () => {
+  it('count the heartbeats of several processes with the shell', async () => {
     const line = readLine("(?=sh -c 'read u _ <\\/proc\\/uptime; n=0)");
     expect((await runLine(line)).code).to.equal(1);
     write('0', 'live', true);
@@ -56,7 +56,7 @@ describe('the lines of docs/exec.md', () => {
     expect(await runLine(line)).to.deep.equal({ code: 0, text: '' });
   });
 
-  it("give Docker's HEALTHCHECK 0 or 1 alone", async () => {
+  it("make Docker's HEALTHCHECK exit with only 0 or 1", async () => {
     const line = readLine('CMD ').replace(/--socket \S+/, '--heartbeat /run/app');
     write('.', 'live', true);
     expect(await runLine(line)).to.deep.equal({ code: 0, text: 'ok\n' });
@@ -66,7 +66,7 @@ describe('the lines of docs/exec.md', () => {
     expect((await runLine(line.replace('--live', '--alive'))).code).to.equal(1);
   });
 
-  it('hold the start of a systemd service back until its startup probes have passed', async () => {
+  it('delay the start of a systemd service until its startup probes have passed', async () => {
     const line = readLine('ExecStartPost=');
     write('.', 'startup', false);
     const waiting = runLine(line, `touch ${folder}/waited`);
@@ -75,7 +75,7 @@ describe('the lines of docs/exec.md', () => {
     expect(await waiting).to.deep.equal({ code: 0, text: '' });
   });
 
-  it('restart a systemd service after three failures, and not after two', async () => {
+  it('restart a systemd service after three failures, but not after two', async () => {
     const line = readLine('ExecStart=(?=\\/bin\\/sh)');
     write('.', 'live', true);
     expect(await runLine(line)).to.deep.equal({ code: 0, text: 'ok\n' });
@@ -86,9 +86,9 @@ describe('the lines of docs/exec.md', () => {
   });
 });
 
-describe('the events of docs/kubernetes.md', () => {
+describe('the events in docs/kubernetes.md', () => {
   for (const way of ['--socket', '--heartbeat']) {
-    it(`have what the command says without a worker: ${way}`, async () => {
+    it(`contain the output of the command without a worker: ${way}`, async () => {
       const directory = '/run/koa-probes/none';
       const path = way === '--socket' ? `${directory}/probes.sock` : directory;
       const { code, stderr } = await runCommand(['probe', '--live', way, path]);

@@ -5,7 +5,7 @@ import { runCommand } from '../support/command.js';
 import { projectPath } from '../support/consumer.js';
 import { startNode, until } from '../support/processes.js';
 
-describe('200 runs of koa-probes against an application that hangs', () => {
+describe('200 runs of koa-probes with an application that hangs', () => {
   let folder: string;
   beforeEach(() => (folder = mkdtempSync(projectPath('build', 'cli-app-'))));
   afterEach(() => rmSync(folder, { recursive: true }));

@@ -442,7 +442,7 @@ containers:
       [
         'the module throws later',
         app("setTimeout(() => { throw new Error('no DATABASE_URL'); }); await new Promise(() => {});"),
-        /^koa-probes: the application has thrown an error outside of its probes: no DATABASE_URL\. Export the probes from a module that starts nothing\.\n$/,
+        /^koa-probes: the application has thrown an error outside its probes: no DATABASE_URL\. Export the probes from a module that does not start the application\.\n$/,
       ],
     ];
     for (const [what, source, message] of failures) {
@@ -458,23 +458,26 @@ containers:
     const wrong: [readonly string[], RegExp][] = [
       [[], /`manifest` needs the module that sets up the probes: `--app \.\/dist\/app\.js`\./],
       [['--app'], /--app/],
-      [['--app', 'x', '--prot', '3000'], /Unknown option '--prot'\. Known are --app, --command, /],
+      [['--app', 'x', '--prot', '3000'], /Unknown option '--prot'\. Known options: --app, --command, /],
       [['--app', 'x', 'y'], /Unexpected argument 'y'/],
-      [['--app', 'x', '--port', '0'], /--port is "0", but a whole number from 1 to 65535 is needed\./],
+      [['--app', 'x', '--port', '0'], /--port is "0", expected a whole number from 1 to 65535\./],
       [['--app', 'x', '--startup-seconds', '1.5'], /--startup-seconds is "1\.5"/],
-      [['--app', 'x', '--exec', '--socket', '/s'], /--exec and --socket exclude each other\. Give one\./],
+      [['--app', 'x', '--exec', '--socket', '/s'], /--exec and --socket cannot be combined\. Use one of them\./],
       [
         ['--app', 'x', '--socket', 'probes.sock'],
-        /--socket is "probes\.sock", but the absolute path in the container is needed: --socket \/run\/app\/probes\.sock\./,
+        /--socket is "probes\.sock", expected an absolute path in the container: --socket \/run\/app\/probes\.sock\./,
       ],
-      [['--app', 'x', '--patch', 'deployment/a', '--kustomize', 'deployment/a', '--container', 'a'], /--patch and --kustomize exclude/],
-      [['--app', 'x', '--patch', 'deployment/a'], /adds one if there is none: say which, `--container app` for example\./],
+      [
+        ['--app', 'x', '--patch', 'deployment/a', '--kustomize', 'deployment/a', '--container', 'a'],
+        /--patch and --kustomize cannot be combined/,
+      ],
+      [['--app', 'x', '--patch', 'deployment/a'], /adds a container if none has that name\. Set it, for example `--container app`\./],
       [
         ['--app', 'x', '--patch', 'job/a', '--container', 'a'],
-        /--patch is "job\/a", but a kind \(deployment, statefulset, daemonset\) and a name are needed/,
+        /--patch is "job\/a", expected a kind \(deployment, statefulset, daemonset\) and a name/,
       ],
       [['--app', 'x', '--container', 'A b'], /--container is "A b"/],
-      [['--app', './missing.js'], /there is no module \.\/missing\.js/],
+      [['--app', './missing.js'], /the module \.\/missing\.js was not found/],
     ];
     for (const [args, message] of wrong) {
       it(`for ${args.join(' ') || 'no arguments'}`, async () => {

@@ -28,7 +28,7 @@ describe('koa-probes openapi', () => {
     expect(Object.keys(document.paths)).to.deep.equal(paths.flatMap((path) => [path, `${path}/{name}`]));
   });
 
-  it('takes paths by kind, several of them by commas, and gives each operation an id of its own', async () => {
+  it('accepts paths by kind, several separated by commas, and gives each operation its own id', async () => {
     const document = await print('--readiness-paths', '/health/ready,/health-ready', '--startup-paths=/started');
     expect(await validate(document)).to.deep.equal({ valid: true });
     expect(Object.keys(document.paths).filter((path) => !path.endsWith('}'))).to.deep.equal([
@@ -42,7 +42,7 @@ describe('koa-probes openapi', () => {
     expect(new Set(ids).size).to.equal(10);
   });
 
-  it('names the status and the type of every real answer', async () => {
+  it('describes the status and the type of every real response', async () => {
     const { paths } = await print();
     const probes = new ProbeRegistry({ logger: false });
     let isUp = true;
@@ -66,7 +66,7 @@ describe('koa-probes openapi', () => {
     probes.close();
   });
 
-  it('exits with 2 for a path that is not fit, and for an argument that is unknown', async () => {
+  it('exits with 2 for an invalid path and an unknown argument', async () => {
     const wrong: readonly (readonly [readonly string[], RegExp])[] = [
       [
         ['--readiness-paths', '/ready/'],
@@ -74,7 +74,10 @@ describe('koa-probes openapi', () => {
       ],
       [['--readiness-paths', '/livez'], /is used twice/],
       [['--readiness-paths'], /--readiness-paths needs a value: --readiness-paths \/readyz\./],
-      [['--app', 'x'], /unknown argument "--app"\. Known are --help, --version, --liveness-paths, --readiness-paths, --startup-paths\./],
+      [
+        ['--app', 'x'],
+        /unknown argument "--app"\. Known arguments: --help, --version, --liveness-paths, --readiness-paths, --startup-paths\./,
+      ],
     ];
     for (const [args, message] of wrong) {
       const { code, stdout, stderr } = await runCommand(['openapi', ...args]);

@@ -77,12 +77,12 @@ describe('koa-probes', () => {
       ['a registry by default', 'app.mjs', `${PASSING.replace('export const', 'const')}; export default probes;`],
       ['a container', 'app.mjs', DISCOVERED],
       [
-        'an asynchronous function that gives a container',
+        'an asynchronous function that returns a container',
         'app.mjs',
         `${DISCOVERED.replace('export const container', 'const container')}; export default async () => container;`,
       ],
       [
-        'a function that gives a registry',
+        'a function that returns a registry',
         'app.mjs',
         `${PASSING.replace('export const', 'const')}; export const probes = () => registry;`
           .replace('const probes =', 'const registry =')
@@ -95,14 +95,14 @@ describe('koa-probes', () => {
       ],
     ];
     for (const [what, file, source] of modules) {
-      it(`takes a module that exports ${what}`, async () => {
+      it(`accepts a module that exports ${what}`, async () => {
         write(file, source);
         const result = await runCommand(['probe', '-R', '--app', file, ...PATIENT], { cwd: folder, flags: ['--no-warnings'] });
         expect(result).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
       });
     }
 
-    it('takes the name of a package as the working directory sees it', async () => {
+    it('accepts the name of a package as seen from the working directory', async () => {
       mkdirSync(join(folder, 'node_modules', 'shop'), { recursive: true });
       write('node_modules/shop/package.json', '{ "name": "shop", "exports": { "./probes": "./probes.mjs" } }');
       write('app.mjs', PASSING);
@@ -110,7 +110,7 @@ describe('koa-probes', () => {
       expect((await runCommand(['probe', '-R', '--app', 'shop/probes', ...PATIENT], { cwd: folder })).code).to.equal(0);
     });
 
-    it('takes a container of another installed copy of the package', async () => {
+    it('accepts a container of another installed copy of the package', async () => {
       installCopy();
       const result = await probe(
         `${DISCOVERED}; if (!import.meta.resolve('koa-probes').includes('node_modules')) throw new Error('the same copy');`,
@@ -131,7 +131,7 @@ describe('koa-probes', () => {
         });
       }
 
-      it('discovers them by the copy of the package that the application has', async () => {
+      it("discovers them with the application's copy of the package", async () => {
         installCopy();
         expect(await probe(`${UNDISCOVERED} export { made as container };`)).to.include({ code: 0, stderr: '' });
         // As seen from the module itself, and not from a link to it.
@@ -151,7 +151,7 @@ describe('koa-probes', () => {
         expect(stdout).to.match(/^search +readiness +SearchProbe +-$/m);
       });
 
-      it('exits with 1 where they cannot be discovered, and list says why', async () => {
+      it('exits with 1 if they cannot be discovered, and list says why', async () => {
         const broken = UNDISCOVERED.replace('made.bind(Target)', '(() => new Container())().bind(Target)');
         expect(await probe(`${broken} export { made as container };`)).to.include({
           code: 1,
@@ -164,7 +164,7 @@ describe('koa-probes', () => {
       });
     });
 
-    it('runs the probes of the kind in its own process, and names the failing ones without what is withheld', async () => {
+    it('runs the probes of the kind in its own process, and names the failing ones without withheld reasons', async () => {
       const checks = ["() => Promise.reject(new Error('secret'))", '() => {}', "() => { throw new NotReady('cold'); }"];
       const result = await probe(withChecks(...checks));
       expect(result).to.include({ code: 1, stdout: '', stderr: '[-]check-0 failed: reason withheld\n[-]check-2 failed: cold\n' });
@@ -173,13 +173,13 @@ describe('koa-probes', () => {
       expect(live).to.include({ code: 0, stdout: '[+]lifecycle ok\nlivez check passed\n' });
     });
 
-    it('keeps what the application writes out of its own output', async () => {
+    it('keeps the output of the application out of its own output', async () => {
       const noise =
         "console.log('starting'); console.error('warning'); process.stdout.write('!', () => {}); setInterval(() => console.log('tick'), 1); process.stdout.end('bye');";
       expect(await probe(noise + withChecks("() => console.log('checking')"))).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
     });
 
-    it('ends although the application leaves servers, timers and connections open', async () => {
+    it('ends even if the application leaves servers, timers and connections open', async () => {
       const open = `
         import { createServer } from 'node:net';
         import { probeHeartbeat, probeServer } from 'koa-probes';
@@ -200,19 +200,19 @@ describe('koa-probes', () => {
       [
         'probes that take longer than the timeout',
         withChecks('() => new Promise(() => {})').replace('check:', 'timeoutMs: 60000, check:'),
-        /^koa-probes: the application was not through within 2 s: its import, its probes, a lookup or a call to the file system does not end\.\n$/,
+        /^koa-probes: the application has not finished within 2 s: its import, its probes, a lookup or a file call does not end\.\n$/,
         ['--timeout', '2'],
       ],
       [
         'a module that hangs',
         'await new Promise(() => {});',
-        /^koa-probes: the application was not through within 2 s/,
+        /^koa-probes: the application has not finished within 2 s/,
         ['--timeout', '2'],
       ],
       [
         'a function that hangs',
         'export default () => new Promise(() => {});',
-        /^koa-probes: the application was not through within 2 s/,
+        /^koa-probes: the application has not finished within 2 s/,
         ['--timeout', '2'],
       ],
       [
@@ -223,17 +223,17 @@ describe('koa-probes', () => {
       [
         'a function that rejects',
         "export default async () => { throw new Error('hunter2'); };",
-        /^koa-probes: the function that \.\/app\.mjs exports has failed \(Error\): reason withheld\./,
+        /^koa-probes: the function that \.\/app\.mjs exports failed \(Error\): reason withheld\./,
       ],
       [
-        'an error outside of the probes',
+        'an error outside the probes',
         `setTimeout(() => { throw new Error('hunter2'); }); await new Promise(() => {});`,
-        /^koa-probes: the application has thrown an error outside of its probes: reason withheld\.\n$/,
+        /^koa-probes: the application has thrown an error outside its probes: reason withheld\.\n$/,
       ],
       [
         'a module that ends the process with 0',
         'process.exit(0);',
-        /^koa-probes: the application has ended the process\. Export the probes from a module that starts nothing\.\n$/,
+        /^koa-probes: the application has ended the process\. Export the probes from a module that does not start the application\.\n$/,
       ],
       [
         'a listener that throws at the end',
@@ -247,14 +247,14 @@ describe('koa-probes', () => {
           /^\[-]check-0 failed: cold\n$/,
         ],
       ),
-      ['a module that ends the process past its listeners', "process.removeAllListeners('exit'); process.exit(0);", /^$/],
+      ['a module that ends the process without its listeners', "process.removeAllListeners('exit'); process.exit(0);", /^$/],
       [
-        'an error whose name is a text',
+        'an error with a sentence as its name',
         "const error = new Error('no'); error.name = 'Error: postgres://me:hunter2@db'; throw error;",
         /^koa-probes: the module \.\/app\.mjs cannot be imported: reason withheld\./,
       ],
       [
-        'an export that throws when it is looked at',
+        'an export that throws when it is read',
         "export const probes = new Proxy({}, { get() { throw new Error('hunter2'); } });",
         /^koa-probes: the module \.\/app\.mjs cannot be imported \(Error\): reason withheld\./,
       ],
@@ -267,7 +267,7 @@ describe('koa-probes', () => {
       });
     }
 
-    it('passes although a listener throws at the end', async () => {
+    it('passes even if a listener throws at the end', async () => {
       expect(await probe(`process.on('exit', () => { throw new Error('hunter2'); });${PASSING}`)).to.include({
         code: 0,
         stdout: 'ok\n',
@@ -280,7 +280,7 @@ describe('koa-probes', () => {
       ['a check', withChecks('() => { while (true); }')],
       ['the end of the process', `process.on('exit', () => { while (true); });${PASSING}`],
     ] as const) {
-      it(`ends in time, by a signal, where ${what} blocks the event loop`, async () => {
+      it(`ends in time with a signal if ${what} blocks the event loop`, async () => {
         const { code, stderr, durationMs } = await probe(source, '--timeout', '2');
         expect(code).to.equal('SIGKILL');
         expect(stderr).to.equal('koa-probes: the application has blocked the event loop for longer than 2 s.\n');
@@ -288,35 +288,35 @@ describe('koa-probes', () => {
       });
     }
 
-    describe('while a call of the application to the file system hangs, for which the end of a process waits', () => {
+    describe('while a file call of the application hangs, so that the process cannot exit', () => {
       const hanging = `import { readFile } from 'node:fs'; readFile('./pipe', () => {});`;
       beforeEach(() => run('mkfifo', [join(folder, 'pipe')]));
 
-      it('tells a failure at once, and ends by a signal', async () => {
+      it('reports a failure at once, and ends with a signal', async () => {
         const result = await probe(hanging + withChecks("() => { throw new NotReady('cold'); }"));
         expect(result).to.include({ code: 'SIGKILL', stdout: '', stderr: '[-]check-0 failed: cold\n' });
       });
 
       for (const listener of ["() => { throw new Error('hunter2'); }", '() => process.exit(0)']) {
-        it(`tells a failure at once whatever a listener does at the end: ${listener}`, async () => {
+        it(`reports a failure at once for any listener at the end: ${listener}`, async () => {
           const result = await probe(`${hanging} process.on('exit', ${listener}); ${withChecks("() => { throw new NotReady('cold'); }")}`);
           expect(result).to.include({ code: 'SIGKILL', stdout: '', stderr: '[-]check-0 failed: cold\n' });
         });
       }
 
-      it('passes for nothing, as it could not end in time', async () => {
+      it('does not pass, because it could not end in time', async () => {
         const { code, stdout, stderr } = await probe(hanging + PASSING, '--timeout', '2');
         expect([code, stdout]).to.deep.equal(['SIGKILL', '']);
-        expect(stderr).to.match(/^koa-probes: the application was not through within 2 s: .*a call to the file system does not end\.\n$/);
+        expect(stderr).to.match(/^koa-probes: the application has not finished within 2 s: .*a file call does not end\.\n$/);
       });
 
-      it('passes where the call ends in time', async () => {
+      it('passes if the call ends in time', async () => {
         const writing = `import { writeFile } from 'node:fs'; setTimeout(() => writeFile('./pipe', 'x', () => {}), 300);`;
         expect(await probe(hanging + writing + PASSING)).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
       });
     });
 
-    describe('while calls of the application to the file system end in their time', () => {
+    describe('while file calls of the application end normally', () => {
       const cold = withChecks("() => { throw new NotReady('cold'); }");
       const busy = `import { readFile, stat } from 'node:fs'; import { readFile as read } from 'node:fs/promises';`;
       const calls: [string, string][] = [
@@ -330,25 +330,25 @@ describe('koa-probes', () => {
         ['a lookup is in flight', "import('node:dns').then(({ lookup }) => lookup('localhost', () => {}));"],
       ];
       for (const [what, call] of calls) {
-        it(`exits with 1 for a failure, and with 0 for a pass: ${what}`, async () => {
+        it(`exits with 1 for a failure and with 0 for a pass if ${what}`, async () => {
           expect(await probe(`${busy} ${cold} ${call}`)).to.include({ code: 1, stdout: '', stderr: '[-]check-0 failed: cold\n' });
           expect(await probe(`${busy} ${PASSING} ${call}`)).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
         });
       }
 
-      it('exits with 1 where the probe itself fails in a call', async () => {
+      it('exits with 1 if the probe itself fails during a call', async () => {
         const check = "() => new Promise((_, reject) => readFile('./missing', () => reject(new NotReady('cold'))))";
         expect(await probe(busy + withChecks(check))).to.include({ code: 1, stderr: '[-]check-0 failed: cold\n' });
       });
 
-      it('exits with 1 where the import takes longer than the timeout', async () => {
+      it('exits with 1 if the import takes longer than the timeout', async () => {
         const slow = `${busy} (async () => { for (;;) await read('./app.mjs'); })(); await new Promise(() => {});`;
         const { code, stderr } = await probe(slow, '--timeout', '0.9');
         expect(code).to.equal(1);
-        expect(stderr).to.match(/^koa-probes: the application was not through within 0\.9 s/);
+        expect(stderr).to.match(/^koa-probes: the application has not finished within 0\.9 s/);
       });
 
-      it('exits with 1, and runs nothing more of the module, where the application ends the process', async () => {
+      it('exits with 1, and runs no more code of the module, if the application ends the process', async () => {
         const ending = `${busy} import { writeFileSync } from 'node:fs'; readFile('./app.mjs', () => {}); process.exit(0); writeFileSync('./late', '');`;
         const { code, stderr } = await probe(ending);
         expect(code).to.equal(1);
@@ -356,33 +356,33 @@ describe('koa-probes', () => {
         expect(existsSync(join(folder, 'late'))).to.equal(false);
       });
 
-      it('exits with 1 for an error outside of the probes', async () => {
+      it('exits with 1 for an error outside the probes', async () => {
         const { code } = await probe(
           `${busy} readFile('./app.mjs', () => {}); setTimeout(() => { stat('.', () => {}); throw new Error('no'); }); await new Promise(() => {});`,
         );
         expect(code).to.equal(1);
       });
 
-      it('exits with 2 where the module exports nothing', async () => {
+      it('exits with 2 if the module exports nothing', async () => {
         expect((await probe(`${busy} readFile('./app.mjs', () => {});`)).code).to.equal(2);
       });
 
-      it('exits with 1 for a failure of a worker on BullMQ', async () => {
+      it('exits with 1 for a failing worker that uses BullMQ', async () => {
         expect(await probe(`import 'bullmq'; ${cold}`)).to.include({ code: 1, stderr: '[-]check-0 failed: cold\n' });
       });
     });
 
-    describe('while a call of the application hangs, and it ends otherwise than by a failed probe', () => {
+    describe('while a call of the application hangs, and the reason is not a failed probe', () => {
       const hanging = `import { readFile } from 'node:fs'; readFile('./pipe', () => {});`;
       beforeEach(() => run('mkfifo', [join(folder, 'pipe')]));
 
       for (const [what, rest] of [
         ['exports nothing', ''],
         ['ends the process', 'process.exit(0);'],
-        ['ends the process past its listeners', "process.removeAllListeners('exit'); process.exit(0);"],
+        ['ends the process without its listeners', "process.removeAllListeners('exit'); process.exit(0);"],
         ['throws', "throw new Error('hunter2');"],
       ] as const) {
-        it(`ends by a signal, in time, where the module ${what}`, async () => {
+        it(`ends in time with a signal if the module ${what}`, async () => {
           const { code, durationMs } = await probe(hanging + rest, '--timeout', '20');
           expect(code).to.equal('SIGKILL');
           expect(durationMs).to.be.below(15_000);
@@ -390,7 +390,7 @@ describe('koa-probes', () => {
       }
     });
 
-    it('takes its sockets and heartbeats away with it on SIGTERM', async () => {
+    it('removes its sockets and heartbeats on SIGTERM', async () => {
       write(
         'app.mjs',
         `import { probeHeartbeat, probeServer } from 'koa-probes';${withChecks('() => new Promise(() => {})').replace('logger: false', 'logger: false, deadlineMs: 60000')}
@@ -418,7 +418,7 @@ describe('koa-probes', () => {
       ],
     ];
     for (const [what, source, message] of unusable) {
-      it(`exits with 2 where the module ${what}`, async () => {
+      it(`exits with 2 if the module ${what}`, async () => {
         const { code, stderr } = await probe(source);
         expect(code).to.equal(2);
         expect(stderr)
@@ -427,11 +427,11 @@ describe('koa-probes', () => {
       });
     }
 
-    it('exits with 2 where there is no such module', async () => {
+    it('exits with 2 if the module does not exist', async () => {
       const { code, stderr } = await runCommand(['probe', '-R', '--app', './dist/probs.js', ...PATIENT], { cwd: folder });
       expect([code, stderr]).to.deep.equal([
         2,
-        `koa-probes: there is no module ./dist/probs.js in ${folder}. Name a compiled file: --app ./dist/probes.js.\n`,
+        `koa-probes: the module ./dist/probs.js was not found in ${folder}. Use a compiled file: --app ./dist/probes.js.\n`,
       ]);
     });
   });
@@ -439,7 +439,7 @@ describe('koa-probes', () => {
   describe('list --app', () => {
     const list = (...args: readonly string[]) => runCommand(['list', '--app', './app.mjs', ...args], { cwd: folder });
 
-    it('shows name, kinds, class and options of each probe, and where they come from', async () => {
+    it('shows name, kinds, class and options of each probe, and where the options come from', async () => {
       write('app.mjs', `console.log('noise'); ${DISCOVERED}`);
       const { code, stdout, stderr } = await list();
       expect([code, stderr]).to.deep.equal([0, '']);
@@ -488,26 +488,26 @@ describe('koa-probes', () => {
       const paths = '/livez and /healthz (liveness), /readyz (readiness), /startupz (startup)';
       expect(lines).to.deep.equal([
         '  probeMiddleware() at /alive (liveness), /readyz (readiness), /startupz (startup)',
-        `  probeRouter() at ${paths.replaceAll('/', '/internal/')}, behind the prefix at which it is mounted`,
+        `  probeRouter() at ${paths.replaceAll('/', '/internal/')}, below the prefix where it is mounted`,
         '  probeView() for readiness, at a path of the application',
         `  probeServer() on port 22 at ${paths}`,
         `  probeServer() on a free port at ${paths}`,
         `  probeServer() on the socket /proc/none/probes.sock at ${paths}`,
         '  probeHeartbeat() in /proc/none every 5000 ms',
         'Shut down by:',
-        '  gracefulShutdown() of http on port 22: at most 25000 ms in Kubernetes, 5000 of them to drain; at most 25000 ms here, 0 of them to drain',
-        '  gracefulShutdown() without a server: at most 55000 ms in Kubernetes, 0 of them to drain; at most 55000 ms here, 0 of them to drain',
+        '  gracefulShutdown() of http on port 22: at most 25000 ms in Kubernetes, including 5000 ms of draining; at most 25000 ms here, including 0 ms of draining',
+        '  gracefulShutdown() without a server: at most 55000 ms in Kubernetes, including 0 ms of draining; at most 55000 ms here, including 0 ms of draining',
         '',
       ]);
     });
 
-    it('runs no probe in the background, listens on no port of the probes, and writes no heartbeat', async () => {
+    it('runs no probe in the background, listens on no probe port, and writes no heartbeat', async () => {
       write('app.mjs', `${SERVED} await new Promise((resolve) => setTimeout(resolve, 100));`);
       expect((await list()).code).to.equal(0);
       expect(readdirSync(folder)).to.deep.equal(['app.mjs']);
     });
 
-    it('waits for a discovery for which the module does not wait', async () => {
+    it('waits for a discovery that the module does not wait for', async () => {
       write(
         'app.mjs',
         `import { setTimeout as pause } from 'node:timers/promises';
@@ -528,7 +528,7 @@ describe('koa-probes', () => {
         .and.to.match(/^ {2}probeMiddleware\(\)/m);
     });
 
-    it('gives all of it as JSON, without a word of the application', async () => {
+    it('prints everything as JSON, without output of the application', async () => {
       write('app.mjs', `console.log('noise'); ${DISCOVERED}`);
       const { probes, serving } = JSON.parse((await list('--json')).stdout) as {
         probes: {
@@ -570,21 +570,21 @@ describe('koa-probes', () => {
       expect(disk).not.to.have.property('className');
     });
 
-    it('says all of it, however long, to a pipe that is read late', async () => {
+    it('prints everything to a pipe that is read late, no matter how long it is', async () => {
       write('app.mjs', withChecks(...Array.from({ length: 300 }, () => '() => {}')));
       const script = `"${process.execPath}" "${COMMAND}" list --json --app ./app.mjs | { sleep 1; cat; }`;
       const output = await run('sh', ['-c', script], { cwd: folder, env: { PATH: process.env['PATH'] } });
       expect(JSON.parse(output)).to.have.property('probes').with.lengthOf(300);
     });
 
-    it('runs no probe, and says so where there is none', async () => {
+    it('runs no probe, and reports if there is none', async () => {
       write('app.mjs', withChecks("() => console.error('run')").replace('logger: false', ''));
       expect((await list()).code).to.equal(0);
       write('app.mjs', withChecks());
       expect((await list()).stdout).to.match(/^There are no probes\.\n/);
     });
 
-    it('shows the whole reason where the module cannot be imported', async () => {
+    it('shows the complete reason if the module cannot be imported', async () => {
       write('app.mjs', "throw new Error('the database is missing', { cause: new Error('ECONNREFUSED') });");
       const { code, stderr } = await list();
       expect(code).to.equal(1);

@@ -59,7 +59,7 @@ describe('koa-probes probe', () => {
   afterEach(() => closers.splice(0).forEach((close) => close()));
 
   describe('by --socket and --url', () => {
-    it('exits with 0 and says ok where the probe passes', async () => {
+    it('exits with 0 and prints ok if the probe passes', async () => {
       await probeServer(probes, { socket });
       const url = await serveProbes();
       for (const way of [['--socket', socket], ['--url', url], [`--url=${url}/`]]) {
@@ -67,14 +67,14 @@ describe('koa-probes probe', () => {
       }
     });
 
-    it('exits with 1 and names the failing checks alone, without what is withheld', async () => {
+    it('exits with 1 and names only the failing checks, without withheld reasons', async () => {
       probes.register({ name: 'cache', kinds: ['readiness'], check: () => Promise.reject(new NotReady('cold')) });
       isDown = new Error('secret');
       const result = await runCommand(['probe', '--ready', '--url', await serveProbes(), ...PATIENT]);
       expect(result).to.include({ code: 1, stdout: '', stderr: '[-]search failed: reason withheld\n[-]cache failed: cold\n' });
     });
 
-    it('heeds the toggles of the process that runs', async () => {
+    it('sees the toggles of the running process', async () => {
       await probeServer(probes, { socket });
       probes.lifecycle.drain();
       const ask = (kind: string) => runCommand(['probe', kind, '--socket', socket, ...PATIENT]);
@@ -82,7 +82,7 @@ describe('koa-probes probe', () => {
       expect((await ask('--live')).code).to.equal(0);
     });
 
-    it('says a line a check with --verbose', async () => {
+    it('prints a line for each check with --verbose', async () => {
       const url = await serveProbes();
       const ask = () => runCommand(['probe', '-Rv', '--url', url, ...PATIENT]);
       expect(await ask()).to.include({ code: 0, stdout: '[+]lifecycle ok\n[+]search ok\nreadyz check passed\n', stderr: '' });
@@ -91,7 +91,7 @@ describe('koa-probes probe', () => {
       expect(await ask()).to.include({ code: 1, stdout: '', stderr });
     });
 
-    it('says nothing with --quiet, whatever happens', async () => {
+    it('prints nothing with --quiet in any case', async () => {
       const url = await serveProbes();
       const silent = { stdout: '', stderr: '' };
       expect(await runCommand(['probe', '-R', '--quiet', '--url', url, ...PATIENT])).to.include({ code: 0, ...silent });
@@ -100,13 +100,13 @@ describe('koa-probes probe', () => {
       expect(await runCommand(['probe', '-q'])).to.include({ code: 2, ...silent });
     });
 
-    it('ends with the same code where nobody reads what it says', async () => {
+    it('exits with the same code if nobody reads its output', async () => {
       const url = await serveProbes();
       const command = `"$0" "$1" probe -R --url ${url} --timeout 20 >&- 2>&-; echo $?`;
       expect(await run('sh', ['-c', command, process.execPath, COMMAND])).to.equal('0\n');
     });
 
-    it('asks for the path of the kind, behind the prefix of the URL', async () => {
+    it('requests the path of the kind below the prefix of the URL', async () => {
       const asked: string[] = [];
       const url = await serve((request, response) => {
         asked.push(`${String(request.method)} ${String(request.url)}`);
@@ -130,7 +130,7 @@ describe('koa-probes probe', () => {
       expect(asked).to.deep.equal(paths.map((path) => `GET ${path}`));
     });
 
-    it('cuts what it says to a few short lines without control characters', async () => {
+    it('shortens its output to a few short lines without control characters', async () => {
       const lines = Array.from({ length: 9 }, (_, index) => `[-]check-${String(index)} failed: \u001B[31m${'x'.repeat(500)}\u0007`);
       const url = await serve((_, response) => response.writeHead(503).end(lines.join('\n')));
       const { code, stderr } = await runCommand(['probe', '-R', '--url', url, ...PATIENT]);
@@ -141,33 +141,37 @@ describe('koa-probes probe', () => {
         .and.to.have.lengthOf(203);
     });
 
-    it('names the failing checks of an application that answers in JSON alone', async () => {
+    it('names the failing checks of an application that always answers in JSON', async () => {
       isDown = new NotReady('no shards');
       const url = urlOf(await probeServer(probes, { port: 0, host: '127.0.0.1', format: 'json' }));
       expect(await runCommand(['probe', '-R', '--url', url, ...PATIENT])).to.include({ code: 1, stderr: '[-]search failed: no shards\n' });
     });
 
     for (const status of [204, 302, 404, 500]) {
-      it(`fails where the answer is ${String(status)}`, async () => {
+      it(`fails if the response is ${String(status)}`, async () => {
         const url = await serve((_, response) =>
           response.writeHead(status, { Location: '/elsewhere' }).end(status === 204 ? undefined : 'a page\n'),
         );
         const { code, stderr } = await runCommand(['probe', '-R', '--url', url, ...PATIENT]);
         expect([code, stderr]).to.deep.equal([
           1,
-          `koa-probes: /readyz answered ${String(status)} and not 200${status === 204 ? '' : ': a page'}\n`,
+          `koa-probes: /readyz answered ${String(status)}, expected 200${status === 204 ? '' : ': a page'}\n`,
         ]);
       });
     }
 
     const broken: [string, string, RegExp][] = [
-      ['breaks off', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok', /hung up in the middle of its answer/],
-      ['breaks off in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n', /hung up in the middle of its answer/],
-      ['is none', 'SSH-2.0-OpenSSH_9.2\r\n', /answers otherwise than by HTTP/],
+      ['breaks off', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok', /closed the connection in the middle of its response/],
+      [
+        'breaks off in chunks',
+        'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n',
+        /closed the connection in the middle of its response/,
+      ],
+      ['is not HTTP', 'SSH-2.0-OpenSSH_9.2\r\n', /does not answer with HTTP/],
       ['does not end', `HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(70_000)}`, /sends more than 65536 bytes/],
     ];
     for (const [what, bytes, message] of broken) {
-      it(`fails where the answer ${what}`, async () => {
+      it(`fails if the response ${what}`, async () => {
         const url = await serveRaw((connection) => connection.end(bytes));
         const { code, stderr } = await runCommand(['probe', '-R', '--url', url, ...PATIENT]);
         expect(code).to.equal(1);
@@ -179,42 +183,44 @@ describe('koa-probes probe', () => {
 
     const garbage: [string, string][] = [
       ['a status of four digits', 'HTTP/1.1 2000 OK\r\n\r\nok'],
-      ['a status that is no number', 'HTTP/1.1 2e2 OK\r\n\r\nok'],
-      ['no blank before the status', 'HTTP/1.9x200 OK\r\n\r\nok'],
+      ['a status that is not a number', 'HTTP/1.1 2e2 OK\r\n\r\nok'],
+      ['no space before the status', 'HTTP/1.9x200 OK\r\n\r\nok'],
       ['a negative length', 'HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nok'],
       ['an empty length', 'HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nok'],
       ['a negative chunk', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-6\r\nok\r\n'],
       ['another protocol', 'SSH-2.0-OpenSSH_9.2\r\n'],
     ];
     for (const [what, bytes] of garbage) {
-      it(`fails at once where the answer has ${what}`, async () => {
+      it(`fails at once if the response has ${what}`, async () => {
         const url = await serveRaw((connection) => connection.write(bytes));
         const result = await runCommand(['probe', '-R', '--url', url, ...PATIENT]);
-        expect(result).to.include({ code: 1, stderr: `koa-probes: ${url} answers otherwise than by HTTP. Is it the application?\n` });
+        expect(result).to.include({ code: 1, stderr: `koa-probes: ${url} does not answer with HTTP. Is it the application?\n` });
       });
     }
 
-    it('says that the answer broke off where the connection is reset in the middle of it', async () => {
+    it('reports an incomplete response if the connection is reset in the middle of it', async () => {
       const url = await serveRaw((connection) => {
         connection.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok', () => setTimeout(() => connection.resetAndDestroy(), 100));
       });
-      expect((await runCommand(['probe', '-R', '--url', url, ...PATIENT])).stderr).to.match(/hung up in the middle of its answer/);
+      expect((await runCommand(['probe', '-R', '--url', url, ...PATIENT])).stderr).to.match(
+        /closed the connection in the middle of its response/,
+      );
     });
 
-    it('says nothing to anybody with -q among other letters', async () => {
+    it('prints nothing with -q among other letters', async () => {
       for (const args of [['-vRq'], ['-LRq', '--url', 'http://x']]) {
         expect(await runCommand(['probe', ...args])).to.include({ code: 2, stdout: '', stderr: '' });
       }
     });
 
-    it('needs no end of the connection where the answer has no body', async () => {
+    it('does not wait for the end of the connection if the response has no body', async () => {
       const url = await serveRaw((connection) => connection.write('HTTP/1.1 204 No Content\r\n\r\n'));
       expect((await runCommand(['probe', '-R', '--url', url, ...PATIENT])).stderr).to.equal(
-        'koa-probes: /readyz answered 204 and not 200\n',
+        'koa-probes: /readyz answered 204, expected 200\n',
       );
     });
 
-    it('takes an answer in chunks, behind an announcement, or up to the end of the connection', async () => {
+    it('accepts a response in chunks, after an informational response, or up to the end of the connection', async () => {
       for (const bytes of [
         'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
         'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
@@ -237,7 +243,7 @@ describe('koa-probes probe', () => {
       ],
     ];
     for (const [what, answer] of slow) {
-      it(`ends in time where the answer ${what}`, async () => {
+      it(`ends in time if the response ${what}`, async () => {
         const url = await serveRaw(answer);
         const { code, stderr, durationMs } = await runCommand(['probe', '-R', '--url', url]);
         expect([code, stderr]).to.deep.equal([
@@ -248,7 +254,7 @@ describe('koa-probes probe', () => {
       });
     }
 
-    it('sees that the event loop of a worker is blocked', async () => {
+    it('detects that the event loop of a worker is blocked', async () => {
       const program = `
         import { ProbeRegistry, probeServer } from 'koa-probes';
         await probeServer(new ProbeRegistry(), { socket: process.argv[1] });
@@ -267,21 +273,21 @@ describe('koa-probes probe', () => {
       const { code, stderr } = await runCommand(['probe', '-L', '--socket', socket, ...PATIENT]);
       expect([code, stderr]).to.deep.equal([
         1,
-        `koa-probes: nothing listens on ${socket}: the worker that made it has ended, or it is no socket.\n`,
+        `koa-probes: nothing is listening on ${socket}: its worker has ended, or it is not a socket.\n`,
       ]);
     });
 
-    it('says in one line that nothing is there, and the cure', async () => {
+    it('reports in one line that nothing is listening, with the cure', async () => {
       const port = String(await freePort());
       const refused = await runCommand(['probe', '-R'], { env: { PORT: port } });
       expect([refused.code, refused.stderr]).to.deep.equal([
         1,
-        `koa-probes: nothing listens on http://127.0.0.1:${port}. Start the application, or say where it listens with --url, --socket or PORT.\n`,
+        `koa-probes: nothing is listening on http://127.0.0.1:${port}. Start the application, or set its address with --url, --socket or PORT.\n`,
       ]);
       const missing = await runCommand(['probe', '-R', '--socket', socket]);
       expect([missing.code, missing.stderr]).to.satisfy(
         ([code, text]: [number, string]) =>
-          code === 1 && text.startsWith(`koa-probes: there is no socket ${socket}.`) && text.split('\n').length === 2,
+          code === 1 && text.startsWith(`koa-probes: the socket ${socket} does not exist.`) && text.split('\n').length === 2,
       );
       const unknown = await runCommand(['probe', '-R', '--url', 'http://koa-probes.invalid', ...PATIENT]);
       expect(unknown.stderr).to.match(
@@ -289,7 +295,7 @@ describe('koa-probes probe', () => {
       );
     });
 
-    it('exits with 1 where the name is not known: its lookup is over', async () => {
+    it('exits with 1 if the host name is not found', async () => {
       const { code, stderr } = await runCommand(['probe', '-R', '--url', 'http://koa-probes.invalid', ...PATIENT]);
       expect([code, stderr.split('\n').length]).to.deep.equal([1, 2]);
     });
@@ -300,7 +306,7 @@ describe('koa-probes probe', () => {
       expect((await runCommand(['probe', '-R', '--url', await serveProbes(), ...PATIENT], { env })).code).to.equal(0);
     });
 
-    it('asks by IPv6, and by TLS without a look at the certificate, as the kubelet does', async () => {
+    it('connects over IPv6, and over TLS without a check of the certificate, as the kubelet does', async () => {
       const { port } = (await probeServer(probes, { port: 0, host: '::1' })).address() as AddressInfo;
       expect((await runCommand(['probe', '-R', '--url', `http://[::1]:${String(port)}`, ...PATIENT])).code).to.equal(0);
       const authority = await new Authority().start();
@@ -315,7 +321,7 @@ describe('koa-probes probe', () => {
       expect((await runCommand(['probe', '-R', '--url', url, ...PATIENT])).code).to.equal(0);
     });
 
-    it('lets a flag win over the environment, there the socket over the URL, and the URL over the port', async () => {
+    it('prefers a flag to the environment, and there the socket to the URL, and the URL to the port', async () => {
       const nowhere = String(await freePort());
       const url = await serveProbes();
       const [closedUrl, closedSocket] = [`http://127.0.0.1:${nowhere}`, join(folder, 'closed.sock')];
@@ -331,11 +337,11 @@ describe('koa-probes probe', () => {
     });
   });
 
-  describe('by --heartbeat', () => {
+  describe('with --heartbeat', () => {
     const ask = (kind = '--ready', ...more: string[]) => runCommand(['probe', kind, '--heartbeat', folder, ...more]);
     const bootId = () => run('cat', ['/proc/sys/kernel/random/boot_id']);
 
-    it('exits with 0 while the file of the kind is good', async () => {
+    it('exits with 0 while the file of the kind is valid', async () => {
       const heartbeat = probeHeartbeat(probes, { directory: folder });
       await until(async () => (await ask()).code === 0);
       for (const kind of ['--live', '--health', '--startup']) expect(await ask(kind)).to.include({ code: 0, stdout: 'ok\n', stderr: '' });
@@ -343,11 +349,11 @@ describe('koa-probes probe', () => {
       const { code, stderr } = await ask();
       expect([code, stderr]).to.deep.equal([
         1,
-        `koa-probes: there is no heartbeat ${folder}/ready: the worker has not begun, drains or has ended. It is written by \`probeHeartbeat(probes, { directory })\`.\n`,
+        `koa-probes: the heartbeat ${folder}/ready does not exist: the worker has not started, is draining or has ended. \`probeHeartbeat(probes, { directory })\` writes it.\n`,
       ]);
     });
 
-    it('names what has failed', async () => {
+    it('names the failures', async () => {
       isDown = new Error('secret');
       probeHeartbeat(probes, { directory: folder });
       await until(async () => (await ask()).stderr.startsWith('[-]'));
@@ -356,7 +362,7 @@ describe('koa-probes probe', () => {
       expect((await ask('--live')).code).to.equal(0);
     });
 
-    it('counts as the shell does: the second of the end is good', async () => {
+    it('counts like the shell: the last second is still valid', async () => {
       const write = async (good: number) => writeFileSync(join(folder, 'ready'), `${String(good)}\n${await bootId()}`);
       await write(Math.floor(uptime()) + 30);
       expect((await ask()).code).to.equal(0);
@@ -366,19 +372,19 @@ describe('koa-probes probe', () => {
       expect(stderr).to.match(/^koa-probes: the heartbeat \S+ has expired: the event loop is blocked, or the worker has ended\.\n$/);
     });
 
-    it('takes none from before the machine was started, and nothing else for one', async () => {
+    it('accepts no file from before the last boot, and nothing that is not a heartbeat file', async () => {
       writeFileSync(join(folder, 'ready'), `99999999\n00000000-0000-0000-0000-000000000000\n`);
-      expect((await ask()).stderr).to.equal(`koa-probes: the heartbeat ${folder}/ready is from before the machine was started.\n`);
+      expect((await ask()).stderr).to.equal(`koa-probes: the heartbeat ${folder}/ready was written before the last boot of the machine.\n`);
       writeFileSync(join(folder, 'ready'), 'ready');
-      expect((await ask()).stderr).to.equal(`koa-probes: ${folder}/ready is no heartbeat. Correct --heartbeat.\n`);
+      expect((await ask()).stderr).to.equal(`koa-probes: ${folder}/ready is not a heartbeat file. Correct --heartbeat.\n`);
       mkdirSync(join(folder, 'live'));
       expect((await ask('--live')).stderr).to.match(/live cannot be read \(EISDIR\)/);
       await run('mkfifo', [join(folder, 'startup')]);
-      expect((await ask('--startup')).stderr).to.match(/startup is no heartbeat/);
+      expect((await ask('--startup')).stderr).to.match(/startup is not a heartbeat file/);
     });
   });
 
-  describe('by --heartbeat, where something else stands in its place', () => {
+  describe('with --heartbeat, if something else has its path', () => {
     const ask = (...more: string[]) => runCommand(['probe', '--live', '--heartbeat', folder, ...(more.length > 0 ? more : PATIENT)]);
     const path = () => join(folder, 'live');
     const writeGood = (file: string) => writeFileSync(file, `${String(Math.floor(uptime()) + 600)}\n\n`);
@@ -387,33 +393,33 @@ describe('koa-probes probe', () => {
       [
         'a symbolic link to a heartbeat',
         (file) => (writeGood(`${file}.good`), symlinkSync('live.good', file)),
-        /is no heartbeat: it is a symbolic link\./,
+        /is not a heartbeat file: it is a symbolic link\./,
       ],
-      ['a symbolic link to a device', (file) => symlinkSync('/dev/zero', file), /is no heartbeat: it is a symbolic link\./],
-      ['a symbolic link to nothing', (file) => symlinkSync('nowhere', file), /is no heartbeat: it is a symbolic link\./],
-      ['a pipe', (file) => run('mkfifo', [file]), /is no heartbeat: it is no regular file\./],
+      ['a symbolic link to a device', (file) => symlinkSync('/dev/zero', file), /is not a heartbeat file: it is a symbolic link\./],
+      ['a symbolic link to nothing', (file) => symlinkSync('nowhere', file), /is not a heartbeat file: it is a symbolic link\./],
+      ['a pipe', (file) => run('mkfifo', [file]), /is not a heartbeat file: it is not a regular file\./],
       ['a directory', (file) => mkdirSync(file), /cannot be read \(EISDIR\)\./],
-      ['a socket', (file) => probeServer(probes, { socket: file }), /is no heartbeat: it is no regular file\./],
+      ['a socket', (file) => probeServer(probes, { socket: file }), /is not a heartbeat file: it is not a regular file\./],
       [
         'a file of 65,537 bytes',
         (file) => (writeGood(file), truncateSync(file, 65_537)),
-        /is no heartbeat: it is longer than 65536 bytes\./,
+        /is not a heartbeat file: it is longer than 65536 bytes\./,
       ],
       [
         'a file of a terabyte',
         (file) => (writeGood(file), truncateSync(file, 2 ** 40)),
-        /is no heartbeat: it is longer than 65536 bytes\./,
+        /is not a heartbeat file: it is longer than 65536 bytes\./,
       ],
-      ['an empty file', (file) => writeFileSync(file, ''), /is no heartbeat\. Correct --heartbeat\./],
+      ['an empty file', (file) => writeFileSync(file, ''), /is not a heartbeat file\. Correct --heartbeat\./],
       [
         'a secret',
         (file) => writeFileSync(file, 'root:hunter2\n\n[-]root:hunter2 failed\nhunter2\n'),
-        /is no heartbeat\. Correct --heartbeat\./,
+        /is not a heartbeat file\. Correct --heartbeat\./,
       ],
     ];
     if (isRoot) {
       others.push(
-        ['a device without an end', (file) => run('mknod', [file, 'c', '1', '5']), /is no heartbeat: it is no regular file\./],
+        ['a device without an end', (file) => run('mknod', [file, 'c', '1', '5']), /is not a heartbeat file: it is not a regular file\./],
         [
           'a file of another user',
           (file) => (writeGood(file), chownSync(file, 65_534, 65_534)),
@@ -432,13 +438,13 @@ describe('koa-probes probe', () => {
       });
     }
 
-    it('takes a heartbeat of 65,536 bytes', async () => {
+    it('accepts a heartbeat of 65,536 bytes', async () => {
       writeFileSync(path(), `0\n\n[-]search failed: ${'x'.repeat(65_536)}`.slice(0, 65_536));
       expect((await ask()).stderr).to.match(/^\[-]search failed: x+\.\.\.\n$/);
     });
 
     if (isRoot) {
-      it('takes the heartbeat of a worker that has left root behind, in its own directory', async () => {
+      it('accepts the heartbeat of a worker that has dropped root, in its own directory', async () => {
         writeGood(path());
         for (const one of [folder, path()]) chownSync(one, 65_534, 65_534);
         expect(await ask()).to.include({ code: 0, stdout: 'ok\n' });
@@ -446,7 +452,7 @@ describe('koa-probes probe', () => {
     }
 
     if (canMountSilent) {
-      it('ends in time where the file system hangs', async () => {
+      it('ends in time if the file system hangs', async () => {
         const mount = await mountSilent(folder);
         try {
           const { code, stderr, durationMs } = await ask('--timeout', '0.9');
@@ -462,7 +468,7 @@ describe('koa-probes probe', () => {
     }
   });
 
-  describe("by --heartbeat '<pattern>' --min <n>", () => {
+  describe("with --heartbeat '<pattern>' --min <n>", () => {
     const GOOD = () => `${String(Math.floor(uptime()) + 600)}\n\n`;
     const EXPIRED = () => '1\n\n';
     const FAILED = () => '0\n\n[-]search failed: cold\n[-]cache failed: reason withheld\n';
@@ -478,7 +484,7 @@ describe('koa-probes probe', () => {
       return spawnSync('/bin/sh', ['-c', line], { env: { PATH: '' } }).status;
     };
 
-    it('exits with 0 where so many of the processes pass, as the shell does', async () => {
+    it('exits with 0 if enough processes pass, like the shell', async () => {
       write('worker-0', GOOD());
       write('worker-1', EXPIRED());
       write('worker-2', GOOD());
@@ -496,7 +502,7 @@ describe('koa-probes probe', () => {
       expect(await ask(2, `${folder}/*`, '--quiet')).to.include({ code: 0, stdout: '' });
     });
 
-    it('says how many passed, and why the others failed', async () => {
+    it('reports how many passed, and why the others failed', async () => {
       write('0', GOOD());
       write('1', EXPIRED());
       write('2', FAILED());
@@ -508,7 +514,7 @@ describe('koa-probes probe', () => {
         `[-]the heartbeat ${folder}/1/ready has expired: the event loop is blocked, or the worker has ended.`,
         `[-]${folder}/2: search failed: cold`,
         `[-]${folder}/2: cache failed: reason withheld`,
-        `[-]there is no heartbeat ${folder}/3/ready: the worker has not begun, drains or has ended. It is written by \`probeHeartbeat(probes, { directory })\`.`,
+        `[-]the heartbeat ${folder}/3/ready does not exist: the worker has not started, is draining or has ended. \`probeHeartbeat(probes, { directory })\` writes it.`,
         '',
       ]);
       expect(await ask(2, `${folder}/*`, '--quiet')).to.include({ code: 1, stdout: '', stderr: '' });
@@ -517,9 +523,9 @@ describe('koa-probes probe', () => {
     const patterns: [string, string[], string][] = [
       ['a part of a name', ['worker-0', 'worker-1', 'cron'], 'worker-*'],
       ['a part in the middle', ['a.0.b', 'a.1.b', 'a00b'], `a.*.b`],
-      ['a folder above', ['web/run', 'jobs/run', 'jobs/other'], '*/run'],
-      ['two folders', ['web/0', 'jobs/1'], '*/*/'],
-      ['no hidden one', ['0', '1', '.2'], '*'],
+      ['a parent directory', ['web/run', 'jobs/run', 'jobs/other'], '*/run'],
+      ['two directories', ['web/0', 'jobs/1'], '*/*/'],
+      ['no hidden directory', ['0', '1', '.2'], '*'],
       ['other special characters as they are', ['a+0', 'a+1', 'aa2'], 'a+*'],
     ];
     for (const [what, workers, pattern] of patterns) {
@@ -532,30 +538,31 @@ describe('koa-probes probe', () => {
       });
     }
 
-    it('counts each process once: a symbolic link to a directory is none', async () => {
+    it('counts each process once: a symbolic link to a directory does not count', async () => {
       write('0', GOOD());
       symlinkSync('0', join(folder, '1'));
       expect((await ask(2)).code).to.equal(1);
     });
 
-    it('fails where no directory matches', async () => {
+    it('fails if no directory matches', async () => {
       for (const pattern of [`${folder}/*`, `${folder}/missing/*`]) {
         const { code, stderr } = await ask(1, pattern);
         expect(code).to.equal(1);
-        expect(stderr).to.match(/^koa-probes: no directory matches \S+: no worker has begun\. [^\n]+\n$/);
+        expect(stderr).to.match(/^koa-probes: no directory matches \S+: no worker has started\. [^\n]+\n$/);
       }
     });
 
-    it('refuses to read thousands of directories', async () => {
+    it('rejects a pattern that matches thousands of directories', async () => {
       for (let index = 0; index <= 1_000; index += 1) mkdirSync(join(folder, String(index)));
       expect(await ask(1)).to.include({
         code: 1,
-        stderr: 'koa-probes: --heartbeat matches more than 1000 directories. Give each worker the directory that the one before it had.\n',
+        stderr:
+          'koa-probes: --heartbeat matches more than 1000 directories. Let each new worker use the directory of the worker that it replaces.\n',
       });
     });
   });
 
-  describe('given control characters', () => {
+  describe('with control characters', () => {
     // ESC, BEL, DEL, C1, zero-width, bidirectional, line and paragraph separators, a line of its own.
     const NASTY = '\u001B[31m\u0007\u007F\u009B31m\u200B\u200E\u202E\u2066\uFEFF\u2028\u2029\r\n[-]forged failed';
     const cases: [string, string[], Record<string, string>?][] = [
@@ -575,7 +582,7 @@ describe('koa-probes probe', () => {
       ['PROBE_SOCKET', ['probe', '-R'], { PROBE_SOCKET: `/tmp/${NASTY}` }],
     ];
     for (const [what, args, env = {}] of cases) {
-      it(`says none of them, in one line: ${what}`, async () => {
+      it(`prints none of them, and only one line: ${what}`, async () => {
         const { code, stdout, stderr } = await runCommand(args, { env });
         expect(code).to.be.oneOf([1, 2]);
         expect(stdout).to.equal('');
@@ -586,38 +593,35 @@ describe('koa-probes probe', () => {
       });
     }
 
-    it('says none of those in an answer', async () => {
+    it('prints none of those in a response', async () => {
       const url = await serve((_, response) => response.writeHead(503).end(`[-]search failed: ${NASTY}`));
       const { stderr } = await runCommand(['probe', '-R', '--url', url, ...PATIENT]);
       expect(stderr).not.to.match(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/u);
     });
   });
 
-  describe('used wrongly', () => {
+  describe('with a wrong command line', () => {
     const wrong: [string, string[], RegExp, Record<string, string>?][] = [
-      ['no kind', ['probe', '--url', 'http://x'], /no kind is given\. Give one of --live, --ready, --health, --startup\./],
-      [
-        'two kinds',
-        ['probe', '-L', '--ready', '--url', 'http://x'],
-        /--live and --ready are two kinds\. Ask for each in a probe of its own\./,
-      ],
-      ['an unknown flag', ['probe', '--redy'], /unknown argument "--redy"\. Known are .*--ready/],
+      ['no kind', ['probe', '--url', 'http://x'], /no kind given\. Add one of --live, --ready, --health, --startup\./],
+      ['two kinds', ['probe', '-L', '--ready', '--url', 'http://x'], /--live and --ready are two kinds\. Use one command for each kind\./],
+      ['an unknown flag', ['probe', '--redy'], /unknown argument "--redy"\. Known arguments: .*--ready/],
       ['an unknown letter', ['probe', '-Rx'], /unknown argument "-Rx"/],
-      ['a word too many', ['probe', '-R', 'ready'], /unknown argument "ready"/],
-      ['a flag with a value that takes none', ['probe', '--ready=yes'], /--ready takes no value/],
+      ['an extra word', ['probe', '-R', 'ready'], /unknown argument "ready"/],
+      ['a value for a flag that takes none', ['probe', '--ready=yes'], /--ready takes no value/],
       [
         'a flag without its value',
         ['probe', '-R', '--socket', '--quiet-not'],
         /--socket needs a value: --socket \/run\/app\/probes\.sock\./,
       ],
+      ['two ways', ['probe', '-R', '--socket', 'a', '--heartbeat', 'b'], /--socket and --heartbeat cannot be combined\. Use one of them\./],
+      ['no address', ['probe', '-R'], /the address of the probes is not set\. Use --socket, /],
       [
-        'two ways',
-        ['probe', '-R', '--socket', 'a', '--heartbeat', 'b'],
-        /--socket and --heartbeat are two ways to the probes\. Give one\./,
+        'an invalid port',
+        ['probe', '-R'],
+        /PORT is "tcp:\/\/10\.0\.0\.1:80", expected a port from 1 to 65535/,
+        { PORT: 'tcp://10.0.0.1:80' },
       ],
-      ['no way', ['probe', '-R'], /nothing says where the probes are\. Give --socket, /],
-      ['a port that is none', ['probe', '-R'], /PORT is "tcp:\/\/10\.0\.0\.1:80", which is no port/, { PORT: 'tcp://10.0.0.1:80' }],
-      ['a URL that is none', ['probe', '-R', '--url', '127.0.0.1:3000'], /--url is "127\.0\.0\.1:3000", but an http or https URL/],
+      ['an invalid URL', ['probe', '-R', '--url', '127.0.0.1:3000'], /--url is "127\.0\.0\.1:3000", expected an http or https URL/],
       ...[
         'ftp://host',
         'http://',
@@ -631,7 +635,7 @@ describe('koa-probes probe', () => {
       ].map((url): [string, string[], RegExp] => [
         `the URL ${JSON.stringify(url)}`,
         ['probe', '-R', '--url', url],
-        /--url is ".*", but an http or https URL/,
+        /--url is ".*", expected an http or https URL/,
       ]),
       [
         'a URL with a password, which is not repeated',
@@ -639,36 +643,36 @@ describe('koa-probes probe', () => {
         /PROBE_URL is "http:\/\/host"/,
         { PROBE_URL: 'http://me:hunter2@host' },
       ],
-      ['a timeout of 0', ['probe', '-R', '--timeout', '0'], /--timeout is "0", but seconds above 0 and up to 3600 are needed/],
+      ['a timeout of 0', ['probe', '-R', '--timeout', '0'], /--timeout is "0", expected a number of seconds above 0 and up to 3600/],
       ['a negative timeout', ['probe', '-R', '--timeout', '-1'], /--timeout is "-1"/],
       ['a timeout with a unit', ['probe', '-R', '--timeout', '900ms'], /--timeout is "900ms"/],
       ['a timeout beyond an hour', ['probe', '-R', '--timeout=3601'], /--timeout is "3601"/],
       [
         'a pattern without a number',
         ['probe', '-R', '--heartbeat', '/run/*'],
-        /--heartbeat is the pattern "\/run\/\*"\. Say how many of its processes must pass: --min 2\./,
+        /--heartbeat is the pattern "\/run\/\*"\. Add the number of processes that must pass: --min 2\./,
       ],
       [
         'a number without a pattern',
         ['probe', '-R', '--heartbeat', '/run', '--min', '1'],
-        /--min counts the processes of a pattern, and --heartbeat is "\/run"/,
+        /--min needs a pattern, but --heartbeat is "\/run"/,
       ],
-      [
-        'a number without a heartbeat',
-        ['probe', '-R', '--socket', 'a', '--min', '1'],
-        /--min counts the processes of a pattern: --heartbeat/,
-      ],
+      ['a number without a heartbeat', ['probe', '-R', '--socket', 'a', '--min', '1'], /--min needs a pattern: --heartbeat/],
       ...['0', '-1', '1.5', '1e2', '1001', 'all'].map((min): [string, string[], RegExp] => [
         `${min} processes`,
         ['probe', '-R', '--heartbeat', '/run/*', '--min', min],
-        /--min is ".*", but a whole number from 1 to 1000 is needed: --min 2\./,
+        /--min is ".*", expected a whole number from 1 to 1000: --min 2\./,
       ]),
-      ['no command', [], /no command is given/],
-      ['an unknown command', ['porbe', '-R'], /unknown command "porbe"\. There are `probe`, `list`, `openapi`, `manifest` and `lint`\./],
+      ['no command', [], /no command given/],
+      [
+        'an unknown command',
+        ['porbe', '-R'],
+        /unknown command "porbe"\. The commands are `probe`, `list`, `openapi`, `manifest` and `lint`\./,
+      ],
       ['list without a module', ['list', '--json'], /`list` needs the module with the probes: `--app \.\/dist\/probes\.js`\./],
     ];
     for (const [what, args, message, env = {}] of wrong) {
-      it(`exits with 2 and says in one line what to do: ${what}`, async () => {
+      it(`exits with 2 and prints the cure in one line: ${what}`, async () => {
         const { code, stdout, stderr } = await runCommand(args, { env });
         expect([code, stdout]).to.deep.equal([2, '']);
         expect(stderr)
@@ -678,7 +682,7 @@ describe('koa-probes probe', () => {
     }
   });
 
-  it('shows its help and its version', async () => {
+  it('prints its help and its version', async () => {
     for (const args of [['--help'], ['-h'], ['probe', '-h'], ['list', '--help']]) {
       const { code, stdout } = await runCommand(args);
       expect(code).to.equal(0);
@@ -689,7 +693,7 @@ describe('koa-probes probe', () => {
   });
 });
 
-describe('what koa-probes probe loads', () => {
+describe('the modules that koa-probes probe loads', () => {
   /** What the process has loaded beyond a start of Node alone, at its end. */
   const loaded = async (...args: string[]) => {
     const folder = mkdtempSync(join(tmpdir(), 'cli-modules-'));
@@ -713,7 +717,7 @@ describe('what koa-probes probe loads', () => {
   const START = ['cli/bin.cjs'];
   const NET = new Set(['diagnostics_channel', 'net', 'stream', 'stream/promises', 'string_decoder']);
 
-  it('by --socket and --url is one file, and a socket of Node: no HTTP, no Inversify, no Koa and nothing of the application', async () => {
+  it('are one file and a socket of Node with --socket and --url: no HTTP, no Inversify, no Koa and no code of the application', async () => {
     const probes = new ProbeRegistry({ logger: false });
     const folder = mkdtempSync(join(tmpdir(), 'cli-'));
     const socket = join(folder, 'probes.sock');
@@ -734,7 +738,7 @@ describe('what koa-probes probe loads', () => {
     }
   });
 
-  it('by --heartbeat is one file more, and of Node the uptime alone', async () => {
+  it('are one more file and the uptime of Node with --heartbeat', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'cli-'));
     writeFileSync(join(folder, 'live'), `${String(Math.floor(uptime()) + 60)}\n\n`);
     const { code, files, builtins } = await loaded('probe', '-L', '--heartbeat', folder);

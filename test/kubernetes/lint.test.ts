@@ -625,7 +625,7 @@ spec: { selector: { app: shop } }
       'an unknown rule in a comment': {
         args: [],
         text: '# koa-probes-lint: off nonsense\n',
-        says: /There is no rule "nonsense", which a comment in/,
+        says: /There is no rule "nonsense", but a comment in/,
       },
     };
     for (const [index, [name, { args, text, says }]] of Object.entries(refused).entries()) {
