@@ -4,7 +4,7 @@ import { renderJson } from '../report/json.js';
 import { renderText } from '../report/text.js';
 import type { ProbeKind } from '../probe.js';
 import { COMPLAINT_PAUSES_MS, Pace } from '../registry/pace.js';
-import type { ProbeRegistry } from '../registry/registry.js';
+import type { ProbeRegistry, RunOptions } from '../registry/registry.js';
 import { statusCodeOf, type ProbeReport, type ReasonAudience } from '../report/report.js';
 import { show } from '../validation.js';
 import { ANSWER_OPTION_NAMES, checkAnswerOptions, type AnswerOptions, type RenderedBody } from './answer-options.js';
@@ -33,7 +33,12 @@ export interface ProbeAnswer {
 export type Answerer<Request> = (target: ProbeTarget, accept: string | undefined, request: Request) => Promise<ProbeAnswer>;
 
 /** What an answer is made from: a registry, or what is known of one elsewhere. */
-export type AnswerSource = Pick<ProbeRegistry, 'has' | 'run' | 'noteAnswer' | 'logger'>;
+export interface AnswerSource {
+  readonly logger: FieldLogger;
+  has(kind: ProbeKind, name: string): boolean;
+  run(kind: ProbeKind, options?: RunOptions): Promise<ProbeReport>;
+  noteAnswer(kind: ProbeKind, probe: string | undefined, code: number): void;
+}
 
 /** `caller` is what messages call the function of the public. */
 export function createAnswerer<Request>(caller: string, probes: ProbeRegistry, options: AnswerOptions<Request>): Answerer<Request> {
