@@ -7,6 +7,7 @@ import { root, run } from './setup.js';
 /** The files that take longest, longest first: begun last, they would keep one process busy while the others have nothing left to do. */
 const slowest = [
   'cluster/cluster-probes',
+  'thread/minute',
   'discovery/builds',
   'package/majors',
   'package/services',

@@ -1,6 +1,6 @@
 // What every script of the repository begins with. It runs before anything is installed, so it uses nothing but Node.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -98,8 +98,11 @@ export function build() {
 function writeProgram() {
   const options = ['--bundle', '--platform=node', '--target=node20', '--format=cjs', '--minify-whitespace', '--minify-syntax'];
   const file = join(root, 'dist', 'thread', 'program.js');
-  run('esbuild', 'src/worker/main.ts', `--outfile=${file}`, ...options, '--allow-overwrite', '--log-level=warning');
-  writeFileSync(file, `export const PROGRAM = ${JSON.stringify(readFileSync(file, 'utf8'))};\n`);
+  const made = `${file}.${process.pid}`;
+  run('esbuild', 'src/worker/main.ts', `--outfile=${made}`, ...options, '--log-level=warning');
+  writeFileSync(made, `export const PROGRAM = ${JSON.stringify(readFileSync(made, 'utf8'))};\n`);
+  // All at once: the demo builds too, and others may read the file meanwhile.
+  renameSync(made, file);
 }
 
 /** From nothing: the output of a file that is gone would otherwise still be tested and packed. */
