@@ -30,7 +30,7 @@ export interface StatusPageOptions {
   /**
    * Who may act: switch readiness off and on, start a maintenance, run a probe. It returns the name of the person, for the log, or `true`; anything else refuses. It may return a promise.
    * Without it the page has no buttons. It does not decide who sees the page: for that, put your own middleware before it.
-   * @example (ctx) => ctx.state.user?.isOperator && ctx.state.user.name
+   * @example (request) => 'state' in request && request.state.user?.isOperator && request.state.user.name
    * @default nobody
    */
   authorize?: ((request: PageRequest) => unknown) | undefined;
