@@ -15,6 +15,7 @@ app.use((ctx) => {
 });
 const answer = app.callback();
 const server = createServer((request, response) => void answer(request, response));
+server.keepAliveTimeout = 65_000; // longer than the balancer's own: it is the client who closes an idle connection
 
 const probes = new ProbeRegistry();
 gracefulShutdown(server, probes);

@@ -4,6 +4,8 @@ export interface WorkerReport {
   readonly notLive: readonly string[];
   /** Why readiness fails; empty: it passes; undefined: its probes have not run yet. The public may read it. */
   readonly notReady?: readonly string[] | undefined;
+  /** Whether all servers of the worker take connections. */
+  readonly isListening: boolean;
   readonly hasStarted: boolean;
   readonly isDraining: boolean;
   /** How long the graceful shutdown of the worker takes at most; undefined: it has none. */

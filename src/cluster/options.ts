@@ -24,7 +24,7 @@ export interface ClusterOptions {
   notReadyAfterMs?: number | undefined;
   /**
    * Time in milliseconds after which a worker is replaced that does not report, or whose liveness fails: 1 to 3,600,000, and longer than `notReadyAfterMs`.
-   * Liveness of the pod fails from then on until the worker has ended. Keep it below `periodSeconds` × `failureThreshold` of the liveness probe, or the whole container is restarted.
+   * Liveness of the pod fails from then on until the worker has ended.
    * @default 30000
    */
   deadAfterMs?: number | undefined;

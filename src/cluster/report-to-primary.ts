@@ -92,7 +92,7 @@ class Reporter {
     servers: readonly Server[],
     private readonly settings: WorkerSettings,
   ) {
-    this.#listeners = servers.map((server) => new WorkerListener(server, probes.logger, () => this.#hurry()));
+    this.#listeners = servers.map((server) => new WorkerListener(server, probes.logger, this.#onListening));
   }
 
   begin(): void {
@@ -116,6 +116,11 @@ class Reporter {
     if (name !== LIFECYCLE || previous === undefined) return;
     if (this.probes.lifecycle.state === 'draining') for (const listener of this.#listeners) listener.release();
     this.#hurry();
+  };
+
+  readonly #onListening = (): void => {
+    this.#noteStart();
+    this.#send();
   };
 
   #hurry(): void {
@@ -143,13 +148,20 @@ class Reporter {
     this.#isRunning = false;
     if (this.#isOver) return;
     this.#notLive = failuresOf(live);
-    const hasListened = this.#listeners.every((listener) => listener.hasListened);
-    this.#notReady = hasListened ? failuresOf(ready) : [...failuresOf(ready), 'it does not listen yet'];
-    this.#hasStarted ||= hasListened && this.probes.lifecycle.state === 'running';
+    this.#notReady = failuresOf(ready);
+    this.#noteStart();
     this.#send();
     if (this.#isHurried) return this.#run();
     const intervalMs = this.#hasStarted ? this.settings.intervalMs : Math.min(this.settings.intervalMs, STARTING_INTERVAL_MS);
     this.#next = setTimeout(() => void this.#run(), Math.max(0, startedAt + intervalMs - performance.now())).unref();
+  }
+
+  #noteStart(): void {
+    this.#hasStarted ||= this.#notReady !== undefined && this.#isListening && this.probes.lifecycle.state === 'running';
+  }
+
+  get #isListening(): boolean {
+    return this.#listeners.every(({ isListening }) => isListening);
   }
 
   #send(): void {
@@ -159,6 +171,7 @@ class Reporter {
     const report = wrapReport({
       notLive: this.#notLive,
       notReady: this.#notReady,
+      isListening: this.#isListening,
       hasStarted: this.#hasStarted,
       isDraining: lifecycle.state === 'draining',
       shutdownMs: shutdowns.length === 0 ? undefined : Math.max(...shutdowns),

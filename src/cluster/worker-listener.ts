@@ -14,8 +14,6 @@ type Listen = (...given: unknown[]) => Server;
  * Refusing connections by `maxConnections` would do the same for round robin alone, and keep both processes busy with handing them to and fro.
  */
 export class WorkerListener {
-  /** Whether the server has listened once. */
-  hasListened = false;
   /** What the server was last told to listen on. The address that it then has says less: a port of 0 is shared by all workers. */
   #address: readonly unknown[] | undefined;
   #mayListen = true;
@@ -31,7 +29,8 @@ export class WorkerListener {
   constructor(
     private readonly server: Server,
     private readonly logger: FieldLogger,
-    private readonly onFirstListening: () => void,
+    /** It listens, or does not any more. */
+    private readonly onChange: () => void,
   ) {
     const listen = server.listen.bind(server) as Listen;
     server.listen = ((...given: unknown[]) => {
@@ -42,11 +41,18 @@ export class WorkerListener {
     server.on('listening', this.#onListening);
   }
 
+  get isListening(): boolean {
+    return this.#isUp && this.server.listening;
+  }
+
   allow(mayListen: boolean): void {
     if (mayListen === this.#mayListen) return;
     this.#mayListen = mayListen;
     if (mayListen) this.#takeAgain();
-    else if (this.#isUp && this.server.listening) this.#giveUp();
+    else if (this.isListening) {
+      this.#giveUp();
+      this.onChange();
+    }
   }
 
   /** Leaves the server as it is. */
@@ -62,9 +68,7 @@ export class WorkerListener {
     this.server.off('error', this.#onError);
     this.#forgetLeft();
     if (!this.#mayListen) this.#giveUp();
-    if (this.hasListened) return;
-    this.hasListened = true;
-    this.onFirstListening();
+    this.onChange();
   };
 
   /** The listener alone: `close()` of http also cuts the idle connections, whose next request may be on its way. */

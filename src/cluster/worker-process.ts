@@ -37,7 +37,6 @@ export class WorkerProcess {
   reportedAt: number;
   liveAt: number;
   #mayListen = true;
-  #isListening = false;
   #hasEnded = false;
 
   constructor(
@@ -49,18 +48,12 @@ export class WorkerProcess {
     this.worker = cluster.fork(environment);
     passOnConnections(this.worker, host.hasOthers);
     this.worker.on('message', this.#onMessage);
-    this.worker.once('listening', () => (this.#isListening = true));
     this.worker.once('exit', this.#onExit);
     this.worker.on('error', this.#onError);
   }
 
   get pid(): number | undefined {
     return this.worker.process.pid;
-  }
-
-  /** Whether it can be handed a connection. */
-  get takesConnections(): boolean {
-    return this.#isListening && this.#mayListen;
   }
 
   get lifetimeMs(): number {

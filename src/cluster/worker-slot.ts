@@ -53,8 +53,8 @@ export class WorkerSlot {
 
   /** Whether its state is another one than at the last call. Reasons and times are not looked at. */
   takeNews(): boolean {
-    const { hasStarted, isReady, life } = this.state;
-    const news = [this.process?.pid, this.process?.report === undefined, hasStarted, isReady, life].join(' ');
+    const { hasStarted, isWilling, isReady, life } = this.state;
+    const news = [this.process?.pid, this.process?.report === undefined, hasStarted, isWilling, isReady, life].join(' ');
     const isNew = news !== this.#lastNews;
     this.#lastNews = news;
     return isNew;

@@ -4,6 +4,9 @@ import type { WorkerProcess } from './worker-process.js';
 /** What is known of one worker. */
 export interface WorkerState {
   readonly hasStarted: boolean;
+  /** Its readiness passes, so that it may listen. */
+  readonly isWilling: boolean;
+  /** It is willing, and listens. */
   readonly isReady: boolean;
   /** `late`: it does not report, or its liveness fails, and it still has time; `dead`: its time is over, and it is being replaced. */
   readonly life: 'live' | 'late' | 'dead';
@@ -21,24 +24,21 @@ interface Circumstances {
 
 /** A worker that has no process at the moment, or one that has not reported. */
 export function absent(problem: string): WorkerState {
-  return { hasStarted: false, isReady: false, life: 'live', problem };
+  return { hasStarted: false, isWilling: false, isReady: false, life: 'live', problem };
 }
 
 export function stateOf(
   { report, reportedAt }: WorkerProcess,
   { now, notReadyAfterMs, deathCause, isLeaving }: Circumstances,
 ): WorkerState {
-  const hasStarted = report?.hasStarted ?? false;
-  const unready = { hasStarted, isReady: false };
+  const unready = { ...absent(''), hasStarted: report?.hasStarted ?? false };
+  const late = { ...unready, life: isLeaving ? ('live' as const) : ('late' as const) };
   if (deathCause !== undefined) return { ...unready, life: 'dead', problem: `${deathCause} and is replaced` };
-  if (report === undefined) return absent('is starting');
-  const { notLive, notReady } = report;
+  if (report?.notReady === undefined) return absent('is starting');
+  const { hasStarted, isListening, notLive, notReady } = report;
   const silentMs = now - reportedAt;
-  if (silentMs > notReadyAfterMs) {
-    return { ...unready, life: isLeaving ? 'live' : 'late', problem: `has not reported for ${showDuration(silentMs)}` };
-  }
-  if (notLive.length > 0) return { ...unready, life: isLeaving ? 'live' : 'late', problem: `is not live (${notLive.join('; ')})` };
-  if (notReady === undefined) return absent('is starting');
-  if (notReady.length > 0) return { ...unready, life: 'live', problem: `is not ready (${notReady.join('; ')})` };
-  return { hasStarted, isReady: true, life: 'live', problem: '' };
+  if (silentMs > notReadyAfterMs) return { ...late, problem: `has not reported for ${showDuration(silentMs)}` };
+  if (notLive.length > 0) return { ...late, problem: `is not live (${notLive.join('; ')})` };
+  if (notReady.length > 0) return { ...unready, problem: `is not ready (${notReady.join('; ')})` };
+  return { hasStarted, isWilling: true, isReady: isListening, life: 'live', problem: isListening ? '' : 'does not listen' };
 }

@@ -43,7 +43,7 @@ export class Workers {
       settings: { ...cluster.settings },
       environment: { [WORKER_VARIABLE]: JSON.stringify(settings) },
       now: () => this.#clock.now,
-      hasOthers: (slot: WorkerSlot) => this.#slots.some((other) => other !== slot && other.process?.takesConnections === true),
+      hasOthers: (slot: WorkerSlot) => this.#slots.some((other) => other !== slot && other.process?.report?.isListening === true),
       isDraining: () => this.#isLeaving || host.isDraining(),
       onNews: (slot: WorkerSlot) => this.#onNews(slot),
     };
@@ -108,10 +108,10 @@ export class Workers {
     this.host.onChange();
   }
 
-  /** Round robin gives every worker its turn, ready or not. Where none is ready, they serve as one process would that is not ready. */
+  /** Round robin gives every worker its turn, ready or not. As long as none is ready, they serve as one process would that is not ready. */
   #orderListeners(): void {
     const { states } = this;
     const isAnyReady = states.some(({ isReady }) => isReady);
-    for (const [index, { process }] of this.#slots.entries()) process?.order(!isAnyReady || states[index]?.isReady === true);
+    for (const [index, { process }] of this.#slots.entries()) process?.order(!isAnyReady || states[index]?.isWilling === true);
   }
 }
